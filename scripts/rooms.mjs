@@ -1,0 +1,115 @@
+// Checks that imports point downwards only: a room (a directory of src/) uses itself and the rooms below it.
+//   node scripts/rooms.mjs [SOURCE_DIRECTORY]      prints each import that doesn't; exits with 1 if there is one
+
+import { readdirSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, join, posix, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The floors from the roof down; rooms on one floor don't use each other. docs/architecture.md says what each is for. */
+const FLOORS = [
+	["cli"],
+	["host"],
+	["index.ts"], // not a room, but the door for those who use the engine as a library
+	["machine"],
+	["vfio"],
+	["iommufd", "devices"],
+	["iommu"],
+	["trace"],
+	["memory", "pagetable"],
+	["uapi"],
+];
+
+/** All the rest runs in a browser too. */
+const ROOMS_WITH_NODE = ["cli", "host"];
+const ROOMS_WITH_NATIVE_CALLS = ["host"];
+const NATIVE_CALLS = "koffi";
+
+/** `from "x"`, `import "x"`, `import("x")` and `require("x")`; a statement may span lines, its last word never does. */
+const IMPORT = /\b(?:from|import|require)\s*\(?\s*["']([^"']+)["']/g;
+const COMMENT_LINE = /^\s*(?:\/\/|\/?\*)/;
+
+/** @typedef {{ file: string, line: number, module: string, rule: string }} Offence */
+
+/**
+ * Every import in the TypeScript files under `source` that breaks a rule.
+ * @param {string} source
+ * @returns {{ files: number, offences: Offence[] }}
+ */
+function checkRooms(source) {
+	const files = readdirSync(source, { recursive: true, encoding: "utf8" })
+		.map((file) => file.split(sep).join("/"))
+		.filter((file) => /\.[cm]?tsx?$/.test(file))
+		.sort();
+	const offences = files.flatMap((file) => {
+		const lines = readFileSync(join(source, file), "utf8").split("\n");
+		return lines.flatMap((text, index) => {
+			if (COMMENT_LINE.test(text)) return [];
+			return [...text.matchAll(IMPORT)].flatMap(([, module]) => {
+				const rule = brokenRule(file, module);
+				return rule === undefined ? [] : [{ file, line: index + 1, module, rule }];
+			});
+		});
+	});
+	return { files: files.length, offences };
+}
+
+/**
+ * Which rule forbids `file` to import `module`, in words; undefined when none does.
+ * @param {string} file
+ * @param {string} module
+ * @returns {string | undefined}
+ */
+function brokenRule(file, module) {
+	const room = roomOf(file);
+	const floor = floorOf(room);
+	if (floor === -1) return unknownRoom(room);
+	if (module.startsWith(".")) {
+		const target = posix.normalize(posix.join(posix.dirname(file), module));
+		if (target.startsWith("..")) return "src/ imports nothing from outside of src/";
+		const targetRoom = roomOf(target.replace(/\.js$/, ".ts"));
+		const targetFloor = floorOf(targetRoom);
+		if (targetRoom === room || targetFloor > floor) return undefined;
+		return targetFloor === -1 ? unknownRoom(targetRoom) : `${room} may import only itself and ${below(floor)}`;
+	}
+	if (module === NATIVE_CALLS && !ROOMS_WITH_NATIVE_CALLS.includes(room)) {
+		return `only ${ROOMS_WITH_NATIVE_CALLS.join(" and ")} may import ${NATIVE_CALLS}`;
+	}
+	const ofNode = module.startsWith("node:") || builtinModules.includes(module);
+	if (ofNode && !ROOMS_WITH_NODE.includes(room) && !/\.test\.ts$/.test(file)) {
+		return `only ${ROOMS_WITH_NODE.join(" and ")}, and tests, may import Node's modules`;
+	}
+	return undefined;
+}
+
+/** @param {string} file */
+function roomOf(file) {
+	return file.split("/")[0];
+}
+
+/** @param {string} room */
+function floorOf(room) {
+	return FLOORS.findIndex((rooms) => rooms.includes(room));
+}
+
+/** @param {number} floor */
+function below(floor) {
+	return (
+		FLOORS.slice(floor + 1)
+			.flat()
+			.join(", ") || "nothing else"
+	);
+}
+
+/** @param {string} room */
+function unknownRoom(room) {
+	return `${room} is not a room: move the file, or give the room its floor in scripts/rooms.mjs`;
+}
+
+const source = process.argv[2] ?? join(dirname(dirname(fileURLToPath(import.meta.url))), "src");
+const { files, offences } = checkRooms(source);
+for (const { file, line, module, rule } of offences) {
+	console.log(`${join(relative(process.cwd(), source), file)}:${line}: imports "${module}": ${rule}`);
+}
+console.log(`${files} files in src/, ${offences.length} imports that don't point downwards`);
+process.exitCode = offences.length === 0 ? 0 : 1;

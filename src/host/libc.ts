@@ -1,0 +1,172 @@
+// The C library's functions that the host room calls, through koffi: https://koffi.dev
+// Each is one system call (man 2) unless it says otherwise. Nothing outside of this room calls native code.
+//
+// Calls are on the path of every ioctl, so pointers are plain numbers into memory that was set aside beforehand
+// (NativeMemory), and nothing is converted or allocated: a call costs about 50 ns over what the kernel takes.
+
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import koffi from "koffi";
+import { syscalls } from "./syscalls.js";
+
+/** What this process is linked to: glibc or musl, whatever its file is called. */
+const libc = koffi.load(null);
+
+// A variadic function is declared with the arguments that we give it: for integers the calling conventions are the same.
+type Call0 = () => number;
+type Call1 = (a: number) => number;
+type Call2 = (a: number, b: number) => number;
+type Call3 = (a: number, b: number, c: number) => number;
+type Call4 = (a: number, b: number, c: number, d: number) => number;
+type Call5 = (a: number, b: number, c: number, d: number, e: number) => number;
+type Call6 = (a: number, b: number, c: number, d: number, e: number, f: number) => number;
+
+/** ioctl(fd, request, argument) */
+export const ioctl: Call3 = libc.func("int ioctl(int, int64, int64)");
+/** process_vm_readv(pid, localIov, localCount, remoteIov, remoteCount, flags) */
+export const processVmReadv: Call6 = libc.func("int64 process_vm_readv(int, int64, int64, int64, int64, int64)");
+export const processVmWritev: Call6 = libc.func("int64 process_vm_writev(int, int64, int64, int64, int64, int64)");
+/** syscall(number, five arguments) */
+const syscall: Call6 = libc.func("int64 syscall(int64, int64, int64, int64, int64, int64)");
+/** open(path, flags), never with O_CREAT */
+export const open: Call2 = libc.func("int open(int64, int)");
+export const openat: Call3 = libc.func("int openat(int, int64, int)");
+export const close: Call1 = libc.func("int close(int)");
+export const read: Call3 = libc.func("int64 read(int, int64, int64)");
+export const write: Call3 = libc.func("int64 write(int, int64, int64)");
+export const pread: Call4 = libc.func("int64 pread(int, int64, int64, int64)");
+export const pwrite: Call4 = libc.func("int64 pwrite(int, int64, int64, int64)");
+/** readlinkat(directory, path, buffer, size) */
+export const readlinkat: Call4 = libc.func("int64 readlinkat(int, int64, int64, int64)");
+/** fcntl(fd, command, argument) */
+export const fcntl: Call3 = libc.func("int fcntl(int, int, int64)");
+/** ftruncate(fd, size) */
+export const ftruncate: Call2 = libc.func("int ftruncate(int, int64)");
+/** mmap(address, length, protection, flags, fd, offset); the address, or -1 */
+export const mmap: Call6 = libc.func("int64 mmap(int64, int64, int, int, int, int64)");
+export const munmap: Call2 = libc.func("int munmap(int64, int64)");
+/** poll(pollfds, count, milliseconds) */
+export const poll: Call3 = libc.func("int poll(int64, int64, int)");
+/** inotify_init1(flags) */
+export const inotifyInit: Call1 = libc.func("int inotify_init1(int)");
+/** inotify_add_watch(inotify, path, mask) */
+export const inotifyAddWatch: Call3 = libc.func("int inotify_add_watch(int, int64, uint32)");
+export const prctl: Call5 = libc.func("int prctl(int, int64, int64, int64, int64)");
+/** prlimit(pid, resource, newLimit, oldLimit) */
+export const prlimit: Call4 = libc.func("int prlimit(int, int, int64, int64)");
+export const kill: Call2 = libc.func("int kill(int, int)");
+/** waitpid(pid, status, options) */
+export const waitpid: Call3 = libc.func("int waitpid(int, int64, int)");
+/** fstatfs(fd, buffer) */
+export const fstatfs: Call2 = libc.func("int fstatfs(int, int64)");
+export const getpgrp: Call0 = libc.func("int getpgrp()");
+export const tcgetpgrp: Call1 = libc.func("int tcgetpgrp(int)");
+export const gettid = (): number => libc.func("int gettid()")();
+/** Ends this process without waiting for its other threads. */
+export const exitNow: Call1 = libc.func("void _exit(int)");
+
+// Functions of <spawn.h>: posix_spawn(3). They return the errno instead of setting it.
+export const posixSpawnp: Call6 = libc.func("int posix_spawnp(int64, int64, int64, int64, int64, int64)");
+export const posixSpawnattrInit: Call1 = libc.func("int posix_spawnattr_init(int64)");
+export const posixSpawnattrSetflags: Call2 = libc.func("int posix_spawnattr_setflags(int64, int16)");
+export const posixSpawnattrSetsigdefault: Call2 = libc.func("int posix_spawnattr_setsigdefault(int64, int64)");
+export const posixSpawnattrSetsigmask: Call2 = libc.func("int posix_spawnattr_setsigmask(int64, int64)");
+
+/** kcmp(pid1, pid2, type, index1, index2): 0 when both share it */
+export const kcmp: Call5 = (pid1, pid2, type, index1, index2) =>
+	syscall(syscalls.kcmp, pid1, pid2, type, index1, index2);
+/** seccomp(operation, flags, argument) */
+export const seccomp: Call3 = (operation, flags, argument) =>
+	syscall(syscalls.seccomp, operation, flags, argument, 0, 0);
+export const memfdCreate: Call2 = (name, flags) => syscall(syscalls.memfdCreate, name, flags, 0, 0, 0);
+/** statx(directory, path, flags, mask, buffer): unlike stat(2), its struct looks the same on every machine */
+export const statx: Call5 = (directory, path, flags, mask, buffer) =>
+	syscall(syscalls.statx, directory, path, flags, mask, buffer);
+/** pidfd_open(pid, flags) */
+export const pidfdOpen: Call2 = (pid, flags) => syscall(syscalls.pidfdOpen, pid, flags, 0, 0, 0);
+/** pidfd_getfd(pidfd, fd, flags) */
+export const pidfdGetfd: Call3 = (pidfd, fd, flags) => syscall(syscalls.pidfdGetfd, pidfd, fd, flags, 0, 0);
+/** pidfd_send_signal(pidfd, signal, info, flags) */
+export const pidfdSendSignal: Call4 = (pidfd, signal, info, flags) =>
+	syscall(syscalls.pidfdSendSignal, pidfd, signal, info, flags, 0);
+
+/** What the last call that returned -1 (or NULL) failed with. Ask before anything else is called. */
+export const errno: Call0 = koffi.errno;
+
+/** `char **environ`, as this process got it. environ(7) */
+export function environ(): number {
+	return Number(koffi.decode(libc.symbol("environ"), "int64"));
+}
+
+/** The numbers of signals and errors on this machine, by name. */
+export const { signals, errno: errors } = constants;
+
+/** A system call that should not have failed. */
+export class SystemError extends Error {
+	readonly errno: number;
+
+	constructor(what: string, number: number) {
+		super(`${what}: ${errorName(number)}`);
+		this.name = "SystemError";
+		this.errno = number;
+	}
+}
+
+/** "EINVAL" for 22. */
+export function errorName(number: number): string {
+	try {
+		return getSystemErrorName(-number);
+	} catch {
+		return `errno ${number}`;
+	}
+}
+
+/** Passes a call's result on. @throws SystemError when it is -1 */
+export function succeed(result: number, what: string): number {
+	if (result === -1) throw new SystemError(what, errno());
+	return result;
+}
+
+/** A piece of memory that stays where it is, so that the kernel can be told its address. */
+export class NativeMemory {
+	readonly bytes: Uint8Array;
+	readonly words: Uint32Array;
+	readonly address: number;
+
+	/** @param size in bytes, a multiple of 4 */
+	constructor(size: number) {
+		this.bytes = new Uint8Array(new ArrayBuffer(size));
+		this.words = new Uint32Array(this.bytes.buffer);
+		this.address = addressOf(this.bytes);
+	}
+
+	/** Writes a u64 at word `at`: an address, a length, an offset. */
+	setU64(at: number, value: number): void {
+		this.words[at] = value;
+		this.words[at + 1] = value / 2 ** 32;
+	}
+
+	/** The u64 at word `at`: exact below 2^53, where every address, length and offset that exists is. */
+	u64(at: number): number {
+		return this.words[at] + this.words[at + 1] * 2 ** 32;
+	}
+
+	/** Puts a string there with a NUL after it. @returns its address */
+	setString(text: string, at = 0): number {
+		const { written } = encoder.encodeInto(text, this.bytes.subarray(at, this.bytes.length - 1));
+		this.bytes[at + written] = 0;
+		return this.address + at;
+	}
+}
+
+const encoder = new TextEncoder();
+
+/** Where the bytes of an array are. They don't move as long as the array is referred to. */
+export function addressOf(bytes: Uint8Array): number {
+	return Number(koffi.address(bytes));
+}
+
+/** Bytes that the C library owns. */
+export function bytesAt(address: number, length: number): Uint8Array {
+	return new Uint8Array(koffi.view(BigInt(address), length));
+}

@@ -1,0 +1,129 @@
+// The memory of a process that runs under us: one mm, in the kernel's words.
+// process_vm_readv(2), which goes by the permissions of the pages as the program itself would (/proc/PID/mem doesn't).
+
+import { readdirSync } from "node:fs";
+import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../memory/address-space.js";
+import { Errno, hex } from "../uapi/errno.js";
+import { addressOf, errno, errors, NativeMemory, processVmReadv, processVmWritev } from "./libc.js";
+import type { SharedFiles } from "./shared-files.js";
+import { Vmas } from "./vma.js";
+
+/** Up to here bytes go through memory whose address is known; for more it pays to find out where the array is. */
+const STAGED = 4096;
+
+// Two struct iovec { void *base; size_t length }, ours and the other's, then the staged bytes.
+const LOCAL = 0;
+const REMOTE = 4;
+const STAGE = 32;
+const transfer = new NativeMemory(STAGE + STAGED);
+const localVector = transfer.address + LOCAL * 4;
+const remoteVector = transfer.address + REMOTE * 4;
+const stage = transfer.bytes.subarray(STAGE);
+const stageAddress = transfer.address + STAGE;
+
+/**
+ * Both the address space and the backing of what is private in it: there, a page's number is that of its address.
+ */
+export class ProcessMemory implements AddressSpace, Backing {
+	readonly name: string;
+	/** Its thread group. */
+	readonly process: number;
+	/**
+	 * The thread whose call is being answered, 0 when there is none. It is how the kernel is told whose memory is meant:
+	 * as long as we have it stopped, its number can't become anybody else's.
+	 */
+	stopped = 0;
+	readonly #vmas: Vmas;
+	readonly #sharedFiles: SharedFiles;
+
+	/** The memory that a thread has now. */
+	constructor(process: number, thread: number, sharedFiles: SharedFiles) {
+		this.name = `memory of process ${process}`;
+		this.process = process;
+		this.#vmas = new Vmas(thread);
+		this.#sharedFiles = sharedFiles;
+	}
+
+	get alive(): boolean {
+		return this.#vmas.alive;
+	}
+
+	read(address: number, into: Uint8Array): number {
+		const { length } = into;
+		if (length > STAGED) return this.#transfer(processVmReadv, address, addressOf(into), length);
+		const done = this.#transfer(processVmReadv, address, stageAddress, length);
+		for (let i = 0; i < done; i++) into[i] = stage[i];
+		return done;
+	}
+
+	write(address: number, from: Uint8Array): number {
+		const { length } = from;
+		if (length > STAGED) return this.#transfer(processVmWritev, address, addressOf(from), length);
+		for (let i = 0; i < length; i++) stage[i] = from[i];
+		return this.#transfer(processVmWritev, address, stageAddress, length);
+	}
+
+	resolve(first: number, count: number, writable: boolean, into: Extents): void {
+		const vmas = this.#vmas;
+		const end = (first + count) * PAGE_SIZE;
+		vmas.refresh();
+		for (let at = first * PAGE_SIZE; at < end; at = vmas.end) {
+			if (!vmas.find(at)) throw new Errno("EFAULT", `nothing is mapped at ${hex(at)} in process ${this.process}`);
+			// check_vma_flags() in mm/gup.c: who asks to write isn't asked whether it may read.
+			if (writable && !vmas.writable)
+				throw new Errno("EFAULT", `the memory at ${hex(at)} can't be written: it is mapped without PROT_WRITE`);
+			if (!writable && !vmas.readable)
+				throw new Errno("EFAULT", `the memory at ${hex(at)} can't be read: it is mapped without PROT_READ`);
+			const pages = (Math.min(vmas.end, end) - at) / PAGE_SIZE;
+			if (vmas.shared && vmas.inode !== 0) {
+				const backing = this.#sharedFiles.mapped(this, vmas, writable);
+				into.add(backing, (vmas.offset + at - vmas.start) / PAGE_SIZE, pages);
+			} else into.add(this, at / PAGE_SIZE, pages);
+		}
+	}
+
+	/** The area that an address is in now, if there is one. Good until the next question. */
+	areaAt(address: number): Vmas | undefined {
+		this.#vmas.refresh();
+		return this.#vmas.find(address) ? this.#vmas : undefined;
+	}
+
+	/** Call it when the process is gone, or has another memory. */
+	close(): void {
+		this.#vmas.close();
+	}
+
+	#transfer(call: typeof processVmReadv, address: number, local: number, length: number): number {
+		transfer.setU64(LOCAL, local);
+		transfer.setU64(LOCAL + 2, length);
+		transfer.setU64(REMOTE, address);
+		transfer.setU64(REMOTE + 2, length);
+		if (this.stopped !== 0) {
+			const done = call(this.stopped, localVector, 1, remoteVector, 1, 0);
+			return done < 0 ? 0 : done;
+		}
+		return this.#transferLater(call);
+	}
+
+	/** What a device does when no call is being answered: any thread will do, but it must be one of this memory's. */
+	#transferLater(call: typeof processVmReadv): number {
+		if (!this.alive) return 0;
+		const done = call(this.process, localVector, 1, remoteVector, 1, 0);
+		if (done >= 0) return done;
+		if (errno() !== errors.ESRCH) return 0;
+		// The first thread has ended, but others go on.
+		for (const thread of threadsOf(this.process)) {
+			const done = call(thread, localVector, 1, remoteVector, 1, 0);
+			if (done >= 0) return done;
+		}
+		return 0;
+	}
+}
+
+function threadsOf(process: number): number[] {
+	try {
+		return readdirSync(`/proc/${process}/task`).map(Number);
+	} catch {
+		return [];
+	}
+}

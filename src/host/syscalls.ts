@@ -1,0 +1,80 @@
+// The numbers of the system calls that the filter traps or that libc has no function for everywhere.
+// arch/x86/entry/syscalls/syscall_64.tbl; include/uapi/asm-generic/unistd.h for arm64.
+
+export interface SyscallTable {
+	/** AUDIT_ARCH_*: what seccomp_data.arch says for a native call. <linux/audit.h> */
+	readonly auditArch: number;
+	readonly ioctl: number;
+	/** open(2) itself; arm64 has only its successors. */
+	readonly open: number | undefined;
+	readonly openat: number;
+	readonly openat2: number;
+	readonly execve: number;
+	readonly execveat: number;
+	readonly setuid: number;
+	readonly setreuid: number;
+	readonly setresuid: number;
+	readonly capset: number;
+	readonly unshare: number;
+	readonly setns: number;
+	readonly kcmp: number;
+	readonly seccomp: number;
+	readonly memfdCreate: number;
+	readonly statx: number;
+	readonly pidfdOpen: number;
+	readonly pidfdGetfd: number;
+	readonly pidfdSendSignal: number;
+}
+
+const x64: SyscallTable = {
+	auditArch: 0xc000003e,
+	ioctl: 16,
+	open: 2,
+	openat: 257,
+	openat2: 437,
+	execve: 59,
+	execveat: 322,
+	setuid: 105,
+	setreuid: 113,
+	setresuid: 117,
+	capset: 126,
+	unshare: 272,
+	setns: 308,
+	kcmp: 312,
+	seccomp: 317,
+	memfdCreate: 319,
+	statx: 332,
+	pidfdOpen: 434,
+	pidfdGetfd: 438,
+	pidfdSendSignal: 424,
+};
+
+const arm64: SyscallTable = {
+	auditArch: 0xc00000b7,
+	ioctl: 29,
+	open: undefined,
+	openat: 56,
+	openat2: 437,
+	execve: 221,
+	execveat: 281,
+	setuid: 146,
+	setreuid: 145,
+	setresuid: 147,
+	capset: 91,
+	unshare: 97,
+	setns: 268,
+	kcmp: 272,
+	seccomp: 277,
+	memfdCreate: 279,
+	statx: 291,
+	pidfdOpen: 434,
+	pidfdGetfd: 438,
+	pidfdSendSignal: 424,
+};
+
+const tables: { readonly [arch: string]: SyscallTable | undefined } = { x64, arm64 };
+
+/** Undefined on a machine that we don't know the numbers of; `ioasis doctor` says so. */
+export const knownSyscalls = tables[process.arch];
+
+export const syscalls: SyscallTable = knownSyscalls ?? x64;

@@ -1,0 +1,83 @@
+// A domain: one translation that devices can be attached to. struct iommu_domain and its ops in include/linux/iommu.h.
+//
+// IOVAs and physical addresses that go through map, unmap and translate are counted in the granules of the domain's page
+// table (2^granuleLg2 bytes), as doubles; ranges in bytes are bigints.
+
+import type { PageTable } from "../pagetable/pagetable.js";
+import type { Device } from "./device.js";
+import type { IommuDriver } from "./driver.js";
+import type { UserDataArray } from "./user-data.js";
+
+export type DomainType = "paging" | "nested" | "blocked" | "identity";
+
+/** An id of a process address space of a device; NO_PASID is the device itself (its requester ID). */
+export type Pasid = number;
+export const NO_PASID: Pasid = 0;
+
+export abstract class Domain {
+	abstract readonly type: DomainType;
+	/** Whose domain it is: a device of another driver can't be attached. */
+	readonly driver: IommuDriver;
+	/** What the core has told to take page faults of this domain; the drivers look only at whether there is one. */
+	faultHandler: object | undefined;
+
+	constructor(driver: IommuDriver) {
+		this.driver = driver;
+	}
+
+	/**
+	 * Makes the device translate its untagged requests through this domain.
+	 * @throws EINVAL when this device can't use this domain (the core may then try another); other errors end the attach
+	 */
+	abstract attachDevice(device: Device, old: Domain): void;
+
+	/** The same for requests with a PASID. Absent where the driver has no PASIDs. */
+	setDevicePasid?(device: Device, pasid: Pasid, old: Domain | undefined): void;
+
+	/** Gives everything back. Nothing is attached any more. */
+	abstract free(): void;
+}
+
+/** A domain whose translation the kernel keeps, in an I/O page table. */
+export abstract class PagingDomain extends Domain {
+	override readonly type = "paging";
+	readonly table: PageTable;
+	/** Page sizes in bytes as a bitmap; 4096 or something smaller is among them. */
+	pageSizes: bigint;
+	/** The IOVAs that it translates, in bytes, both ends included. */
+	aperture: { first: bigint; last: bigint };
+	/** Present where the domain was made to track what devices write. */
+	dirtyTracking: DirtyTracking | undefined;
+
+	constructor(driver: IommuDriver, table: PageTable) {
+		super(driver);
+		this.table = table;
+		this.pageSizes = table.pageSizes;
+		this.aperture = { first: table.firstAddress, last: table.lastAddress };
+	}
+
+	/** Makes every request snoop the CPU's caches from now on; false where the IOMMU can't. Called before any map. */
+	enforceCacheCoherency?(): boolean;
+
+	override free(): void {
+		this.table.free();
+	}
+}
+
+/** Recording which pages devices have written. */
+export interface DirtyTracking {
+	enabled: boolean;
+	/** @throws EINVAL where it can't be switched now */
+	set(enable: boolean): void;
+}
+
+/** A domain whose first stage is in the hands of user space, and whose second stage is a paging domain. */
+export abstract class NestedDomain extends Domain {
+	override readonly type = "nested";
+
+	/**
+	 * Carries out invalidations that user space queued, in order.
+	 * Sets `array.done` to how many were carried out, also when it throws.
+	 */
+	invalidateCache?(array: UserDataArray): void;
+}

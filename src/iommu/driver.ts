@@ -1,0 +1,53 @@
+// What an IOMMU driver offers: struct iommu_ops in include/linux/iommu.h, with its names in camelCase.
+// An op that is absent is how a driver says that it can't.
+
+import type { Device } from "./device.js";
+import type { Domain, NestedDomain, PagingDomain } from "./domain.js";
+import type { ReservedRegion } from "./reserved.js";
+import type { UserData } from "./user-data.js";
+
+/** enum iommu_cap */
+export type IommuCapability =
+	| "cache-coherency"
+	| "enforce-cache-coherency"
+	| "dirty-tracking"
+	| "deferred-flush"
+	| "pci-ats";
+
+/** What GET_HW_INFO answers: the type of the struct, and its bytes. */
+export interface HwInfo {
+	readonly type: number;
+	readonly bytes: Uint8Array;
+}
+
+export interface IommuDriver {
+	readonly name: string;
+
+	/** Whether an IOMMU of this driver can do something for this device. */
+	capable(device: Device, capability: IommuCapability): boolean;
+
+	/** The domain in which a device that nobody uses can do no DMA. */
+	readonly blockedDomain: Domain;
+
+	/**
+	 * A paging domain to the user's wishes: HWPT_ALLOC's flags, and data of the driver's own.
+	 * @throws EOPNOTSUPP for a flag or a type that it doesn't know, EINVAL for data that is wrong, ENOMEM
+	 */
+	domainAllocPagingFlags?(device: Device, flags: number, data: UserData | undefined): PagingDomain;
+
+	/** A paging domain as the driver likes it. A driver has this or domainAllocPagingFlags. */
+	domainAllocPaging?(device: Device): PagingDomain;
+
+	/** A nested domain on a parent that was allocated as one. */
+	domainAllocNested?(device: Device, parent: PagingDomain, flags: number, data: UserData): NestedDomain;
+
+	/**
+	 * The hardware's description of itself.
+	 * @param type the type that is asked for, 0 for the driver's choice
+	 * @throws EOPNOTSUPP for a type that it doesn't know
+	 */
+	hwInfo?(device: Device, type: number): HwInfo;
+
+	/** Ranges that the device's IOAS must leave alone. */
+	reservedRegions?(device: Device): readonly ReservedRegion[];
+}

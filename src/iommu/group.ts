@@ -1,0 +1,153 @@
+// Devices that the hardware can't tell apart, or can't keep from one another: they are attached together.
+// struct iommu_group in drivers/iommu/iommu.c.
+
+import { Errno } from "../uapi/errno.js";
+import type { Device } from "./device.js";
+import { type Domain, NO_PASID, type Pasid } from "./domain.js";
+
+/** What is attached to a group for one PASID, with the core's own note of who did it. */
+export interface Attachment {
+	readonly domain: Domain;
+	readonly handle: object;
+}
+
+export class Group {
+	readonly id: number;
+	readonly devices: Device[] = [];
+	/** What the group's devices translate through now. */
+	#domain: Domain | undefined;
+	readonly #attachments = new Map<Pasid, Attachment>();
+	#owner: object | undefined;
+	#claims = 0;
+
+	constructor(id: number) {
+		this.id = id;
+	}
+
+	/** What is attached for a PASID. */
+	attachment(pasid: Pasid): Attachment | undefined {
+		return this.#attachments.get(pasid);
+	}
+
+	/**
+	 * Takes the group's DMA over for one owner; may be called again by the same one.
+	 * From then on its devices can't do DMA until something is attached.
+	 * @throws EPERM when another owner has it
+	 */
+	claim(owner: object): void {
+		if (this.#claims > 0 && this.#owner !== owner)
+			throw new Errno("EPERM", `group ${this.id} belongs to another iommufd context`);
+		if (this.#claims === 0) this.#setDomain(this.#blockedDomain);
+		this.#owner = owner;
+		this.#claims++;
+	}
+
+	/** Undoes one claim. */
+	release(): void {
+		this.#claims--;
+		if (this.#claims === 0) this.#owner = undefined;
+	}
+
+	/**
+	 * Attaches a domain for requests without PASID.
+	 * @throws EBUSY when something is attached, EINVAL for a domain of another driver, and what the driver's attach throws
+	 */
+	attach(domain: Domain, handle: object): void {
+		if (this.#attachments.has(NO_PASID)) throw new Errno("EBUSY", `group ${this.id} is attached to a domain already`);
+		this.#checkDriver(domain);
+		this.#setDomain(domain);
+		this.#attachments.set(NO_PASID, { domain, handle });
+	}
+
+	/** Attaches another domain instead; on error the old one stays. */
+	replace(domain: Domain, handle: object): void {
+		this.#setDomain(domain);
+		this.#attachments.set(NO_PASID, { domain, handle });
+	}
+
+	/** Detaches what attach() or replace() attached: back to no DMA. */
+	detach(): void {
+		this.#setDomain(this.#blockedDomain);
+		this.#attachments.delete(NO_PASID);
+	}
+
+	/**
+	 * Attaches a domain for requests with a PASID.
+	 * @throws EOPNOTSUPP where the driver has no PASIDs, EINVAL for a PASID that a device can't use, EBUSY when it is in use
+	 */
+	attachPasid(domain: Domain, pasid: Pasid, handle: object): void {
+		const driver = this.devices[0].driver;
+		if (!domain.setDevicePasid || !driver.blockedDomain.setDevicePasid)
+			throw new Errno("EOPNOTSUPP", `${driver.name} can't attach a PASID`);
+		this.#checkDriver(domain);
+		if (pasid === NO_PASID) throw new Errno("EINVAL", "PASID 0 is the device itself");
+		for (const device of this.devices)
+			if (device.maxPasids > 0 && pasid >= device.maxPasids)
+				throw new Errno("EINVAL", `PASID ${pasid} is beyond the last PASID of ${device.name}, ${device.maxPasids - 1}`);
+		if (this.#attachments.has(pasid))
+			throw new Errno("EBUSY", `PASID ${pasid} of group ${this.id} is attached already`);
+		this.#setPasid(domain, pasid, undefined);
+		this.#attachments.set(pasid, { domain, handle });
+	}
+
+	/** @throws EINVAL when nothing is attached for the PASID; on error the old domain stays */
+	replacePasid(domain: Domain, pasid: Pasid, handle: object): void {
+		if (!domain.setDevicePasid) throw new Errno("EOPNOTSUPP", `${domain.driver.name} can't attach a PASID`);
+		this.#checkDriver(domain);
+		const current = this.#attachments.get(pasid);
+		if (pasid === NO_PASID || current === undefined)
+			throw new Errno("EINVAL", `PASID ${pasid} of group ${this.id} is not attached`);
+		if (current.domain !== domain) this.#setPasid(domain, pasid, current.domain);
+		this.#attachments.set(pasid, { domain, handle });
+	}
+
+	detachPasid(pasid: Pasid): void {
+		const current = this.#attachments.get(pasid);
+		if (current === undefined) return;
+		for (const device of this.devices)
+			if (device.maxPasids > 0) this.#blockedDomain.setDevicePasid?.(device, pasid, current.domain);
+		this.#attachments.delete(pasid);
+	}
+
+	get #blockedDomain(): Domain {
+		return this.devices[0].driver.blockedDomain;
+	}
+
+	#checkDriver(domain: Domain): void {
+		const driver = this.devices[0].driver;
+		if (domain.driver !== driver)
+			throw new Errno("EINVAL", `a domain of ${domain.driver.name} doesn't fit a device behind ${driver.name}`);
+	}
+
+	/** Switches every device, or none: a device that refuses takes those before it back. */
+	#setDomain(domain: Domain): void {
+		if (this.#domain === domain) return;
+		const old = this.#domain ?? this.#blockedDomain;
+		this.#switchAll(
+			this.devices,
+			(device) => domain.attachDevice(device, old),
+			(device) => old.attachDevice(device, domain),
+		);
+		this.#domain = domain;
+	}
+
+	#setPasid(domain: Domain, pasid: Pasid, old: Domain | undefined): void {
+		const before = old ?? this.#blockedDomain;
+		this.#switchAll(
+			this.devices.filter((device) => device.maxPasids > 0),
+			(device) => domain.setDevicePasid?.(device, pasid, old),
+			(device) => before.setDevicePasid?.(device, pasid, domain),
+		);
+	}
+
+	#switchAll(devices: readonly Device[], change: (device: Device) => void, undo: (device: Device) => void): void {
+		for (let i = 0; i < devices.length; i++) {
+			try {
+				change(devices[i]);
+			} catch (error) {
+				for (let done = 0; done < i; done++) undo(devices[done]);
+				throw error;
+			}
+		}
+	}
+}

@@ -1,0 +1,65 @@
+// Data of a driver's own that comes with an ioctl: a struct, or an array of structs, in the caller's memory.
+// iommu_copy_struct_from_user() and its relatives in include/linux/iommu.h, for the rules.
+
+import { type AddressSpace, copyIn } from "../memory/address-space.js";
+import { Errno, hex } from "../uapi/errno.js";
+import type { FieldTable } from "../uapi/field.js";
+import type { Struct } from "../uapi/struct.js";
+import type { WritableView } from "../uapi/view.js";
+
+/** One struct: `data_type`, `data_uptr` and `data_len` of HWPT_ALLOC and VIOMMU_ALLOC. */
+export interface UserData {
+	readonly type: number;
+	/** Where it is, in bytes. */
+	readonly address: number;
+	/** How long the caller says it is, in bytes. */
+	readonly length: number;
+	readonly memory: AddressSpace;
+}
+
+/** An array of them, as HWPT_INVALIDATE has it. */
+export interface UserDataArray {
+	readonly type: number;
+	readonly address: number;
+	/** Length of one entry in bytes, as the caller has it. */
+	readonly entryLength: number;
+	readonly entries: number;
+	readonly memory: AddressSpace;
+	/** Entries that were carried out; the driver counts them. */
+	done: number;
+}
+
+/**
+ * Reads a struct.
+ * @param type the one type that fits
+ * @throws EINVAL for another type or a length that the struct can't have, EFAULT when it can't be read
+ */
+export function readUserData<F extends FieldTable>(data: UserData, type: number, struct: Struct<F>): WritableView<F> {
+	if (data.type !== type)
+		throw new Errno("EINVAL", `the data's type is ${hex(data.type)}: here it must be ${hex(type)}, ${struct.name}`);
+	const { minimumSize: minimum } = struct;
+	if (data.length < minimum || data.length > struct.size)
+		throw new Errno(
+			"EINVAL",
+			`the data's length is ${data.length}: ${struct.name} has ${minimum === struct.size ? "" : `${minimum} to `}${struct.size} bytes`,
+		);
+	const view = struct.newView();
+	copyIn(data.memory, data.address, view.bytes.subarray(0, data.length), struct.name);
+	return view;
+}
+
+/** Reads entry number `index` of an array; see readUserData. */
+export function readUserDataEntry<F extends FieldTable>(
+	array: UserDataArray,
+	index: number,
+	type: number,
+	struct: Struct<F>,
+): WritableView<F> {
+	const entry = {
+		type: array.type,
+		address: array.address + index * array.entryLength,
+		length: array.entryLength,
+		memory: array.memory,
+	};
+	return readUserData(entry, type, struct);
+}

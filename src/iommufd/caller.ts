@@ -1,0 +1,47 @@
+// Who makes an ioctl, seen from the engine: `current` in Linux's words. The host makes one per trapped call (or one per
+// thread, reused), a test makes one by hand.
+
+import type { AddressSpace, Backing } from "../memory/address-space.js";
+import type { MemoryOwner } from "../memory/memlock.js";
+
+export type { MemoryOwner } from "../memory/memlock.js";
+
+/** The capabilities that iommufd asks for. capabilities(7) */
+export type Capability = "CAP_IPC_LOCK" | "CAP_SYS_RESOURCE" | "CAP_SYS_RAWIO";
+
+export interface Caller {
+	/** Thread id, for the trace. */
+	readonly thread: number;
+	readonly memory: AddressSpace;
+	readonly owner: MemoryOwner;
+	capable(capability: Capability): boolean;
+	/** What the caller's fd number refers to; undefined when it is not open. */
+	file(fd: number): CallerFile | undefined;
+	/**
+	 * Gives the caller a new fd (close-on-exec) for a file that the engine made; returns its number.
+	 * @throws EMFILE when the caller may have no more
+	 */
+	install(file: OpenFile): number;
+}
+
+/** What an fd that comes in as an argument refers to. */
+export type CallerFile =
+	| { readonly kind: "ours"; readonly file: OpenFile }
+	/** A memfd, or any other file of shared memory (tmpfs, hugetlbfs). Size in bytes. */
+	| { readonly kind: "shared-memory"; readonly backing: Backing; size(): number }
+	| { readonly kind: "other" };
+
+/** A file of ours that a client has open: a context, an access, a VFIO device. */
+export interface OpenFile {
+	/** For the trace: "/dev/iommu". */
+	readonly path: string;
+	/**
+	 * @param command the ioctl's number, u32
+	 * @param argument the ioctl's argument as a pointer in bytes (inexact above 2^53, where no memory is)
+	 * @returns the ioctl's return value
+	 * @throws Errno and nothing else
+	 */
+	ioctl(caller: Caller, command: number, argument: number): number;
+	/** The last fd, fork's copy and mapping of it are gone. Called exactly once. */
+	release(): void;
+}

@@ -1,0 +1,89 @@
+// A device that is bound to a context, and the group that is attached with it. drivers/iommu/iommufd/device.c.
+
+import type { Device } from "../iommu/device.js";
+import type { Pasid } from "../iommu/domain.js";
+import type { Group } from "../iommu/group.js";
+import { Errno } from "../uapi/errno.js";
+import type { Context } from "./context.js";
+import type { Hwpt } from "./hwpt.js";
+import { IommufdObject } from "./object.js";
+
+/** What a group is attached to for one PASID, and which of its devices have asked for it. */
+interface GroupAttachment {
+	hwpt: Hwpt;
+	readonly devices: Set<BoundDevice>;
+}
+
+/** What a context knows of a group: all its devices are attached to the same HWPT. */
+export class IommufdGroup {
+	readonly group: Group;
+	readonly attachments = new Map<Pasid, GroupAttachment>();
+	/** Devices of the group that are bound. */
+	bound = 0;
+	/** Where a software MSI is mapped, if a device of the group needs that. */
+	softwareMsi: bigint | undefined;
+
+	constructor(group: Group) {
+		this.group = group;
+	}
+}
+
+export class BoundDevice extends IommufdObject {
+	override readonly kind = "DEVICE";
+	readonly context: Context;
+	readonly device: Device;
+	readonly group: IommufdGroup;
+	readonly enforcesCacheCoherency: boolean;
+
+	constructor(context: Context, id: number, device: Device, group: IommufdGroup) {
+		super(id);
+		this.context = context;
+		this.device = device;
+		this.group = group;
+		this.enforcesCacheCoherency = device.driver.capable(device, "enforce-cache-coherency");
+		group.bound++;
+	}
+
+	override destroy(): void {
+		this.group.group.release();
+		this.group.bound--;
+		if (this.group.bound === 0) this.context.groups.delete(this.group.group);
+	}
+
+	override toString(): string {
+		return `device ${this.id} (${this.device.name})`;
+	}
+}
+
+/**
+ * Takes a device over for a context: nobody else can use its group until it is unbound.
+ * @throws EINVAL for a device that isn't cache coherent, EPERM when its group belongs to another context
+ */
+export function bindDevice(context: Context, device: Device): BoundDevice {
+	const id = context.objects.reserve();
+	try {
+		if (!device.driver.capable(device, "cache-coherency"))
+			throw new Errno(
+				"EINVAL",
+				`${device.name} is not cache coherent behind ${device.driver.name}, and user space can't flush caches`,
+			);
+		device.group.claim(context);
+	} catch (error) {
+		context.objects.cancel(id);
+		throw error;
+	}
+	let group = context.groups.get(device.group);
+	if (group === undefined) {
+		group = new IommufdGroup(device.group);
+		context.groups.set(device.group, group);
+	}
+	const bound = new BoundDevice(context, id, device, group);
+	bound.users++; // the driver that binds it
+	context.objects.install(bound);
+	return bound;
+}
+
+/** Undoes bindDevice(); nothing is attached any more. */
+export function unbindDevice(device: BoundDevice): void {
+	device.context.objects.putAndTryDestroy(device);
+}

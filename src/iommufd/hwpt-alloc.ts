@@ -1,0 +1,122 @@
+// How a HWPT gets its domain: the user-visible flow, the automatic flow, and nesting.
+// drivers/iommu/iommufd/hw_pagetable.c.
+
+import type { Pasid } from "../iommu/domain.js";
+import type { UserData } from "../iommu/user-data.js";
+import { Errno, hex } from "../uapi/errno.js";
+import { type HwptAlloc, HwptAllocFlags, HwptDataType } from "../uapi/iommufd.js";
+import type { Args } from "../uapi/struct.js";
+import { attachHwpt, detachHwpt } from "./attachment.js";
+import type { Call } from "./call.js";
+import type { Context } from "./context.js";
+import { BoundDevice } from "./device.js";
+import { NestedHwpt, PagingHwpt } from "./hwpt.js";
+import { type HwptRequest, mainline } from "./hwpt-policy.js";
+import { Ioas } from "./ioas.js";
+import { Undo } from "./undo.js";
+
+const AUTOMATIC: HwptRequest = { flags: 0, data: undefined };
+
+/**
+ * IOMMU_HWPT_ALLOC on an IOAS: allocate, then map. It never attaches; user space does, later.
+ * Not in the table of objects yet: the caller installs it, or destroys it and cancels its id.
+ */
+export function allocateForUser(context: Context, ioas: Ioas, device: BoundDevice, request: HwptRequest): PagingHwpt {
+	using undo = new Undo();
+	const hwpt = allocate(context, ioas, device, request, undo);
+	hwpt.show(); // fails here on a driver that finishes its domain only at attach
+	undo.keep();
+	return hwpt;
+}
+
+/** A device attached straight to an IOAS: attach, then map, because some drivers finish their domain only at attach. */
+export function allocateForAttach(context: Context, ioas: Ioas, device: BoundDevice, pasid: Pasid): PagingHwpt {
+	using undo = new Undo();
+	const hwpt = allocate(context, ioas, device, AUTOMATIC, undo);
+	attachHwpt(device, hwpt, pasid);
+	undo.push(() => detachHwpt(device, pasid));
+	hwpt.show();
+	undo.keep();
+	return hwpt;
+}
+
+function allocate(context: Context, ioas: Ioas, device: BoundDevice, request: HwptRequest, undo: Undo): PagingHwpt {
+	const id = context.objects.reserve();
+	undo.push(() => context.objects.cancel(id));
+	const domain = mainline(device.device, request);
+	const hwpt = new PagingHwpt(id, request.flags, ioas, domain);
+	undo.push(() => hwpt.destroy());
+	// Before anything is mapped: some IOMMUs have a bit for it in every entry.
+	if (device.enforcesCacheCoherency) hwpt.enforceCacheCoherency();
+	return hwpt;
+}
+
+function allocateNested(
+	context: Context,
+	parent: PagingHwpt,
+	device: BoundDevice,
+	flags: number,
+	data: UserData,
+): NestedHwpt {
+	const { driver } = device.device;
+	const known = HwptAllocFlags.FAULT_ID_VALID | HwptAllocFlags.PASID;
+	if (flags & ~known)
+		throw new Errno(
+			"EOPNOTSUPP",
+			`a nested HWPT takes the flags FAULT_ID_VALID and PASID, and flags has ${hex(flags & ~known)}`,
+		);
+	if (data.length === 0)
+		throw new Errno("EOPNOTSUPP", "a nested HWPT needs data that describes its first stage: data_len is 0");
+	if (!driver.domainAllocNested) throw new Errno("EOPNOTSUPP", `${driver.name} has no nested domains`);
+	if (parent.isAutomatic || !parent.isNestParent || parent.domain.driver !== driver)
+		throw new Errno(
+			"EINVAL",
+			`${parent} can't be a parent: ${parent.isAutomatic ? "it was made by an attach" : parent.isNestParent ? `it is ${parent.domain.driver.name}'s` : "it was allocated without NEST_PARENT"}`,
+		);
+	using undo = new Undo();
+	const id = context.objects.reserve();
+	undo.push(() => context.objects.cancel(id));
+	const domain = driver.domainAllocNested(device.device, parent.domain, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
+	undo.keep();
+	return new NestedHwpt(id, flags, parent, domain);
+}
+
+/** IOMMU_HWPT_ALLOC */
+export function hwptAlloc(call: Call, alloc: Args<typeof HwptAlloc>): void {
+	const { context } = call;
+	const { flags, dataType: type, dataLen: length, dataUptr: address } = alloc;
+	if ((type === HwptDataType.NONE) !== (length === 0))
+		throw new Errno(
+			"EINVAL",
+			type === HwptDataType.NONE
+				? `data_type is NONE, but data_len is ${length}`
+				: `data_type is ${hex(type)}, but data_len is 0`,
+		);
+	const data: UserData = { type, address, length, memory: call.caller.memory };
+	const device = context.objects.get(alloc.devId, BoundDevice, "dev_id");
+	const parent = context.objects.find(alloc.ptId);
+	if (parent === undefined) throw new Errno("EINVAL", `pt_id is ${alloc.ptId}, and there is no object ${alloc.ptId}`);
+
+	let hwpt: PagingHwpt | NestedHwpt;
+	if (parent instanceof Ioas) {
+		const request = { flags, data: length === 0 ? undefined : data };
+		hwpt = allocateForUser(context, parent, device, request);
+	} else if (parent instanceof PagingHwpt) hwpt = allocateNested(context, parent, device, flags, data);
+	else
+		throw new Errno(
+			"EINVAL",
+			`pt_id is ${alloc.ptId}, and ${parent} is neither an IOAS nor a paging HWPT nor a vIOMMU`,
+		);
+
+	try {
+		if (flags & HwptAllocFlags.FAULT_ID_VALID)
+			throw new Errno("ENOENT", `fault_id is ${alloc.faultId}, and there is no fault queue ${alloc.faultId}`);
+		alloc.outHwptId = hwpt.id;
+		call.respond();
+	} catch (error) {
+		hwpt.destroy();
+		context.objects.cancel(hwpt.id);
+		throw error;
+	}
+	context.objects.install(hwpt);
+}

@@ -1,0 +1,436 @@
+// The map of an IOAS from IOVA to memory, and the domains that mirror it. drivers/iommu/iommufd/io_pagetable.c.
+
+import type { Device } from "../iommu/device.js";
+import type { PagingDomain } from "../iommu/domain.js";
+import { PAGE_SIZE } from "../memory/address-space.js";
+import { WRITE } from "../pagetable/format.js";
+import { Errno, hex } from "../uapi/errno.js";
+import { Area } from "./area.js";
+import { type Interval, IntervalTree } from "./interval-tree.js";
+import { alignmentFor, IovaRanges, LAST_IOVA } from "./iova-ranges.js";
+import type { Pages } from "./pages.js";
+import type { Platform } from "./platform.js";
+
+/** A part of some Pages that is to be mapped: from a new mapping, or taken from another one by IOAS_COPY. */
+export interface Slice {
+	readonly pages: Pages;
+	/** Byte of `pages` that it begins with, and its length. */
+	readonly startByte: bigint;
+	readonly length: bigint;
+}
+
+/** An in-kernel user of the map, as far as the map has to know it. */
+export interface Access {
+	/** What an IOVA must be a multiple of for it, in bytes. */
+	readonly iovaAlignment: bigint;
+	/** Asks it to let go of first..last. Absent where it can't. */
+	unmap?(first: bigint, last: bigint): void;
+}
+
+export class IoPagetable {
+	readonly areas = new IntervalTree<Area>();
+	readonly ranges = new IovaRanges();
+	/** Domains that show every area. The last one moves into the place of one that goes. */
+	readonly domains: PagingDomain[] = [];
+	readonly accesses = new Set<Access>();
+	/** What IOVAs, lengths and offsets in pages must be multiples of, in bytes: what the domains and accesses need. */
+	alignment = 1n;
+	/** IOMMU_OPTION_HUGE_PAGES 0: every page of 4096 bytes is mapped by itself. */
+	largePagesDisabled = false;
+	readonly #platform: Platform;
+	readonly #name: string;
+
+	/** @param name what reasons call it: "IOAS 1" */
+	constructor(platform: Platform, name: string) {
+		this.#platform = platform;
+		this.#name = name;
+	}
+
+	/**
+	 * Maps slices one after the other at an IOVA.
+	 * @param iova in bytes; undefined to have one chosen
+	 * @returns where they begin
+	 * @throws EINVAL for alignment or a reserved range, EEXIST for one that is taken, EOVERFLOW, EPERM for pages that are
+	 * mapped read-only, ENOSPC when there is no room, and what pinning and mapping throw; nothing is mapped then
+	 */
+	map(slices: readonly Slice[], length: bigint, iova: bigint | undefined, protection: number): bigint {
+		if (length === 0n || length & (this.alignment - 1n))
+			throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of ${this.#alignmentInWords()}`);
+		const first = iova === undefined ? this.#choose(slices[0], length) : this.#check(iova, length);
+		const areas: Area[] = [];
+		try {
+			for (const slice of slices) {
+				const at = areas.length === 0 ? first : areas[areas.length - 1].last + 1n;
+				areas.push(this.#insert(slice, at, protection));
+			}
+			this.#fillAll(areas);
+		} catch (error) {
+			for (const area of areas) this.areas.remove(area);
+			throw error;
+		}
+		return first;
+	}
+
+	/**
+	 * Unmaps the areas in a range; the range must not cut one in two.
+	 * @returns the bytes that were unmapped: 0 when there were no areas
+	 * @throws ENOENT for an area that lies in it only in part, EBUSY for one that is locked; areas before it are gone then
+	 */
+	unmap(first: bigint, last: bigint): bigint {
+		let from = first;
+		let unmapped = 0n;
+		for (let area = this.areas.firstIn(from, last); area !== undefined; area = this.areas.firstIn(from, last)) {
+			if (area.locks > 0)
+				throw new Errno("EBUSY", `the mapping ${inWords(area)} is locked by a hardware queue or another object`);
+			if (area.first < from || area.last > last)
+				throw new Errno(
+					"ENOENT",
+					`the range ${hex(first)} to ${hex(last)} cuts the mapping ${inWords(area)} in two: mappings are unmapped whole`,
+				);
+			this.#evictAccesses(area);
+			this.#remove(area);
+			unmapped += area.length;
+			if (area.last >= last) break;
+			from = area.last + 1n;
+		}
+		return unmapped;
+	}
+
+	/**
+	 * The slices behind a range, which mappings must cover without a gap.
+	 * @throws ENOENT for a gap, EINVAL for an empty range, EOVERFLOW
+	 */
+	slices(iova: bigint, length: bigint): Slice[] {
+		if (length === 0n) throw new Errno("EINVAL", "length is 0");
+		const last = iova + length - 1n;
+		if (last > LAST_IOVA)
+			throw new Errno("EOVERFLOW", `IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		const slices: Slice[] = [];
+		let at = iova;
+		for (const area of this.contiguous(iova, last)) {
+			const end = area.last < last ? area.last : last;
+			slices.push({ pages: area.pages, startByte: area.startByte(at), length: end - at + 1n });
+			at = end + 1n;
+		}
+		if (at <= last) throw new Errno("ENOENT", `nothing is mapped at IOVA ${hex(at)} of ${this.#name}`);
+		return slices;
+	}
+
+	/** The areas that cover first..last from `first` on, up to the first gap. */
+	*contiguous(first: bigint, last: bigint): Generator<Area> {
+		let area = this.areas.firstIn(first, first);
+		while (area !== undefined) {
+			yield area;
+			if (area.last >= last) return;
+			const next = this.areas.next(area, last);
+			area = next !== undefined && next.first === area.last + 1n ? next : undefined;
+		}
+	}
+
+	/**
+	 * Lets a domain mirror the map: all areas are mapped into it.
+	 * @throws EINVAL when its smallest page is larger than 4096 bytes, EADDRINUSE when an area or an allowed range lies
+	 * outside its aperture or isn't aligned for it, and what pinning and mapping throw; it mirrors nothing then
+	 */
+	addDomain(domain: PagingDomain): void {
+		const smallest = domain.pageSizes & -domain.pageSizes;
+		if (smallest > PAGE_SIZE)
+			throw new Errno(
+				"EINVAL",
+				`the domain's smallest page is ${hex(smallest)} bytes, larger than the CPU's ${hex(PAGE_SIZE)}`,
+			);
+		const alignment = smallest > this.alignment ? smallest : this.alignment;
+		if (alignment !== this.alignment) this.#checkAlignment(alignment);
+		const { first, last } = domain.aperture;
+		try {
+			if (first !== 0n) this.reserve(0n, first - 1n, domain);
+			if (last !== LAST_IOVA) this.reserve(last + 1n, LAST_IOVA, domain);
+			this.#fillDomain(domain);
+		} catch (error) {
+			this.ranges.unreserve(domain);
+			throw error;
+		}
+		this.alignment = alignment;
+		this.domains.push(domain);
+	}
+
+	/** Unmaps everything from a domain, and lets go of it. The last domain's pages are unpinned. */
+	removeDomain(domain: PagingDomain): void {
+		const at = this.domains.indexOf(domain);
+		const tail = this.domains.pop()!;
+		if (at < this.domains.length) this.domains[at] = tail;
+		for (const area of this.areas) {
+			area.unmap(domain);
+			if (this.domains.length === 0) this.#letGo(area);
+		}
+		this.ranges.unreserve(domain);
+		this.#recalculateAlignment();
+	}
+
+	/**
+	 * Takes a range of IOVA away.
+	 * @throws EADDRINUSE when something is mapped there, or the range was promised by ALLOW_IOVAS
+	 */
+	reserve(first: bigint, last: bigint, owner: object | undefined): void {
+		const area = this.areas.firstIn(first, last);
+		if (area !== undefined)
+			throw new Errno(
+				"EADDRINUSE",
+				`${hex(first)} to ${hex(last)} can't be reserved in ${this.#name}: ${inWords(area)} is mapped`,
+			);
+		const allowed = this.ranges.allowedIn(first, last);
+		if (allowed !== undefined)
+			throw new Errno(
+				"EADDRINUSE",
+				`${hex(first)} to ${hex(last)} can't be reserved in ${this.#name}: ALLOW_IOVAS promised ${inWords(allowed)}`,
+			);
+		this.ranges.reserve(first, last, owner);
+	}
+
+	/**
+	 * Takes away what a device can't use.
+	 * @returns where the kernel may map the page of a software MSI, if the device needs one
+	 * @throws EADDRINUSE; nothing is reserved then
+	 */
+	reserveForDevice(device: Device): bigint | undefined {
+		let softwareMsi: bigint | undefined;
+		try {
+			for (const region of device.driver.reservedRegions?.(device) ?? []) {
+				if (region.kind === "direct-relaxable") continue;
+				if (region.kind === "software-msi") softwareMsi = region.first;
+				this.reserve(region.first, region.last, device);
+			}
+		} catch (error) {
+			this.ranges.unreserve(device);
+			throw error;
+		}
+		return softwareMsi;
+	}
+
+	/**
+	 * Makes ranges available for good: nothing that would narrow them is let in.
+	 * @throws EADDRINUSE when one of them is reserved already; nothing changes then
+	 */
+	allow(ranges: readonly Interval[]): void {
+		for (const range of ranges) {
+			const reserved = this.ranges.reservedIn(range.first, range.last);
+			if (reserved !== undefined)
+				throw new Errno("EADDRINUSE", `${inWords(range)} can't be allowed: ${inWords(reserved)} is reserved`);
+		}
+		this.ranges.allow(ranges);
+	}
+
+	/** @throws EADDRINUSE when an area doesn't fit the alignment that the access needs */
+	addAccess(access: Access): void {
+		this.accesses.add(access);
+		try {
+			this.#recalculateAlignment();
+		} catch (error) {
+			this.accesses.delete(access);
+			throw error;
+		}
+	}
+
+	removeAccess(access: Access): void {
+		this.accesses.delete(access);
+		this.#recalculateAlignment();
+	}
+
+	enableLargePages(): void {
+		this.largePagesDisabled = false;
+		this.#recalculateAlignment();
+	}
+
+	/** @throws EINVAL when domains have mappings already, EADDRINUSE when an area isn't aligned to 4096 bytes */
+	disableLargePages(): void {
+		if (this.largePagesDisabled) return;
+		if (this.domains.length > 0 && this.areas.size > 0)
+			throw new Errno(
+				"EINVAL",
+				`${this.#name} has mappings in domains already: they can't be made of small pages afterwards`,
+			);
+		this.largePagesDisabled = true;
+		try {
+			this.#recalculateAlignment();
+		} catch (error) {
+			this.largePagesDisabled = false;
+			throw error;
+		}
+	}
+
+	#check(iova: bigint, length: bigint): bigint {
+		if (iova & (this.alignment - 1n))
+			throw new Errno("EINVAL", `iova ${hex(iova)} is not a multiple of ${this.#alignmentInWords()}`);
+		const last = iova + length - 1n;
+		if (last > LAST_IOVA)
+			throw new Errno("EOVERFLOW", `iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		const reserved = this.ranges.reservedIn(iova, last);
+		if (reserved !== undefined)
+			throw new Errno(
+				"EINVAL",
+				`${hex(iova)} to ${hex(last)} touches ${inWords(reserved)}, which is reserved in ${this.#name}`,
+			);
+		const area = this.areas.firstIn(iova, last);
+		if (area !== undefined)
+			throw new Errno(
+				"EEXIST",
+				`${hex(iova)} to ${hex(last)} touches ${inWords(area)}, which is mapped in ${this.#name}`,
+			);
+		return iova;
+	}
+
+	#choose(slice: Slice, length: bigint): bigint {
+		if (length >= LAST_IOVA / 2n) throw new Errno("EOVERFLOW", `no IOVA is chosen for a length of ${hex(length)}`);
+		const address = slice.pages.source.start + slice.startByte;
+		const alignment = alignmentFor(address, length);
+		if (alignment < this.alignment)
+			throw new Errno(
+				"EINVAL",
+				`the memory at ${hex(address)} is aligned to ${hex(alignment)} only, less than ${this.#alignmentInWords()}`,
+			);
+		const iova = this.ranges.choose(address, length, () => this.areas);
+		if (iova === undefined)
+			throw new Errno("ENOSPC", `${this.#name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}`);
+		return iova;
+	}
+
+	#insert(slice: Slice, iova: bigint, protection: number): Area {
+		if (protection & WRITE && !slice.pages.writable)
+			throw new Errno("EPERM", "the mapping that is copied is read-only, and the copy is to be writeable");
+		const area = new Area(iova, slice.length, slice.pages, slice.startByte, protection);
+		if (BigInt(area.pageOffset) & (this.alignment - 1n))
+			throw new Errno(
+				"EINVAL",
+				`the memory begins ${hex(area.pageOffset)} bytes into a page, which is not a multiple of ${this.#alignmentInWords()}`,
+			);
+		this.areas.insert(area);
+		return area;
+	}
+
+	/** Shows new areas in all domains, or in none. */
+	#fillAll(areas: readonly Area[]): void {
+		if (this.domains.length === 0) return;
+		let filled = 0;
+		try {
+			for (; filled < areas.length; filled++) this.#fillAreaInDomains(areas[filled]);
+		} catch (error) {
+			for (const area of areas.slice(0, filled)) this.#emptyArea(area);
+			throw error;
+		}
+	}
+
+	#fillAreaInDomains(area: Area): void {
+		const { pages } = area;
+		pages.hold(area.index, area.lastIndex);
+		let mapped = 0;
+		try {
+			for (; mapped < this.domains.length; mapped++) area.map(this.domains[mapped], this.largePagesDisabled);
+			pages.account();
+		} catch (error) {
+			for (const domain of this.domains.slice(0, mapped)) area.unmap(domain);
+			pages.drop(area.index, area.lastIndex);
+			throw error;
+		}
+		area.inDomains = true;
+	}
+
+	#emptyArea(area: Area): void {
+		if (!area.inDomains) return;
+		for (const domain of this.domains) area.unmap(domain);
+		this.#letGo(area);
+	}
+
+	/** The area's pages are no longer needed by any domain. */
+	#letGo(area: Area): void {
+		area.pages.drop(area.index, area.lastIndex);
+		area.inDomains = false;
+	}
+
+	/** Shows all areas in a domain, or none. */
+	#fillDomain(domain: PagingDomain): void {
+		const done: Area[] = [];
+		try {
+			for (const area of this.areas) {
+				this.#fillAreaInDomain(area, domain);
+				done.push(area);
+			}
+		} catch (error) {
+			for (const area of done) {
+				area.unmap(domain);
+				if (this.domains.length === 0) this.#letGo(area);
+			}
+			throw error;
+		}
+	}
+
+	#fillAreaInDomain(area: Area, domain: PagingDomain): void {
+		if (area.inDomains) {
+			area.map(domain, this.largePagesDisabled);
+			return;
+		}
+		const { pages } = area;
+		pages.hold(area.index, area.lastIndex);
+		let mapped = false;
+		try {
+			area.map(domain, this.largePagesDisabled);
+			mapped = true;
+			pages.account();
+		} catch (error) {
+			if (mapped) area.unmap(domain);
+			pages.drop(area.index, area.lastIndex);
+			throw error;
+		}
+		area.inDomains = true;
+	}
+
+	#remove(area: Area): void {
+		this.#emptyArea(area);
+		this.areas.remove(area);
+	}
+
+	/**
+	 * Has in-kernel users let go of an area that is to be unmapped.
+	 * @throws EDEADLK when they don't
+	 */
+	#evictAccesses(area: Area): void {
+		if (area.accesses === 0) return;
+		area.accessPrevented = true;
+		for (const access of this.accesses) access.unmap?.(area.first, area.last);
+		// They let go while they are asked, or when a file of theirs that is closed already is released.
+		if (area.accesses > 0) this.#platform.settle();
+		if (area.accesses > 0)
+			throw new Errno("EDEADLK", `an in-kernel user keeps ${inWords(area)} pinned after it was asked to let go`);
+	}
+
+	/** @throws EADDRINUSE when an area doesn't fit */
+	#checkAlignment(alignment: bigint): void {
+		const mask = alignment - 1n;
+		for (const area of this.areas)
+			if (area.first & mask || area.length & mask || BigInt(area.pageOffset) & mask)
+				throw new Errno(
+					"EADDRINUSE",
+					`${inWords(area)} is mapped in ${this.#name}, and is not aligned to ${hex(alignment)}`,
+				);
+	}
+
+	#recalculateAlignment(): void {
+		let alignment = this.largePagesDisabled ? BigInt(PAGE_SIZE) : 1n;
+		for (const domain of this.domains) {
+			const smallest = domain.pageSizes & -domain.pageSizes;
+			if (smallest > alignment) alignment = smallest;
+		}
+		for (const access of this.accesses) if (access.iovaAlignment > alignment) alignment = access.iovaAlignment;
+		if (alignment > this.alignment) this.#checkAlignment(alignment);
+		this.alignment = alignment;
+	}
+
+	#alignmentInWords(): string {
+		const why = this.domains.length > 0 ? "the smallest page of its domains" : "what its users need";
+		return `${hex(this.alignment)}, the alignment of ${this.#name} (${why})`;
+	}
+}
+
+/** For a reason: "0x1000 to 0x1fff". */
+export function inWords(interval: Interval): string {
+	return `${hex(interval.first)} to ${hex(interval.last)}`;
+}

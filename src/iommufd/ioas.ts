@@ -1,0 +1,221 @@
+// The I/O address space and its ioctls. drivers/iommu/iommufd/ioas.c.
+
+import { copyIn, copyOut } from "../memory/address-space.js";
+import { CACHE, READ, WRITE } from "../pagetable/format.js";
+import { Errno, hex } from "../uapi/errno.js";
+import {
+	type IoasAlloc,
+	type IoasAllowIovas,
+	type IoasCopy,
+	IoasCopyFlags,
+	type IoasIovaRanges,
+	type IoasMap,
+	type IoasMapFile,
+	IoasMapFlags,
+	type IoasUnmap,
+	IovaRange,
+} from "../uapi/iommufd.js";
+import type { Args } from "../uapi/struct.js";
+import type { Call } from "./call.js";
+import type { Context } from "./context.js";
+import type { PagingHwpt } from "./hwpt.js";
+import type { Interval } from "./interval-tree.js";
+import { IoPagetable } from "./io-pagetable.js";
+import { LAST_IOVA } from "./iova-ranges.js";
+import { IommufdObject } from "./object.js";
+import { Pages } from "./pages.js";
+
+export class Ioas extends IommufdObject {
+	override readonly kind = "IOAS";
+	readonly map: IoPagetable;
+	/** The HWPTs that show this IOAS, in the order in which they were made. */
+	readonly hwpts: PagingHwpt[] = [];
+	readonly #context: Context;
+
+	constructor(context: Context, id: number) {
+		super(id);
+		this.#context = context;
+		this.map = new IoPagetable(context.platform, `IOAS ${id}`);
+	}
+
+	override destroy(): void {
+		this.map.unmap(0n, LAST_IOVA);
+		if (this.#context.vfioIoas === this) this.#context.vfioIoas = undefined;
+	}
+}
+
+/** IOMMU_IOAS_ALLOC */
+export function ioasAlloc(call: Call, alloc: Args<typeof IoasAlloc>): void {
+	const { context } = call;
+	const id = context.objects.reserve();
+	try {
+		alloc.outIoasId = id;
+		call.respond();
+	} catch (error) {
+		context.objects.cancel(id);
+		throw error;
+	}
+	context.objects.install(new Ioas(context, id));
+}
+
+/** IOMMU_IOAS_IOVA_RANGES */
+export function ioasIovaRanges(call: Call, query: Args<typeof IoasIovaRanges>): void {
+	const ioas = call.context.objects.get(query.ioasId, Ioas, "ioas_id");
+	const room = query.numIovas;
+	const range = IovaRange.newView();
+	let count = 0;
+	for (const { first, last } of ioas.map.ranges.usable()) {
+		if (count < room) {
+			range.start = first;
+			range.last = last;
+			copyOut(call.caller.memory, query.allowedIovas + count * IovaRange.size, range.bytes, "allowed_iovas");
+		}
+		count++;
+	}
+	query.numIovas = count;
+	query.outIovaAlignment = ioas.map.alignment;
+	call.respond();
+	if (count > room) throw new Errno("EMSGSIZE", `${ioas} has ${count} ranges, and num_iovas has room for ${room}`);
+}
+
+/** IOMMU_IOAS_ALLOW_IOVAS */
+export function ioasAllowIovas(call: Call, allow: Args<typeof IoasAllowIovas>): void {
+	const ioas = call.context.objects.get(allow.ioasId, Ioas, "ioas_id");
+	ioas.map.allow(readRanges(call, allow.allowedIovas, allow.numIovas));
+}
+
+/** Reads the caller's array of ranges, and sorts it. Read one by one, because a bad range ends it before a bad address. */
+function readRanges(call: Call, address: number, count: number): Interval[] {
+	const ranges: Interval[] = [];
+	const range = IovaRange.newView();
+	for (let i = 0; i < count; i++) {
+		copyIn(call.caller.memory, address + i * IovaRange.size, range.bytes, "allowed_iovas");
+		const { start: first, last } = range;
+		if (first >= last)
+			throw new Errno("EINVAL", `allowed_iovas[${i}] ends at ${hex(last)}, which is not after its start ${hex(first)}`);
+		// Binary search: the ranges before are sorted and don't overlap.
+		let at = 0;
+		for (let end = ranges.length; at < end; ) {
+			const middle = (at + end) >>> 1;
+			if (ranges[middle].last < first) at = middle + 1;
+			else end = middle;
+		}
+		if (at < ranges.length && ranges[at].first <= last)
+			throw new Errno("EINVAL", `allowed_iovas[${i}], ${hex(first)} to ${hex(last)}, overlaps another of the ranges`);
+		ranges.splice(at, 0, { first, last });
+	}
+	return ranges;
+}
+
+/** IOMMU_IOAS_MAP */
+export function ioasMap(call: Call, map: Args<typeof IoasMap>): void {
+	const { context, caller } = call;
+	const { flags, length } = map;
+	checkRange(map.iova, length);
+	const protection = protectionOf(flags);
+	const ioas = context.objects.get(map.ioasId, Ioas, "ioas_id");
+	const pages = Pages.ofUser(context.platform, caller, map.userVa, length, (protection & WRITE) !== 0);
+	map.iova = mapPages(context, ioas, pages, map.userVa & 0xfffn, length, flags, map.iova, protection);
+	call.respond();
+}
+
+/** IOMMU_IOAS_MAP_FILE */
+export function ioasMapFile(call: Call, map: Args<typeof IoasMapFile>): void {
+	const { context, caller } = call;
+	const { flags, length, start } = map;
+	checkRange(map.iova, length);
+	const protection = protectionOf(flags);
+	const ioas = context.objects.get(map.ioasId, Ioas, "ioas_id");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0");
+	if (start + length - 1n > LAST_IOVA)
+		throw new Errno("EOVERFLOW", `start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`);
+	const file = caller.file(map.fd);
+	if (file === undefined) throw new Errno("EBADF", `fd ${map.fd} is not open`);
+	const pages = Pages.ofFile(context.platform, caller, file, start, length, (protection & WRITE) !== 0);
+	map.iova = mapPages(context, ioas, pages, start & 0xfffn, length, flags, map.iova, protection);
+	call.respond();
+}
+
+/** IOMMU_IOAS_COPY */
+export function ioasCopy(call: Call, copy: Args<typeof IoasCopy>): void {
+	const { context } = call;
+	let { flags, srcIova } = copy;
+	if (flags & IoasCopyFlags.ACCESS_SYZ) {
+		srcIova = iovaOfNthArea(context, copy.srcIoasId, srcIova) ?? srcIova;
+		flags &= ~IoasCopyFlags.ACCESS_SYZ;
+	}
+	checkRange(srcIova, copy.length);
+	checkRange(copy.dstIova, copy.length);
+	const protection = protectionOf(flags);
+	const source = context.objects.get(copy.srcIoasId, Ioas, "src_ioas_id");
+	const slices = source.map.slices(srcIova, copy.length);
+	const destination = context.objects.get(copy.dstIoasId, Ioas, "dst_ioas_id");
+	const iova = flags & IoasMapFlags.FIXED_IOVA ? copy.dstIova : undefined;
+	copy.dstIova = destination.map.map(slices, copy.length, iova, protection);
+	call.respond();
+}
+
+/** IOMMU_IOAS_UNMAP */
+export function ioasUnmap(call: Call, unmap: Args<typeof IoasUnmap>): void {
+	const { iova, length } = unmap;
+	const ioas = call.context.objects.get(unmap.ioasId, Ioas, "ioas_id");
+	const everything = iova === 0n && length === LAST_IOVA;
+	if (everything) unmap.length = ioas.map.unmap(0n, LAST_IOVA);
+	else {
+		checkRange(iova, length);
+		if (length === 0n) throw new Errno("EINVAL", "length is 0");
+		if (iova + length - 1n > LAST_IOVA)
+			throw new Errno("EOVERFLOW", `iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		unmap.length = ioas.map.unmap(iova, iova + length - 1n);
+		if (unmap.length === 0n)
+			throw new Errno("ENOENT", `nothing is mapped from ${hex(iova)} to ${hex(iova + length - 1n)} in ${ioas}`);
+	}
+	call.respond();
+}
+
+/**
+ * Maps new pages that nothing else uses.
+ * @param startByte where in the first page they begin
+ */
+function mapPages(
+	context: Context,
+	ioas: Ioas,
+	pages: Pages,
+	startByte: bigint,
+	length: bigint,
+	flags: number,
+	iova: bigint,
+	protection: number,
+): bigint {
+	if (context.accountMode === "mm" && pages.accountMode === "user") pages.accountMode = "mm";
+	const fixed = flags & IoasMapFlags.FIXED_IOVA ? iova : undefined;
+	return ioas.map.map([{ pages, startByte, length }], length, fixed, protection);
+}
+
+/** @throws EOVERFLOW for the one value of 64 bits that Linux keeps for itself */
+function checkRange(iova: bigint, length: bigint): void {
+	if (iova === LAST_IOVA || length === LAST_IOVA)
+		throw new Errno("EOVERFLOW", `an IOVA or a length of ${hex(LAST_IOVA)} is out of range`);
+}
+
+/** @throws EINVAL when a mapping is to be neither readable nor writeable */
+function protectionOf(flags: number): number {
+	const readable = flags & IoasMapFlags.READABLE ? READ : 0;
+	const writeable = flags & IoasMapFlags.WRITEABLE ? WRITE : 0;
+	if (readable + writeable === 0)
+		throw new Errno("EINVAL", "a mapping is READABLE, WRITEABLE or both: flags has neither");
+	// Nobody gives user space a way to flush caches, so all DMA is coherent: bind refuses devices that cannot.
+	return readable | writeable | CACHE;
+}
+
+/** What a fuzzer's "iova" stands for: the number of an area, and an offset into it. iommufd_test_syz_conv_iova_id() */
+function iovaOfNthArea(context: Context, ioasId: number, packed: bigint): bigint | undefined {
+	const object = [...context.objects].find((candidate) => candidate.id === ioasId);
+	if (!(object instanceof Ioas)) return undefined;
+	let number = Number(packed & 0xffffffffn);
+	for (const area of object.map.areas) {
+		if (number === 0) return area.first + (packed >> 32n);
+		number--;
+	}
+	return 0n;
+}

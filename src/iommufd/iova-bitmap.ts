@@ -1,0 +1,73 @@
+// A bitmap in the caller's memory with one bit for each page of a range of IOVA. drivers/iommu/iommufd/iova_bitmap.c.
+
+import type { AddressSpace } from "../memory/address-space.js";
+
+/** Bytes of the caller's bitmap that are worked on at a time. */
+const WINDOW = 64 * 1024;
+
+export class IovaBitmap {
+	readonly #memory: AddressSpace;
+	readonly #address: number;
+	/** Bytes that the caller's bitmap has, as its range and page size say. */
+	readonly #size: number;
+	readonly #window = new Uint8Array(WINDOW);
+	/** First byte of the window in the bitmap, and how many were read; 0 when there is no window. */
+	#start = 0;
+	#length = 0;
+
+	/**
+	 * @param address where the bitmap is, in bytes
+	 * @param bits how many bits it has
+	 */
+	constructor(memory: AddressSpace, address: number, bits: number) {
+		this.#memory = memory;
+		this.#address = address;
+		this.#size = Math.ceil(bits / 8);
+	}
+
+	/**
+	 * Sets bits first..last; those beyond the bitmap's last byte are left out. Memory that can't be written is passed over,
+	 * as in Linux.
+	 */
+	set(first: number, last: number): void {
+		const end = Math.min(last, this.#size * 8 - 1);
+		for (let bit = first; bit <= end; ) {
+			const byte = Math.floor(bit / 8);
+			if (!this.#moveTo(byte)) return;
+			const stop = Math.min(end, (this.#start + this.#length) * 8 - 1);
+			setBits(this.#window, bit - this.#start * 8, stop - this.#start * 8);
+			bit = stop + 1;
+		}
+	}
+
+	/** Writes what has been set to the caller. */
+	flush(): void {
+		if (this.#length > 0) this.#memory.write(this.#address + this.#start, this.#window.subarray(0, this.#length));
+		this.#length = 0;
+	}
+
+	#moveTo(byte: number): boolean {
+		if (byte >= this.#start && byte < this.#start + this.#length) return true;
+		this.flush();
+		this.#start = byte;
+		this.#length = this.#memory.read(
+			this.#address + byte,
+			this.#window.subarray(0, Math.min(WINDOW, this.#size - byte)),
+		);
+		return this.#length > 0;
+	}
+}
+
+function setBits(bytes: Uint8Array, first: number, last: number): void {
+	const from = first >>> 3;
+	const to = last >>> 3;
+	const head = (0xff << (first & 7)) & 0xff;
+	const tail = 0xff >>> (7 - (last & 7));
+	if (from === to) {
+		bytes[from] |= head & tail;
+		return;
+	}
+	bytes[from] |= head;
+	bytes.fill(0xff, from + 1, to);
+	bytes[to] |= tail;
+}

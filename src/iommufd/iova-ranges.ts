@@ -1,0 +1,142 @@
+// The IOVAs of an IOAS that are reserved, allowed and free, and the choice of an IOVA for who doesn't name one.
+// struct io_pagetable's reserved_itree and allowed_itree, and iopt_alloc_iova(), in drivers/iommu/iommufd/io_pagetable.c.
+
+import type { Interval } from "./interval-tree.js";
+
+export const LAST_IOVA = (1n << 64n) - 1n;
+
+const PAGE = 4096n;
+/** Linux aligns no IOVA more than to a huge page of the CPU. */
+const HUGE_PAGE = 1n << 21n;
+
+/** A range that can't be mapped because of a device, a domain's aperture, or a test. */
+interface Reservation extends Interval {
+	readonly owner: object | undefined;
+}
+
+export class IovaRanges {
+	/** By first IOVA. They may overlap: several devices have the same window. */
+	readonly #reserved: Reservation[] = [];
+	/** By first IOVA, without overlap. */
+	#allowed: readonly Interval[] = [];
+
+	/** Takes a range away until unreserve(owner). */
+	reserve(first: bigint, last: bigint, owner: object | undefined): void {
+		let at = this.#reserved.length;
+		while (at > 0 && this.#reserved[at - 1].first > first) at--;
+		this.#reserved.splice(at, 0, { first, last, owner });
+	}
+
+	/** Gives back everything that was reserved for an owner. */
+	unreserve(owner: object | undefined): void {
+		for (let i = this.#reserved.length - 1; i >= 0; i--)
+			if (this.#reserved[i].owner === owner) this.#reserved.splice(i, 1);
+	}
+
+	/** The first reserved range that has a byte of first..last. */
+	reservedIn(first: bigint, last: bigint): Interval | undefined {
+		return firstIn(this.#reserved, first, last);
+	}
+
+	/** The first allowed range that has a byte of first..last. */
+	allowedIn(first: bigint, last: bigint): Interval | undefined {
+		return firstIn(this.#allowed, first, last);
+	}
+
+	/** Replaces the allowed ranges, which are sorted and don't overlap. None means that everything is allowed. */
+	allow(ranges: readonly Interval[]): void {
+		this.#allowed = ranges;
+	}
+
+	/** What is not reserved, in order. */
+	*usable(): Generator<Interval> {
+		yield* gaps(this.#reserved, 0n, LAST_IOVA);
+	}
+
+	/**
+	 * Chooses an IOVA: the lowest one that is allowed, not reserved, not in `taken`, and never 0. It keeps the alignment
+	 * that the memory has, as far as the length gives a reason to.
+	 * @param address where the memory is, in bytes: low bits that the IOVA will share
+	 * @param taken the intervals that are in use, in order
+	 * @returns undefined when there is no room
+	 */
+	choose(address: bigint, length: bigint, taken: () => Iterable<Interval>): bigint | undefined {
+		const alignment = alignmentFor(address, length);
+		const offset = address % PAGE;
+		for (const allowed of this.#allowedSpans()) {
+			const from = lowestFit(allowed.first, allowed.last, length, alignment, offset);
+			if (from === undefined) continue;
+			for (const free of freeSpans(this.#reserved, taken(), from, allowed.last)) {
+				const iova = lowestFit(free.first, free.last, length, alignment, offset);
+				if (iova !== undefined) return iova;
+			}
+		}
+		return undefined;
+	}
+
+	/** The allowed ranges with neighbours joined; without any, all but the first and the last page. */
+	*#allowedSpans(): Generator<Interval> {
+		if (this.#allowed.length === 0) yield { first: PAGE, last: LAST_IOVA - PAGE };
+		else
+			for (const span of joined(this.#allowed)) {
+				const first = span.first < PAGE ? PAGE : span.first;
+				const last = span.last > LAST_IOVA - PAGE ? LAST_IOVA - PAGE : span.last;
+				if (first <= last) yield { first, last };
+			}
+	}
+}
+
+/** The alignment that a chosen IOVA gets, in bytes: that of the memory, but no more than the length or a huge page asks for. */
+export function alignmentFor(address: bigint, length: bigint): bigint {
+	let alignment = 1n;
+	while (alignment < length && alignment < HUGE_PAGE) alignment <<= 1n;
+	const ofAddress = address & -address;
+	return address !== 0n && ofAddress < alignment ? ofAddress : alignment;
+}
+
+/** The lowest aligned IOVA in first..last where `length` bytes fit; Linux wants the range to be longer than one byte. */
+function lowestFit(first: bigint, last: bigint, length: bigint, alignment: bigint, offset: bigint): bigint | undefined {
+	const aligned = ((first + alignment - 1n) & ~(alignment - 1n)) | offset;
+	return aligned >= last || last - aligned < length - 1n ? undefined : aligned;
+}
+
+function firstIn<T extends Interval>(sorted: readonly T[], first: bigint, last: bigint): T | undefined {
+	return sorted.find((range) => range.first <= last && range.last >= first);
+}
+
+/** Sorted intervals with those that touch or overlap made one. */
+function* joined(sorted: Iterable<Interval>): Generator<Interval> {
+	let span: { first: bigint; last: bigint } | undefined;
+	for (const range of sorted) {
+		if (span !== undefined && range.first <= span.last + 1n) {
+			if (range.last > span.last) span.last = range.last;
+			continue;
+		}
+		if (span !== undefined) yield span;
+		span = { first: range.first, last: range.last };
+	}
+	if (span !== undefined) yield span;
+}
+
+/** What of first..last is in none of the sorted intervals. */
+function* gaps(sorted: Iterable<Interval>, first: bigint, last: bigint): Generator<Interval> {
+	let at = first;
+	for (const used of joined(sorted)) {
+		if (used.last < at) continue;
+		if (used.first > last) break;
+		if (used.first > at) yield { first: at, last: used.first - 1n };
+		at = used.last + 1n;
+		if (at > last) return;
+	}
+	if (at <= last) yield { first: at, last };
+}
+
+/** What of first..last is neither reserved nor taken. */
+function* freeSpans(
+	reserved: readonly Interval[],
+	taken: Iterable<Interval>,
+	first: bigint,
+	last: bigint,
+): Generator<Interval> {
+	for (const gap of gaps(taken, first, last)) yield* gaps(reserved, gap.first, gap.last);
+}

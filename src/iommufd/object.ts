@@ -1,0 +1,149 @@
+// The objects of a context, by number. drivers/iommu/iommufd/main.c.
+
+import { Errno } from "../uapi/errno.js";
+
+/** What an id can name. enum iommufd_object_type */
+export type ObjectKind =
+	| "IOAS"
+	| "HWPT_PAGING"
+	| "HWPT_NESTED"
+	| "DEVICE"
+	| "ACCESS"
+	| "FAULT"
+	| "VIOMMU"
+	| "VDEVICE"
+	| "VEVENTQ"
+	| "HW_QUEUE"
+	| "SELFTEST";
+
+export abstract class IommufdObject {
+	abstract readonly kind: ObjectKind;
+	readonly id: number;
+	/** Who needs it: the table itself, and every object and driver that holds on to it. Destroyed at one. */
+	users = 1;
+
+	constructor(id: number) {
+		this.id = id;
+	}
+
+	/** Gives back what the object holds. It is out of the table by then, and nobody uses it. */
+	abstract destroy(): void;
+
+	/** For a reason: "IOAS 1". */
+	toString(): string {
+		return `${this.kind} ${this.id}`;
+	}
+}
+
+/** A class of objects, for lookups by class. */
+// biome-ignore lint/suspicious/noExplicitAny: the constructor's arguments are nobody's business here
+export type ObjectClass<T extends IommufdObject> = abstract new (...args: any[]) => T;
+
+/** Ids go up to here: they are 31 bits wide. */
+const LAST_ID = 0x7fffffff;
+
+export class ObjectTable {
+	/** By id; `null` is an id that is taken by something that is not finished yet, or no longer there. */
+	readonly #slots: (IommufdObject | null | undefined)[] = [undefined];
+	/** No id below this is free. */
+	#lowestFree = 1;
+	#size = 0;
+
+	/** Ids in use. */
+	get size(): number {
+		return this.#size;
+	}
+
+	/**
+	 * Takes the lowest free id. Nothing can be found there before install().
+	 * @throws ENOMEM when all ids are taken
+	 */
+	reserve(): number {
+		let id = this.#lowestFree;
+		while (id < this.#slots.length && this.#slots[id] !== undefined) id++;
+		if (id > LAST_ID) throw new Errno("ENOMEM", "all object ids of this context are taken");
+		this.#slots[id] = null;
+		this.#lowestFree = id + 1;
+		this.#size++;
+		return id;
+	}
+
+	/** Gives back an id that was reserved, for an object that was never installed. */
+	cancel(id: number): void {
+		this.#slots[id] = undefined;
+		this.#lowestFree = Math.min(this.#lowestFree, id);
+		this.#size--;
+		while (this.#slots.length > 1 && this.#slots.at(-1) === undefined) this.#slots.pop();
+	}
+
+	/** From now on the object can be found, and destroyed. Nothing of its making can fail any more. */
+	install(object: IommufdObject): void {
+		this.#slots[object.id] = object;
+	}
+
+	/** The finished object of that id. */
+	find(id: number): IommufdObject | undefined {
+		return this.#slots[id] ?? undefined;
+	}
+
+	/** @throws ENOENT when there is no object of that id */
+	any(id: number, field: string): IommufdObject {
+		const object = this.#slots[id];
+		if (!object) throw absent(id, field);
+		return object;
+	}
+
+	/**
+	 * @param field the argument that has the id, for the reason
+	 * @throws ENOENT when there is no object of that id, or it is of another class
+	 */
+	get<T extends IommufdObject>(id: number, type: ObjectClass<T>, field: string): T {
+		const object = this.#slots[id];
+		if (object instanceof type) return object;
+		throw object
+			? new Errno("ENOENT", `${field} is ${id}, and object ${id} is of another kind: ${object.kind}`)
+			: absent(id, field);
+	}
+
+	/**
+	 * Destroys an object that only the table uses.
+	 * @throws EBUSY when something else uses it
+	 */
+	remove(object: IommufdObject): void {
+		if (object.users !== 1)
+			throw new Errno(
+				"EBUSY",
+				`${object} is in use: ${object.users - 1} other object${object.users === 2 ? "" : "s"} or drivers hold it`,
+			);
+		this.cancel(object.id);
+		object.destroy();
+	}
+
+	/** Drops one use, and destroys the object when that was the last one. For objects that nobody asked for by name. */
+	putAndTryDestroy(object: IommufdObject): void {
+		object.users--;
+		if (object.users === 1) this.remove(object);
+	}
+
+	/** Destroys everything, users before what they use, lowest id first. */
+	removeAll(): void {
+		for (let destroyed = true; destroyed; ) {
+			destroyed = false;
+			for (let id = 1; id < this.#slots.length; id++) {
+				const object = this.#slots[id];
+				if (object?.users !== 1) continue;
+				this.remove(object);
+				destroyed = true;
+			}
+		}
+	}
+
+	/** The finished objects, by id. */
+	*[Symbol.iterator](): Iterator<IommufdObject> {
+		for (const object of this.#slots) if (object) yield object;
+	}
+}
+
+function absent(id: number, field: string): Errno {
+	return new Errno("ENOENT", `${field} is ${id}, and there is no object ${id}`);
+}

@@ -1,0 +1,280 @@
+// A piece of memory that IOVAs are mapped to: pages of a process or of a file, found and pinned when somebody needs them.
+// struct iopt_pages in drivers/iommu/iommufd/pages.c.
+//
+// Pages are counted from 0. Several areas, in several IOASes, can show parts of the same Pages. Each page is pinned once as
+// long as any domain or access holds it, however many do.
+
+import { type AddressSpace, type Backing, Extents, PAGE_SIZE } from "../memory/address-space.js";
+import type { AccountMode } from "../memory/memlock.js";
+import type { Runs } from "../memory/runs.js";
+import { Errno, hex } from "../uapi/errno.js";
+import type { Caller, CallerFile, MemoryOwner } from "./caller.js";
+import type { Platform } from "./platform.js";
+
+/** The end of user addresses on x86-64 with four levels, in bytes: nothing can be pinned from here on. */
+const USER_SPACE_END = 2 ** 47 - PAGE_SIZE;
+/** How many pages Linux asks for at a time; the bounds of user space are checked for the first of them. */
+const PIN_BATCH = 8192;
+
+/** Where the pages come from. */
+interface Source {
+	readonly kind: "user" | "file";
+	/**
+	 * The first page's place in bytes: the low 12 bits are zero. Exact, because it decides about alignment and overflow.
+	 */
+	readonly start: bigint;
+	/** @throws EFAULT, EINVAL or EOVERFLOW when they can't be found */
+	find(first: number, count: number, writable: boolean, into: Extents): void;
+}
+
+/** A stretch of pinned pages that lie side by side in one backing and have the same holders. */
+interface PinnedStretch {
+	/** First page, and number of pages. */
+	first: number;
+	count: number;
+	/** How many domains' areas and accesses hold it. */
+	holders: number;
+	backing: Backing;
+	/** The backing's page that `first` is. */
+	page: number;
+}
+
+export class Pages {
+	readonly source: Source;
+	/** Number of pages. */
+	readonly count: number;
+	/** Whether they may be mapped writable. They are pinned for writing then, even by those who only read. */
+	readonly writable: boolean;
+	accountMode: AccountMode;
+	/** The process that is accounted; IOAS_CHANGE_PROCESS changes it. */
+	owner: MemoryOwner;
+	space: AddressSpace;
+	readonly #platform: Platform;
+	/** In order, without overlap. */
+	readonly #pinned: PinnedStretch[] = [];
+	/** Pages that are pinned, and how many of them are accounted. */
+	#pinnedCount = 0;
+	#accounted = 0;
+
+	private constructor(platform: Platform, caller: Caller, source: Source, count: number, writable: boolean) {
+		this.#platform = platform;
+		this.source = source;
+		this.count = count;
+		this.writable = writable;
+		this.owner = caller.owner;
+		this.space = caller.memory;
+		this.accountMode = caller.capable("CAP_IPC_LOCK") ? "none" : "user";
+	}
+
+	/**
+	 * The caller's memory from `address` on (bytes). Nothing is looked at yet.
+	 * @throws EOVERFLOW when the range wraps, EINVAL when it is empty
+	 */
+	static ofUser(platform: Platform, caller: Caller, address: bigint, length: bigint, writable: boolean): Pages {
+		if (address + length >= 1n << 64n)
+			throw new Errno("EOVERFLOW", `user_va ${hex(address)} + length ${hex(length)} goes beyond the 64-bit space`);
+		const start = address & ~0xfffn;
+		const count = pageCount(address & 0xfffn, length);
+		const space = caller.memory;
+		const find = (first: number, pages: number, write: boolean, into: Extents): void => {
+			// A double is exact wherever memory can be, and the checks are about places far beyond that.
+			const from = Number(start) + first * PAGE_SIZE;
+			const batchEnd = from + Math.min(pages, PIN_BATCH) * PAGE_SIZE;
+			if (batchEnd >= 2 ** 64)
+				throw new Errno("EOVERFLOW", `the last page of user_va ${hex(address)} is the last of the 64-bit space`);
+			if (batchEnd > USER_SPACE_END) throw new Errno("EFAULT", `${hex(address)} is not an address of user space`);
+			if (!space.alive) throw new Errno("EFAULT", `${space.name} is gone, and with it the memory at ${hex(address)}`);
+			space.resolve(from / PAGE_SIZE, pages, write, into);
+		};
+		return new Pages(platform, caller, { kind: "user", start, find }, count, writable);
+	}
+
+	/**
+	 * Part of a file of shared memory, from byte `start` on. Nothing is looked at yet.
+	 * @throws EOVERFLOW when the range wraps, EINVAL when it is empty
+	 */
+	static ofFile(
+		platform: Platform,
+		caller: Caller,
+		file: CallerFile,
+		start: bigint,
+		length: bigint,
+		writable: boolean,
+	): Pages {
+		const aligned = start & ~0xfffn;
+		const count = pageCount(start & 0xfffn, length);
+		const find = (first: number, pages: number, _write: boolean, into: Extents): void => {
+			if (file.kind !== "shared-memory")
+				throw new Errno("EINVAL", "the fd is not a memfd or another file of shared memory");
+			const page = Number(aligned >> 12n) + first;
+			if (aligned >= 1n << 63n) throw new Errno("EINVAL", `start ${hex(start)} is negative as a file offset`);
+			const size = file.size();
+			if ((page + pages) * PAGE_SIZE > size)
+				throw new Errno(
+					"EINVAL",
+					`pages ${hex(page * PAGE_SIZE)} to ${hex((page + pages) * PAGE_SIZE)} of ${file.backing.name} lie beyond its size, ${hex(size)}`,
+				);
+			into.add(file.backing, page, pages);
+		};
+		return new Pages(platform, caller, { kind: "file", start: aligned, find }, count, writable);
+	}
+
+	/** Pages that are pinned now. */
+	get pinned(): number {
+		return this.#pinnedCount;
+	}
+
+	/**
+	 * Makes the pages first..last (both included) stay where they are for one holder more; drop() undoes it. They are not
+	 * accounted before account() is called.
+	 * @throws what finding them throws; nothing is held then
+	 */
+	hold(first: number, last: number): void {
+		const found = new Extents();
+		const gaps = this.#gaps(first, last);
+		for (const gap of gaps) this.source.find(gap.first, gap.count, this.writable, found);
+		// Nothing can fail from here on.
+		this.#cutAt(first);
+		this.#cutAt(last + 1);
+		for (const stretch of this.#between(first, last)) stretch.holders++;
+		let extent = 0;
+		let used = 0;
+		for (const gap of gaps) {
+			for (let done = 0; done < gap.count; ) {
+				const length = Math.min(found.count[extent] - used, gap.count - done);
+				this.#pin(gap.first + done, length, found.backing[extent], found.page[extent] + used);
+				done += length;
+				used += length;
+				if (used === found.count[extent]) {
+					extent++;
+					used = 0;
+				}
+			}
+		}
+	}
+
+	/** Undoes one hold() of the same range. What nobody holds any more is unpinned, and no longer accounted. */
+	drop(first: number, last: number): void {
+		this.#cutAt(first);
+		this.#cutAt(last + 1);
+		const from = this.#firstAt(first);
+		let to = from;
+		let kept = from;
+		for (; to < this.#pinned.length && this.#pinned[to].first <= last; to++) {
+			const stretch = this.#pinned[to];
+			stretch.holders--;
+			if (stretch.holders > 0) this.#pinned[kept++] = stretch;
+			else {
+				this.#platform.frames.unpin(stretch.backing, stretch.page, stretch.count);
+				this.#pinnedCount -= stretch.count;
+			}
+		}
+		this.#pinned.splice(kept, to - kept);
+		const surplus = this.#accounted - this.#pinnedCount;
+		if (surplus > 0) this.#platform.memlock.uncharge(this.accountMode, this.owner, this.space, surplus);
+		this.#accounted -= Math.max(0, surplus);
+	}
+
+	/**
+	 * Accounts what has been pinned since the last time.
+	 * @throws ENOMEM when that exceeds RLIMIT_MEMLOCK; the caller then drops what it held
+	 */
+	account(): void {
+		const more = this.#pinnedCount - this.#accounted;
+		if (more <= 0) return;
+		try {
+			this.#platform.memlock.charge(this.accountMode, this.owner, this.space, more);
+		} catch {
+			// A context that has just been closed may still hold what is missing.
+			this.#platform.settle();
+			this.#platform.memlock.charge(this.accountMode, this.owner, this.space, more);
+		}
+		this.#accounted = this.#pinnedCount;
+	}
+
+	/** Pages that are accounted now. */
+	get accounted(): number {
+		return this.#accounted;
+	}
+
+	/**
+	 * Makes the pages another process's.
+	 * @param charged whether it has been charged for them, so that the one before is to be relieved
+	 */
+	changeOwner(caller: Caller, charged: boolean): void {
+		if (charged) this.#platform.memlock.uncharge(this.accountMode, this.owner, this.space, this.#accounted);
+		this.owner = caller.owner;
+		this.space = caller.memory;
+	}
+
+	/** Appends the frames of pages that are held, first..last. */
+	runs(first: number, last: number, into: Runs): void {
+		for (const stretch of this.#between(first, last)) {
+			const from = Math.max(first, stretch.first);
+			const to = Math.min(last + 1, stretch.first + stretch.count);
+			this.#platform.frames.runs(stretch.backing, stretch.page + from - stretch.first, to - from, into);
+		}
+	}
+
+	#pin(first: number, count: number, backing: Backing, page: number): void {
+		this.#platform.frames.pin(backing, page, count);
+		this.#pinnedCount += count;
+		this.#pinned.splice(this.#firstAt(first), 0, { first, count, holders: 1, backing, page });
+	}
+
+	/** The parts of first..last that are not pinned. */
+	#gaps(first: number, last: number): { first: number; count: number }[] {
+		const gaps = [];
+		let at = first;
+		for (const stretch of this.#between(first, last)) {
+			if (stretch.first > at) gaps.push({ first: at, count: stretch.first - at });
+			at = stretch.first + stretch.count;
+		}
+		if (at <= last) gaps.push({ first: at, count: last + 1 - at });
+		return gaps;
+	}
+
+	/** Stretches that have a page of first..last. */
+	#between(first: number, last: number): PinnedStretch[] {
+		const from = this.#firstAt(first);
+		let to = from;
+		while (to < this.#pinned.length && this.#pinned[to].first <= last) to++;
+		return this.#pinned.slice(from, to);
+	}
+
+	/** Index of the first stretch that ends after `page` or begins there or later. */
+	#firstAt(page: number): number {
+		let low = 0;
+		let high = this.#pinned.length;
+		while (low < high) {
+			const middle = (low + high) >>> 1;
+			const stretch = this.#pinned[middle];
+			if (stretch.first + stretch.count <= page) low = middle + 1;
+			else high = middle;
+		}
+		return low;
+	}
+
+	/** Makes sure that no stretch goes across the border before `page`. */
+	#cutAt(page: number): void {
+		const at = this.#firstAt(page);
+		const stretch = this.#pinned[at];
+		if (stretch === undefined || stretch.first >= page) return;
+		const head = page - stretch.first;
+		this.#pinned.splice(at + 1, 0, {
+			first: page,
+			count: stretch.count - head,
+			holders: stretch.holders,
+			backing: stretch.backing,
+			page: stretch.page + head,
+		});
+		stretch.count = head;
+	}
+}
+
+/** Pages that `length` bytes touch when they begin `offset` bytes into a page. */
+function pageCount(offset: bigint, length: bigint): number {
+	if (length === 0n || length > (1n << 64n) - 1n - BigInt(PAGE_SIZE))
+		throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`);
+	return Number((offset + length + 0xfffn) >> 12n);
+}

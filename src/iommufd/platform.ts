@@ -1,0 +1,17 @@
+// What the contexts of one machine have in common: its physical memory, its accounts, its IOMMUs.
+
+import type { SelftestIommu } from "../iommu/drivers/selftest.js";
+import type { Frames } from "../memory/frames.js";
+import type { Memlock } from "../memory/memlock.js";
+
+export interface Platform {
+	readonly frames: Frames;
+	readonly memlock: Memlock;
+	/** The mock IOMMU of CONFIG_IOMMUFD_TEST; absent where the kernel is built without it. */
+	readonly selftest: SelftestIommu | undefined;
+	/**
+	 * Carries out releases of files that have been closed but that nobody has looked at yet. The engine calls it before it
+	 * refuses something that only a file which may be closed by now stands in the way of.
+	 */
+	settle(): void;
+}

@@ -1,0 +1,116 @@
+// A client of the engine without a process: for tests.
+
+import { SelftestIommu } from "../iommu/drivers/selftest.js";
+import { type ArrayBacking, ArraySpace } from "../memory/array-space.js";
+import { Frames } from "../memory/frames.js";
+import { Memlock, type MemoryOwner } from "../memory/memlock.js";
+import { TableMemory, type TableMemoryOptions } from "../pagetable/table-memory.js";
+import { Errno } from "../uapi/errno.js";
+import type { FieldTable } from "../uapi/field.js";
+import { type TestArgs, TestCommand, TestOp, type TestOpName, testVariants } from "../uapi/iommufd-test.js";
+import { type Command, encode, type Struct } from "../uapi/struct.js";
+import type { Values, WritableView } from "../uapi/view.js";
+import type { Caller, CallerFile, Capability, OpenFile } from "./caller.js";
+import { IommufdFile } from "./ioctls.js";
+import type { Platform } from "./platform.js";
+
+/** Where the client keeps the struct of the call that it makes, and its arrays. */
+const ARGUMENT = 0x1000_0000;
+/** Sixteen pages of memory to map. */
+export const BUFFER = 0x2000_0000;
+export const BUFFER_PAGES = 16;
+
+/** A machine of the engine alone, with the mock IOMMU. */
+export class TestPlatform implements Platform {
+	readonly frames = new Frames();
+	readonly memlock = new Memlock();
+	readonly tables: TableMemory;
+	readonly selftest: SelftestIommu;
+
+	constructor(options: TableMemoryOptions = {}) {
+		this.tables = new TableMemory(options);
+		this.selftest = new SelftestIommu(this.tables);
+	}
+
+	settle(): void {}
+}
+
+/** A process that has /dev/iommu open. */
+export class TestClient implements Caller {
+	readonly thread = 1;
+	readonly memory = new ArraySpace("test client");
+	readonly owner: MemoryOwner = { uid: 1000, memlockLimit: () => this.memlockLimit };
+	readonly platform: TestPlatform;
+	readonly fd: IommufdFile;
+	/** Bytes. */
+	memlockLimit = Number.POSITIVE_INFINITY;
+	readonly capabilities = new Set<Capability>(["CAP_IPC_LOCK", "CAP_SYS_RESOURCE"]);
+	readonly files = new Map<number, CallerFile>();
+	readonly buffer: Uint8Array;
+
+	constructor(platform = new TestPlatform()) {
+		this.platform = platform;
+		this.fd = new IommufdFile(platform);
+		this.memory.map(ARGUMENT, 0x10000);
+		this.buffer = this.memory.map(BUFFER, BUFFER_PAGES * 4096);
+	}
+
+	capable(capability: Capability): boolean {
+		return this.capabilities.has(capability);
+	}
+
+	file(fd: number): CallerFile | undefined {
+		return this.files.get(fd);
+	}
+
+	install(file: OpenFile): number {
+		const fd = this.files.size + 3;
+		this.files.set(fd, { kind: "ours", file });
+		return fd;
+	}
+
+	/** Adds a memfd; returns its number. */
+	addMemfd(backing: ArrayBacking): number {
+		const fd = this.files.size + 3;
+		this.files.set(fd, { kind: "shared-memory", backing, size: () => backing.bytes.length });
+		return fd;
+	}
+
+	/** Makes an ioctl; returns its struct as it is afterwards. @throws Errno */
+	call<F extends FieldTable>(command: Command<F>, values: Partial<Values<F>>): WritableView<F> {
+		return this.#send(command, command.number, encode(command, values));
+	}
+
+	/** Makes an IOMMU_TEST_CMD. @throws Errno */
+	test<Op extends TestOpName>(
+		op: Op,
+		values: { readonly [Field in keyof TestArgs<Op>]?: TestArgs<Op>[Field] },
+	): TestArgs<Op> {
+		const variant = testVariants[op] as unknown as Struct<FieldTable>;
+		const bytes = encode(variant, { ...values, size: TestCommand.size, op: TestOp[op] });
+		return this.#send(variant, TestCommand.number, bytes) as unknown as TestArgs<Op>;
+	}
+
+	#send<F extends FieldTable>(struct: Struct<F>, number: number, bytes: Uint8Array): WritableView<F> {
+		this.memory.write(ARGUMENT, bytes);
+		try {
+			this.fd.ioctl(this, number, ARGUMENT);
+		} finally {
+			this.memory.read(ARGUMENT, bytes);
+		}
+		const view = struct.newView();
+		view.bytes.set(bytes);
+		return view;
+	}
+}
+
+/** The code of the Errno that `action` throws, "ok" when it throws none. */
+export function codeOf(action: () => unknown): string {
+	try {
+		action();
+	} catch (error) {
+		if (error instanceof Errno) return error.code;
+		throw error;
+	}
+	return "ok";
+}

@@ -1,0 +1,86 @@
+// What an ioctl's pointers point into, and what gives a page its identity.
+// Everything here is in bytes or pages of 4096 bytes; both are doubles, exact because user addresses are below 2^53.
+
+import { Errno, hex } from "../uapi/errno.js";
+
+export const PAGE_SIZE = 4096;
+export const PAGE_SHIFT = 12;
+
+/**
+ * Where the bytes of some pages live: the private memory of one process, a file, an array.
+ * A page is the pair of a backing and a page number in it, so two mappings of one file have one backing object
+ * and share their frames. Compared by identity.
+ */
+export interface Backing {
+	/** For people: "memory of process 4711", "memfd:guest-ram". */
+	readonly name: string;
+	/** Copies from byte `at` on; returns how many bytes there were, fewer than asked for where memory ends. */
+	read(at: number, into: Uint8Array): number;
+	write(at: number, from: Uint8Array): number;
+}
+
+/** Stretches of pages, in the order in which they follow one another, as parallel arrays. */
+export class Extents {
+	readonly backing: Backing[] = [];
+	/** First page of the stretch in its backing. */
+	readonly page: number[] = [];
+	/** Length in pages. */
+	readonly count: number[] = [];
+
+	/** Appends a stretch; one that continues the last stretch makes it longer instead. */
+	add(backing: Backing, page: number, count: number): void {
+		const last = this.count.length - 1;
+		if (last >= 0 && this.backing[last] === backing && this.page[last] + this.count[last] === page) {
+			this.count[last] += count;
+			return;
+		}
+		this.backing.push(backing);
+		this.page.push(page);
+		this.count.push(count);
+	}
+
+	clear(): void {
+		this.backing.length = 0;
+		this.page.length = 0;
+		this.count.length = 0;
+	}
+}
+
+/** The memory of one caller: one mm, in Linux's words. Compared by identity: one object as long as the mm lives. */
+export interface AddressSpace {
+	readonly name: string;
+	/**
+	 * Copies from `address` (bytes) on; returns how many bytes could be read before the first that can't.
+	 * Any number is allowed as the address; what is not mapped reads as 0 bytes.
+	 */
+	read(address: number, into: Uint8Array): number;
+	/** The same, writing. Memory that is mapped read-only is not written. */
+	write(address: number, from: Uint8Array): number;
+	/**
+	 * Finds what is behind `count` pages from page number `first` on, and appends it to `into`.
+	 * @throws EFAULT when a page is not mapped, or not readable, or not writable where `writable` is asked for
+	 */
+	resolve(first: number, count: number, writable: boolean, into: Extents): void;
+	/** Whether the process is still there (mmget_not_zero). */
+	readonly alive: boolean;
+}
+
+/** Fills `into` from the caller's memory or throws EFAULT, naming what was read. */
+export function copyIn(space: AddressSpace, address: number, into: Uint8Array, what: string): void {
+	if (into.length > 0 && space.read(address, into) !== into.length)
+		throw new Errno("EFAULT", `${what} at ${hex(address)} (${into.length} bytes) can't be read`);
+}
+
+/** Writes `from` to the caller's memory or throws EFAULT, naming what was written. */
+export function copyOut(space: AddressSpace, address: number, from: Uint8Array, what: string): void {
+	if (from.length > 0 && space.write(address, from) !== from.length)
+		throw new Errno("EFAULT", `${what} at ${hex(address)} (${from.length} bytes) can't be written`);
+}
+
+const zeroes = new Uint8Array(64 * 1024);
+
+/** Writes `length` zeroes to the caller's memory or throws EFAULT, naming what was cleared. */
+export function clearOut(space: AddressSpace, address: number, length: number, what: string): void {
+	for (let done = 0; done < length; done += zeroes.length)
+		copyOut(space, address + done, zeroes.subarray(0, Math.min(zeroes.length, length - done)), what);
+}

@@ -1,0 +1,185 @@
+// The machine's physical memory, as its IOMMUs see it: which page frame stands for which page.
+//
+// A page (a backing and a page number in it) gets a frame when it is first pinned and keeps it as long as anything near it is
+// pinned. Frames are handed out in blocks of 1 GiB that mirror a naturally aligned gibibyte of the backing, so that what a
+// program aligned for huge pages is aligned in physical memory too. How the frames lie within a block, and so which page sizes
+// an I/O page table can use, is the machine's contiguity.
+
+import type { Backing } from "./address-space.js";
+import { PAGES_PER_BLOCK, PinCounts } from "./pin-counts.js";
+import type { Runs } from "./runs.js";
+
+/**
+ * The longest stretch of physical memory that follows the virtual addresses: no two pages, 2 MiB, 1 GiB, or as far as
+ * the addresses go.
+ */
+export type Contiguity = "4K" | "2M" | "1G" | "as-addresses";
+
+/** Below it is room for what is not memory: I/O page tables, device registers. In frames: 64 GiB. */
+export const FIRST_FRAME = 2 ** 24;
+
+// Multiplying by an odd number permutes 0..2^n-1, and leaves no two neighbours side by side.
+const SCATTER = 0x9e35;
+// The inverses of SCATTER modulo 2^18 (pages of a block) and modulo 2^9 (chunks of a block).
+const GATHER_PAGES = inverseOfOdd(SCATTER, PAGES_PER_BLOCK);
+const GATHER_CHUNKS = inverseOfOdd(SCATTER, 512);
+
+interface Block {
+	readonly backing: Backing;
+	/** Which gibibyte of the backing. */
+	readonly index: number;
+	/** Frame number of its lowest frame. */
+	readonly base: number;
+	readonly pins: PinCounts;
+}
+
+/** What a frame holds. */
+export interface Location {
+	readonly backing: Backing;
+	readonly page: number;
+}
+
+export class Frames {
+	readonly contiguity: Contiguity;
+	readonly #blocks = new Map<Backing, Map<number, Block>>();
+	/** By position in physical memory, for the way back from a frame; a hole is a block that was freed. */
+	readonly #slots: (Block | undefined)[] = [];
+	readonly #freeSlots: number[] = [];
+	#lastBlock: Block | undefined;
+	/** The sum over all pages of how often each is pinned. */
+	pinned = 0;
+
+	constructor(contiguity: Contiguity = "as-addresses") {
+		this.contiguity = contiguity;
+	}
+
+	/** Pins `count` pages of a backing from `page` on, once more each. */
+	pin(backing: Backing, page: number, count: number): void {
+		this.pinned += count;
+		for (let at = page; at < page + count; ) {
+			const block = this.#blockAt(backing, at) ?? this.#addBlock(backing, Math.floor(at / PAGES_PER_BLOCK));
+			const offset = at - block.index * PAGES_PER_BLOCK;
+			const length = Math.min(PAGES_PER_BLOCK - offset, page + count - at);
+			block.pins.add(offset, length, 1);
+			at += length;
+		}
+	}
+
+	/** Takes one pin from each of `count` pages that are pinned. A block without pins gives its frames back. */
+	unpin(backing: Backing, page: number, count: number): void {
+		this.pinned -= count;
+		for (let at = page; at < page + count; ) {
+			const block = this.#blockAt(backing, at)!;
+			const offset = at - block.index * PAGES_PER_BLOCK;
+			const length = Math.min(PAGES_PER_BLOCK - offset, page + count - at);
+			block.pins.add(offset, length, -1);
+			if (block.pins.total === 0) this.#removeBlock(block);
+			at += length;
+		}
+	}
+
+	/** How often a page is pinned. */
+	pins(backing: Backing, page: number): number {
+		const block = this.#blockAt(backing, page);
+		return block === undefined ? 0 : block.pins.of(page - block.index * PAGES_PER_BLOCK);
+	}
+
+	/** The frame of a page, or -1 when nothing near it is pinned. */
+	frameOf(backing: Backing, page: number): number {
+		const block = this.#blockAt(backing, page);
+		return block === undefined ? -1 : block.base + this.#scatter(page - block.index * PAGES_PER_BLOCK);
+	}
+
+	/** Appends the frames of `count` pinned pages from `page` on to `into`. */
+	runs(backing: Backing, page: number, count: number, into: Runs): void {
+		for (let at = page; at < page + count; ) {
+			const block = this.#blockAt(backing, at)!;
+			const offset = at - block.index * PAGES_PER_BLOCK;
+			const stretch = this.#stretchFrom(offset);
+			const length = Math.min(stretch, page + count - at);
+			into.add(block.base + this.#scatter(offset), length);
+			at += length;
+		}
+	}
+
+	/** What a frame holds; undefined when it is not memory, or memory that nothing near by is pinned in. */
+	locate(frame: number): Location | undefined {
+		const slot = Math.floor((frame - FIRST_FRAME) / this.#slotSize);
+		const block = this.#slots[slot];
+		if (block === undefined || frame < FIRST_FRAME) return undefined;
+		const offset = frame - block.base;
+		if (offset >= PAGES_PER_BLOCK) return undefined;
+		return { backing: block.backing, page: block.index * PAGES_PER_BLOCK + this.#gather(offset) };
+	}
+
+	/** Blocks in use: 0 when nothing is pinned. */
+	get blocks(): number {
+		return this.#slots.length - this.#freeSlots.length;
+	}
+
+	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. */
+	get #slotSize(): number {
+		return this.contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
+	}
+
+	#blockAt(backing: Backing, page: number): Block | undefined {
+		const index = Math.floor(page / PAGES_PER_BLOCK);
+		const last = this.#lastBlock;
+		if (last !== undefined && last.backing === backing && last.index === index) return last;
+		const block = this.#blocks.get(backing)?.get(index);
+		if (block !== undefined) this.#lastBlock = block;
+		return block;
+	}
+
+	#addBlock(backing: Backing, index: number): Block {
+		const slot = this.#freeSlots.pop() ?? this.#slots.length;
+		const block = { backing, index, base: FIRST_FRAME + slot * this.#slotSize, pins: new PinCounts() };
+		this.#slots[slot] = block;
+		let ofBacking = this.#blocks.get(backing);
+		if (ofBacking === undefined) {
+			ofBacking = new Map();
+			this.#blocks.set(backing, ofBacking);
+		}
+		ofBacking.set(index, block);
+		this.#lastBlock = block;
+		return block;
+	}
+
+	#removeBlock(block: Block): void {
+		const slot = (block.base - FIRST_FRAME) / this.#slotSize;
+		this.#slots[slot] = undefined;
+		this.#freeSlots.push(slot);
+		const ofBacking = this.#blocks.get(block.backing)!;
+		ofBacking.delete(block.index);
+		if (ofBacking.size === 0) this.#blocks.delete(block.backing);
+		this.#lastBlock = undefined;
+	}
+
+	/** Where a page lies in its block, in frames. */
+	#scatter(offset: number): number {
+		if (this.contiguity === "4K") return Math.imul(offset, SCATTER) & (PAGES_PER_BLOCK - 1);
+		if (this.contiguity === "2M") return ((Math.imul(offset >>> 9, SCATTER) & 511) << 9) | (offset & 511);
+		return offset;
+	}
+
+	/** The page that lies at a place in its block. */
+	#gather(place: number): number {
+		if (this.contiguity === "4K") return Math.imul(place, GATHER_PAGES) & (PAGES_PER_BLOCK - 1);
+		if (this.contiguity === "2M") return ((Math.imul(place >>> 9, GATHER_CHUNKS) & 511) << 9) | (place & 511);
+		return place;
+	}
+
+	/** How many pages from `offset` on lie side by side within the block. */
+	#stretchFrom(offset: number): number {
+		if (this.contiguity === "4K") return 1;
+		if (this.contiguity === "2M") return 512 - (offset & 511);
+		return PAGES_PER_BLOCK - offset;
+	}
+}
+
+/** The number that undoes a multiplication by `odd` modulo `modulus`, a power of two up to 2^32. Newton's iteration. */
+function inverseOfOdd(odd: number, modulus: number): number {
+	let inverse = odd;
+	for (let bits = 3; bits < 32; bits *= 2) inverse = Math.imul(inverse, 2 - Math.imul(odd, inverse));
+	return inverse & (modulus - 1);
+}

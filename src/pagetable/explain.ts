@@ -1,0 +1,102 @@
+// A page table for people and for tests: one walk level by level, and all the leaves there are.
+
+import { hex } from "../uapi/errno.js";
+import { READ, WRITE } from "./format.js";
+import { TABLE_FRAME_LG2 } from "./table-memory.js";
+import type { Tree } from "./tree.js";
+
+/** One table on the way from the top to the leaf. */
+export interface WalkStep {
+	/** As the engine counts: 0 is the lowest. */
+	readonly level: number;
+	/** The entry's name in the specification's words. */
+	readonly name: string;
+	readonly tableAddress: bigint;
+	readonly index: number;
+	readonly entry: bigint;
+	/** "next table at 0x100001000 (PR NextLevel=2 IR IW)", "nothing is mapped here", ... */
+	readonly meaning: string;
+}
+
+/** The steps of the walk for `va`; none where the address is out of range. */
+export function explain(tree: Tree, va: number): WalkStep[] {
+	const steps: WalkStep[] = [];
+	if (!tree.inRange(va, va)) return steps;
+	let frame = tree.topFrame;
+	for (let level = tree.topLevel; ; level--) {
+		const words = tree.memory.tableAt(frame);
+		const index = tree.indexOf(va, level);
+		steps.push({
+			level,
+			name: tree.format.levels[level]!.entryName,
+			tableAddress: BigInt(frame) << BigInt(TABLE_FRAME_LG2),
+			index,
+			entry: (BigInt(words[2 * index + 1]!) << 32n) | BigInt(words[2 * index]!),
+			meaning: meaningOf(tree, words, index, level),
+		});
+		if (!tree.isTable(words, index, level)) return steps;
+		frame = tree.tableFrame(words, index);
+	}
+}
+
+function meaningOf(tree: Tree, words: Uint32Array, index: number, level: number): string {
+	const { format } = tree;
+	if (tree.isEmpty(words, index, level)) return "nothing is mapped here";
+	const low = words[2 * index]!;
+	const high = words[2 * index + 1]!;
+	const bits = format.describe(level, low, high);
+	if (tree.isTable(words, index, level)) {
+		const next = BigInt(tree.tableFrame(words, index)) << BigInt(TABLE_FRAME_LG2);
+		return `next table at ${hex(next)} (${bits})`;
+	}
+	const size = byteSize(format.leafSize(level, low, high) + format.granuleLg2);
+	const address = tree.address(format.leafFrame(level, low, high));
+	return `${size} page at ${address}, ${access(format.leafProtection(level, low, high))} (${bits})`;
+}
+
+/** "4K", "512G" */
+function byteSize(lg2: number): string {
+	return `${2 ** (lg2 % 10)}${["", "K", "M", "G", "T", "P", "E"][Math.floor(lg2 / 10)]}`;
+}
+
+function access(protection: number): string {
+	const permitted = [protection & READ ? "read" : "", protection & WRITE ? "write" : ""].filter((word) => word !== "");
+	return permitted.length > 0 ? permitted.join(" and ") : "no access";
+}
+
+/** One leaf: `frames` frames from `va` on lead to those from `frame` on. */
+export interface Leaf {
+	readonly va: number;
+	readonly frame: number;
+	readonly frames: number;
+	readonly level: number;
+	readonly protection: number;
+}
+
+/** All leaves in the order of their addresses. */
+export function* leaves(tree: Tree): Generator<Leaf> {
+	yield* leavesBelow(tree, tree.topWords, tree.topLevel, 0);
+}
+
+function* leavesBelow(tree: Tree, words: Uint32Array, level: number, tableVa: number): Generator<Leaf> {
+	const { format } = tree;
+	const { items, itemFrames, itemSize } = tree.levels[level]!;
+	let index = tree.firstInUse(words, 0, items, level);
+	while (index < items) {
+		let va = tableVa + index * itemFrames;
+		if (tree.isTable(words, index, level)) {
+			yield* leavesBelow(tree, tree.tableBelow(words, index), level - 1, va);
+			index++;
+		} else {
+			const low = words[2 * index]!;
+			const high = words[2 * index + 1]!;
+			const size = format.leafSize(level, low, high);
+			if (tree.signExtend && va >= 2 ** (tree.vaBits - 1 - format.granuleLg2))
+				va += tree.spaceFrames - 2 ** (tree.vaBits - format.granuleLg2);
+			const protection = format.leafProtection(level, low, high);
+			yield { va, frame: format.leafFrame(level, low, high), frames: 2 ** size, level, protection };
+			index += 1 << (size - itemSize);
+		}
+		index = tree.firstInUse(words, index, items, level);
+	}
+}

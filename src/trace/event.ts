@@ -1,0 +1,25 @@
+// What the trace knows of one ioctl: who made it, the struct before and after, and the answer. The host makes one for
+// each call; print.ts and whoever records them read it.
+
+import type { Errno } from "../uapi/errno.js";
+import type { AnyCommand, PlainCommand } from "../uapi/struct.js";
+
+export interface CallEvent {
+	/** Thread id. */
+	readonly thread: number;
+	/** The caller's number of the file, and what it opened there: 7 and "/dev/iommu". */
+	readonly fd: number;
+	readonly path: string;
+	/** The ioctl's number. */
+	readonly number: number;
+	/** The ioctl's argument, a number or a pointer in bytes. */
+	readonly argument: number;
+	/** What the number means on this file; undefined when it means nothing. */
+	readonly command: AnyCommand | PlainCommand | undefined;
+	/** The struct as the caller gave it, as far as we know it; undefined when there is none or it couldn't be read. */
+	readonly before: Uint8Array | undefined;
+	/** The struct as it was copied back; undefined when nothing was, as after most errors. */
+	readonly after: Uint8Array | undefined;
+	/** What the ioctl returned, or why it failed. */
+	readonly result: number | Errno;
+}

@@ -1,0 +1,128 @@
+// One ioctl as a line that people can read and grep, in the manner of strace(1). The names, and whether a value is an
+// address, flags or an id, come from the descriptions in uapi/.
+// What the caller gave stands before the result, what we answered after it, and the reason of an error below it.
+
+import { Errno, hex } from "../uapi/errno.js";
+import type { Names } from "../uapi/field.js";
+import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
+import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
+import type { CallEvent } from "./event.js";
+
+/** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
+export function printCall(event: CallEvent): string {
+	const call = [`${event.fd}<${event.path}>`, printNumber(event), ...printArgument(event)].join(", ");
+	return `${event.thread} ioctl(${call}) = ${printResult(event)}`;
+}
+
+function printNumber({ command, number }: CallEvent): string {
+	if (command) return command.name;
+	const nr = number & 0xff;
+	return number === ioctlNumber(nr) ? `_IO(';', ${hex(nr)})` : hex(number);
+}
+
+function printArgument({ command, argument, before }: CallEvent): string[] {
+	if (command && "argument" in command) return printPlainArgument(command, argument);
+	if (!command || !before) return [printPointer(argument)];
+	return [printInputs(command, before)];
+}
+
+function printPlainArgument({ argument: kind }: PlainCommand, argument: number): string[] {
+	if (kind === "none") return [];
+	if (kind === "pointer to fd" || kind === "pointer to string") return [printPointer(argument)];
+	return [nameOf(argument, kind)];
+}
+
+function printResult({ command, before, after, result }: CallEvent): string {
+	const outputs = command && "fields" in command && before && after ? printOutputs(command, before, after) : "";
+	if (result instanceof Errno) return `-1 ${result.code}${outputs}\n     ${result.reason}`;
+	return `${result}${outputs}`;
+}
+
+function printInputs(command: AnyCommand, before: Uint8Array): string {
+	const { fields, view } = look(command, before);
+	const shown = fields.filter((field) => field.direction !== "out" && isInput(field, view, command));
+	return `{${shown.map((field) => printField(field, view)).join(", ")}}`;
+}
+
+/** Whether a field tells the reader something: fillers do when they aren't zero, a size when it isn't the usual one. */
+function isInput(field: PlacedField, view: AnyView, command: AnyCommand): boolean {
+	const value = readField(view, field);
+	if (isSizeField(field)) return value !== command.size;
+	return !field.filler || !isZero(value);
+}
+
+/** What we wrote: all fields that are ours to write, and of those that the caller had filled in the ones that changed. */
+function printOutputs(command: AnyCommand, before: Uint8Array, after: Uint8Array): string {
+	const { fields, view } = look(command, after);
+	const shown = fields.filter(
+		(field) => field.direction === "out" || (field.direction === "inout" && changed(field, before, after)),
+	);
+	return shown.length === 0 ? "" : ` {${shown.map((field) => printField(field, view)).join(", ")}}`;
+}
+
+function changed({ offset, size }: PlacedField, before: Uint8Array, after: Uint8Array): boolean {
+	return after.subarray(offset, offset + size).some((byte, index) => byte !== before[offset + index]);
+}
+
+/** The fields that some bytes have, and a view to read them with. */
+function look(command: AnyCommand, bytes: Uint8Array): { fields: readonly PlacedField[]; view: AnyView } {
+	const description = variantIn(command, bytes);
+	const view = viewOf(description, bytes);
+	return { fields: description.fields.filter((field) => field.offset + field.size <= bytes.length), view };
+}
+
+/** What the bytes are of a command whose fields depend on `op`; for an unknown op only what all variants have. */
+function variantIn(command: AnyCommand, bytes: Uint8Array): AnyStruct {
+	const op = command.fields.find((field) => field.name === "op");
+	if (!command.variantOf || !op) return command;
+	return command.variantOf(Number(readField(viewOf(command, bytes), op))) ?? command;
+}
+
+const views = new WeakMap<AnyStruct, AnyView>();
+
+/** The trace's own view of a struct, because the handlers' may be in use. The next call for the same struct reuses it. */
+function viewOf(description: AnyStruct, bytes: Uint8Array): AnyView {
+	const view = views.get(description) ?? description.newView();
+	views.set(description, view);
+	view.bytes.fill(0).set(bytes.subarray(0, description.size));
+	return view;
+}
+
+function printField(field: PlacedField, view: AnyView): string {
+	return `${field.cName}=${printValue(field, readField(view, field))}`;
+}
+
+function printValue(field: PlacedField, value: FieldValue): string {
+	if (typeof value !== "object") return printOne(field, value);
+	return `[${Array.from<number | bigint, string>(value, (element) => printOne(field, element)).join(", ")}]`;
+}
+
+function printOne(field: PlacedField, value: number | bigint): string {
+	if (field.scalar === "pointer") return printPointer(Number(value));
+	if (field.print === "flags") return printFlags(BigInt(value), field.names);
+	if (field.print === "enum") return nameOf(Number(value), field.names);
+	if (field.print === "hexadecimal" || value > Number.MAX_SAFE_INTEGER) return hex(value);
+	return String(value);
+}
+
+function printPointer(address: number): string {
+	return address === 0 ? "NULL" : hex(address);
+}
+
+function printFlags(value: bigint, names: Names): string {
+	if (value === 0n) return "0";
+	const known = Object.entries(names).filter(([, bit]) => (value & BigInt(bit)) !== 0n);
+	const unknown = known.reduce((rest, [, bit]) => rest & ~BigInt(bit), value);
+	const parts = known.map(([name]) => name);
+	if (unknown !== 0n) parts.push(hex(unknown));
+	return parts.join("|");
+}
+
+function nameOf(value: number, names: Names): string {
+	return Object.keys(names).find((name) => names[name] === value) ?? hex(value);
+}
+
+function isZero(value: FieldValue): boolean {
+	if (typeof value !== "object") return Number(value) === 0;
+	return Array.from<number | bigint>(value).every((element) => Number(element) === 0);
+}

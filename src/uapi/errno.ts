@@ -1,0 +1,63 @@
+// The error numbers that iommufd and VFIO answer with.
+// include/uapi/asm-generic/errno-base.h and errno.h: the same on x86-64 and arm64.
+
+export const errnoNumbers = {
+	EPERM: 1,
+	ENOENT: 2,
+	EINTR: 4,
+	EIO: 5,
+	E2BIG: 7,
+	EBADF: 9,
+	EAGAIN: 11,
+	ENOMEM: 12,
+	EACCES: 13,
+	EFAULT: 14,
+	EBUSY: 16,
+	EEXIST: 17,
+	ENODEV: 19,
+	EINVAL: 22,
+	EMFILE: 24,
+	ENOTTY: 25,
+	ENOSPC: 28,
+	ERANGE: 34,
+	EDEADLK: 35,
+	EBADE: 52,
+	EOVERFLOW: 75,
+	EBADFD: 77,
+	EMSGSIZE: 90,
+	EOPNOTSUPP: 95,
+	EADDRINUSE: 98,
+	ENXIO: 6,
+	ESRCH: 3,
+	ETIMEDOUT: 110,
+} as const;
+
+export type ErrnoCode = keyof typeof errnoNumbers;
+
+/**
+ * An answer that is an error: what the caller of an ioctl gets, and the sentence that says which rule was broken.
+ * Errors are ordinary answers here, so unlike an Error it captures no stack.
+ */
+export class Errno {
+	readonly code: ErrnoCode;
+	readonly reason: string;
+
+	constructor(code: ErrnoCode, reason: string) {
+		this.code = code;
+		this.reason = reason;
+	}
+
+	/** The positive number, as in `errno`. */
+	get number(): number {
+		return errnoNumbers[this.code];
+	}
+
+	toString(): string {
+		return `${this.code}: ${this.reason}`;
+	}
+}
+
+/** An address, IOVA or length the way every reason spells it. */
+export function hex(value: number | bigint): string {
+	return `0x${value.toString(16)}`;
+}

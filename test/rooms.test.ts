@@ -1,0 +1,106 @@
+// scripts/rooms.mjs must see what it is there to see: each test gives it a small house with one fault.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const SCRIPT = fileURLToPath(new URL("../scripts/rooms.mjs", import.meta.url));
+let house: string;
+
+beforeEach(() => {
+	house = mkdtempSync(join(tmpdir(), "ioasis-rooms-"));
+});
+
+afterEach(() => rmSync(house, { recursive: true }));
+
+/** What the check says about a house of these files: each offence as "FILE:LINE: ...". */
+function offences(files: Record<string, string>): string[] {
+	for (const [file, text] of Object.entries(files)) {
+		mkdirSync(dirname(join(house, file)), { recursive: true });
+		writeFileSync(join(house, file), text);
+	}
+	const check = spawnSync(process.execPath, [SCRIPT, house], { cwd: house, encoding: "utf8" });
+	const lines = check.stdout.trim().split("\n").slice(0, -1);
+	expect(check.stderr).toBe("");
+	expect(check.status).toBe(lines.length === 0 ? 0 : 1);
+	return lines;
+}
+
+test("imports from the same room and from rooms below are allowed", () => {
+	const files = {
+		"cli/run.ts": 'import { launch } from "../host/launch.js";\nimport { Ioas } from "../iommufd/ioas.js";\n',
+		"iommufd/ioas.ts": 'import { Errno } from "../uapi/errno.js";\nimport { Pages } from "./pages.js";\n',
+		"iommu/drivers/amd.ts":
+			'import type { Domain } from "../domain.js";\nimport { Format } from "../../pagetable/format.js";\n',
+		"index.ts": 'export { Machine } from "./machine/machine.js";\n',
+	};
+	expect(offences(files)).toEqual([]);
+});
+
+test("an import from a room above is an offence, in every form that an import can have", () => {
+	const forms = [
+		'import { Ioas } from "../iommufd/ioas.js";',
+		'import type { Ioas } from "../iommufd/ioas.js";',
+		'import {\n\tIoas,\n\tPages,\n} from "../iommufd/ioas.js";',
+		'export * from "../iommufd/ioas.js";',
+		'import "../iommufd/ioas.js";',
+		'const { Ioas } = await import("../iommufd/ioas.js");',
+		'type Ioas = import("../iommufd/ioas.js").Ioas;',
+		"import { Ioas } from '../iommufd/ioas.js';",
+	];
+	const files = forms.map((form, index) => [`memory/form-${index}.ts`, `\n${form}\n`]);
+	const message = 'imports "../iommufd/ioas.js": memory may import only itself and uapi';
+	const expected = forms.map((form, index) => `memory/form-${index}.ts:${form.split("\n").length + 1}: ${message}`);
+	expect(offences(Object.fromEntries(files))).toEqual(expected);
+});
+
+test("rooms on one floor don't use each other", () => {
+	const found = offences({
+		"iommufd/device.ts": 'import { Edu } from "../devices/edu.js";\n',
+		"devices/edu.ts": 'import { Ioas } from "../iommufd/ioas.js";\n',
+	});
+	expect(found).toHaveLength(2);
+});
+
+test("the direction holds for tests too", () => {
+	expect(offences({ "uapi/errno.test.ts": 'import { hex } from "../trace/print.js";\n' })).toHaveLength(1);
+});
+
+test("Node's modules belong into cli, host and tests, under either of their names", () => {
+	const found = offences({
+		"cli/main.ts": 'import { readFileSync } from "node:fs";\n',
+		"host/files.ts": 'import { readFileSync } from "node:fs";\n',
+		"memory/runs.test.ts": 'import { readFileSync } from "node:fs";\n',
+		"machine/schema.ts": 'import { readFileSync } from "node:fs";\n',
+		"memory/runs.ts": 'import { readFileSync } from "fs/promises";\n',
+	});
+	expect(found).toEqual([
+		'machine/schema.ts:1: imports "node:fs": only cli and host, and tests, may import Node\'s modules',
+		'memory/runs.ts:1: imports "fs/promises": only cli and host, and tests, may import Node\'s modules',
+	]);
+});
+
+test("native calls belong into host", () => {
+	const found = offences({
+		"host/libc.ts": 'import koffi from "koffi";\n',
+		"cli/main.ts": 'import koffi from "koffi";\n',
+	});
+	expect(found).toEqual(['cli/main.ts:1: imports "koffi": only host may import koffi']);
+});
+
+test("nobody leaves the house, or builds a room that is not in the plan", () => {
+	const found = offences({
+		"host/launch.ts": 'import { main } from "../../scripts/build.mjs";\n',
+		"attic/box.ts": 'import { Errno } from "../uapi/errno.js";\n',
+		"vfio/device.ts": 'import { box } from "../attic/box.js";\n',
+	});
+	expect(found.map((line) => line.split(":")[0])).toEqual(["attic/box.ts", "host/launch.ts", "vfio/device.ts"]);
+});
+
+test("what a comment says is not an import", () => {
+	const text = '// import { Ioas } from "../iommufd/ioas.js";\n/*\n * from "../iommufd/ioas.js"\n */\n';
+	expect(offences({ "memory/runs.ts": text })).toEqual([]);
+});
