@@ -1,11 +1,10 @@
 // A client of the engine without a process: for tests.
 
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
-import { type ArrayBacking, ArraySpace } from "../memory/array-space.js";
+import { ArrayBacking, ArraySpace } from "../memory/array-space.js";
 import { Frames } from "../memory/frames.js";
 import { Memlock, type MemoryOwner } from "../memory/memlock.js";
 import { TableMemory, type TableMemoryOptions } from "../pagetable/table-memory.js";
-import { Errno } from "../uapi/errno.js";
 import type { FieldTable } from "../uapi/field.js";
 import { type TestArgs, TestCommand, TestOp, type TestOpName, testVariants } from "../uapi/iommufd-test.js";
 import { type Command, encode, type Struct } from "../uapi/struct.js";
@@ -46,13 +45,14 @@ export class TestClient implements Caller {
 	memlockLimit = Number.POSITIVE_INFINITY;
 	readonly capabilities = new Set<Capability>(["CAP_IPC_LOCK", "CAP_SYS_RESOURCE"]);
 	readonly files = new Map<number, CallerFile>();
-	readonly buffer: Uint8Array;
+	/** What is behind BUFFER. */
+	readonly backing = new ArrayBacking("buffer", new Uint8Array(BUFFER_PAGES * 4096));
 
-	constructor(platform = new TestPlatform()) {
-		this.platform = platform;
-		this.fd = new IommufdFile(platform);
+	constructor(platform?: TestPlatform, options: TableMemoryOptions = {}) {
+		this.platform = platform ?? new TestPlatform(options);
+		this.fd = new IommufdFile(this.platform);
 		this.memory.map(ARGUMENT, 0x10000);
-		this.buffer = this.memory.map(BUFFER, BUFFER_PAGES * 4096);
+		this.memory.map(BUFFER, BUFFER_PAGES * 4096, { backing: this.backing });
 	}
 
 	capable(capability: Capability): boolean {
@@ -102,15 +102,4 @@ export class TestClient implements Caller {
 		view.bytes.set(bytes);
 		return view;
 	}
-}
-
-/** The code of the Errno that `action` throws, "ok" when it throws none. */
-export function codeOf(action: () => unknown): string {
-	try {
-		action();
-	} catch (error) {
-		if (error instanceof Errno) return error.code;
-		throw error;
-	}
-	return "ok";
 }

@@ -17,12 +17,7 @@ export function readDirty(tree: Tree, va: number, count: number, clear: boolean,
 	if (bits === undefined)
 		throw new Errno("EOPNOTSUPP", `Linux has no dirty tracking with page tables of the format ${tree.format.name}`);
 	const last = va + count - 1;
-	if (count === 0) throw new Errno("EINVAL", `an empty range at iova ${tree.address(va)} to read dirty pages of`);
-	if (va + count > tree.spaceFrames)
-		throw new Errno(
-			"EOVERFLOW",
-			`iova ${tree.address(va)} and ${tree.address(count)} bytes from it on wrap around 2^64`,
-		);
+	tree.checkLength(va, count);
 	if (!tree.inRange(va, last)) throw tree.outOfRange(va, last);
 	const scan = new DirtyScan(tree, bits, va, last, clear, report);
 	scan.table(tree.topWords, tree.topLevel, tree.topVa(va), true, true);
@@ -103,13 +98,19 @@ class DirtyScan {
 	/** Goes on until an item is a table; returns its index. */
 	#leaves(words: Uint32Array, from: number, end: number, level: number, tableVa: number): number {
 		const { tableMask, tableValue, itemFrames } = this.#tree.levels[level]!;
-		const { mask, dirty, clean, trackedIfHigh } = this.#bits;
-		const clear = this.#clear;
+		const { mask, dirty } = this.#bits;
 		let index = from;
 		while (index < end) {
-			const low = words[2 * index]!;
-			if ((low & tableMask) === tableValue) break;
-			if ((low & mask) !== dirty || (words[2 * index + 1]! & trackedIfHigh) !== trackedIfHigh) {
+			if (level === 0) {
+				// Most items are clean, and four at a time are passed over at the speed of memory.
+				for (let at = 2 * index; index + 4 <= end; index += 4, at += 8) {
+					const differences =
+						(words[at]! ^ dirty) & (words[at + 2]! ^ dirty) & (words[at + 4]! ^ dirty) & (words[at + 6]! ^ dirty);
+					if ((differences & mask) === 0) break;
+				}
+				if (index === end) break;
+			} else if ((words[2 * index]! & tableMask) === tableValue) break;
+			if (!this.#isDirty(words, index)) {
 				index++;
 				continue;
 			}
@@ -119,12 +120,24 @@ class DirtyScan {
 				const items = this.#itemsOfLeaf(words, index, level);
 				first = index & -items;
 				after = first + items;
+			} else if (level === 0) {
+				while (after < end && this.#isDirty(words, after) && !this.#isContiguous(words, after)) after++;
 			}
-			if (clear) for (let item = first; item < after; item++) words[2 * item] = (words[2 * item]! & ~mask) | clean;
+			if (this.#clear) this.#makeClean(words, first, after);
 			this.#gather(tableVa + first * itemFrames, tableVa + after * itemFrames);
 			index = after;
 		}
 		return index;
+	}
+
+	#isDirty(words: Uint32Array, index: number): boolean {
+		const { mask, dirty, trackedIfHigh } = this.#bits;
+		return (words[2 * index]! & mask) === dirty && (words[2 * index + 1]! & trackedIfHigh) === trackedIfHigh;
+	}
+
+	#makeClean(words: Uint32Array, from: number, to: number): void {
+		const { mask, clean } = this.#bits;
+		for (let at = 2 * from; at < 2 * to; at += 2) words[at] = (words[at]! & ~mask) | clean;
 	}
 
 	#isContiguous(words: Uint32Array, index: number): boolean {

@@ -39,9 +39,10 @@ export interface Level {
 	readonly tableBits?: readonly [low: number, high: number];
 }
 
-/** How the hardware marks a leaf through which a write went. Bits of the low word. */
+/** How the hardware marks a leaf through which a write went: one bit of the low word. */
 export interface DirtyBits {
 	readonly mask: number;
+	/** The bit's value in a leaf that was written to, and in one that was not. */
 	readonly dirty: number;
 	readonly clean: number;
 	/** The hardware keeps track only of leaves that have these bits of the high word. */
@@ -119,6 +120,16 @@ export function storeEntries(
 	const stepLow = lowWord(step);
 	const stepHigh = highWord(step);
 	let at = 2 * index;
+	if (items === 1) {
+		for (const end = at + 2 * entries; at < end; at += 2) {
+			words[at] = low;
+			words[at + 1] = high;
+			low = (low + stepLow) | 0;
+			high = (high + stepHigh) | 0;
+			if (low >>> 0 < stepLow >>> 0) high++;
+		}
+		return;
+	}
 	for (let entry = 0; entry < entries; entry++) {
 		let item = items;
 		do {

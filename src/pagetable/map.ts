@@ -19,136 +19,89 @@ export function mapRange(
 	protection: number,
 	sizes: PageSizes,
 ): void {
-	const { format } = tree;
 	if ((protection & (READ | WRITE)) === 0)
 		throw new Errno("EINVAL", "a mapping permits to read, to write or both: its protection has neither");
-	checkOutput(tree, pa, count);
-	format.checkProtection(protection);
-	checkLength(tree, va, count);
+	if (pa + count > tree.outputFrames) throw outputOutOfRange(tree, pa, count);
+	tree.format.checkProtection(protection);
+	tree.checkLength(va, count);
 
+	// How far va and pa are alike never changes along a mapping.
 	const alignment = trailingZeros(Math.abs(va - pa));
-	const size = sizes.best(va, count, alignment);
-	if (size < 0) throw noSizeFits(tree, va, pa, count);
-	const last = va + count - 1;
-	if (tree.growsTop) tree.growTop(va, last, levelOfSize(tree, size));
-	else if (!tree.inRange(va, last)) throw tree.outOfRange(va, last);
+	const firstSize = sizes.best(va, count, alignment);
+	if (firstSize < 0) throw noSizeFits(tree, va, pa, count);
+	if (tree.growsTop) tree.growTop(va, va + count - 1, tree.levelOfSize(firstSize));
+	if (!tree.inRange(va, va + count - 1)) throw tree.outOfRange(va, va + count - 1);
 
-	const mapping = new Mapping(tree, va, pa, count, protection, sizes, alignment);
+	// One run of leaves of the same size after the other; one table of a run after the other. The path has the tables on the
+	// way to `next`, from the top down to `level`, so that no table is looked up twice.
+	const { path, levels } = tree;
+	let level = tree.topLevel;
+	path[level] = tree.topWords;
+	let next = va;
+	const end = va + count;
 	try {
-		mapping.run(size);
+		while (next < end) {
+			const size = sizes.best(next, end - next, alignment);
+			if (size < 0) throw noSizeFits(tree, next, pa + (next - va), end - next);
+			const leafLevel = tree.levelOfSize(size);
+			if (level < leafLevel) level = leafLevel;
+			let leaves = sizes.countOf(size, next, end - next, alignment);
+			while (leaves > 0) {
+				for (; level > leafLevel; level--) path[level - 1] = tableBelow(tree, path[level]!, level, next);
+				const stored = storeLeaves(tree, path[level]!, level, next, pa + (next - va), size, leaves, protection);
+				leaves -= stored;
+				next += stored * powerOfTwo(size);
+				while (level < tree.topLevel && isAligned(next, levels[level]!.tableSize)) level++;
+			}
+		}
 	} catch (error) {
-		if (mapping.va > va) unmapRange(tree, va, mapping.va - va);
-		freeEmptyTables(tree, tree.topWords, tree.topLevel, va, last, true, true);
+		unmapRange(tree, va, next - va);
+		freeEmptyTables(tree, tree.topWords, tree.topLevel, va, end - 1, true, true);
 		throw error;
 	}
 }
 
-/** A mapping under way: what is still to be mapped, and the tables on the way from the top to where it goes on. */
-class Mapping {
-	readonly #tree: Tree;
-	readonly #protection: number;
-	readonly #sizes: PageSizes;
-	readonly #alignment: number;
-	/** By level. */
-	readonly #path: Uint32Array[] = [];
-	va: number;
-	#pa: number;
-	#count: number;
-
-	constructor(
-		tree: Tree,
-		va: number,
-		pa: number,
-		count: number,
-		protection: number,
-		sizes: PageSizes,
-		alignment: number,
-	) {
-		this.#tree = tree;
-		this.va = va;
-		this.#pa = pa;
-		this.#count = count;
-		this.#protection = protection;
-		this.#sizes = sizes;
-		this.#alignment = alignment;
+/** The table below the item for `va`, a new one if there is none. */
+function tableBelow(tree: Tree, words: Uint32Array, level: number, va: number): Uint32Array {
+	const index = tree.indexOf(va, level);
+	if (!tree.isTable(words, index, level)) {
+		if (!tree.isEmpty(words, index, level)) throw alreadyMapped(tree, va);
+		tree.storeTable(words, index, level, tree.allocate(level - 1));
 	}
-
-	/** Fills one table after the other, never walking down again through a table that it is still in. */
-	run(firstSize: number): void {
-		const tree = this.#tree;
-		let level = tree.topLevel;
-		this.#path[level] = tree.topWords;
-		let size = firstSize;
-		let leaves = this.#sizes.countOf(size, this.va, this.#count, this.#alignment);
-		let leafLevel = levelOfSize(tree, size);
-		for (;;) {
-			for (; level > leafLevel; level--) this.#path[level - 1] = this.#tableBelow(level);
-			leaves -= this.#storeLeaves(level, size, leaves);
-			if (this.#count === 0) return;
-			if (leaves === 0) {
-				size = this.#sizes.best(this.va, this.#count, this.#alignment);
-				if (size < 0) throw noSizeFits(tree, this.va, this.#pa, this.#count);
-				leaves = this.#sizes.countOf(size, this.va, this.#count, this.#alignment);
-				leafLevel = levelOfSize(tree, size);
-			}
-			while (level < leafLevel || this.#isAtStartOfTable(level)) level++;
-		}
-	}
-
-	/** The table below the item for `va`, a new one if there is none. */
-	#tableBelow(level: number): Uint32Array {
-		const tree = this.#tree;
-		const words = this.#path[level]!;
-		const index = tree.indexOf(this.va, level);
-		if (!tree.isTable(words, index, level)) {
-			if (!tree.isEmpty(words, index, level)) throw alreadyMapped(tree, this.va);
-			tree.storeTable(words, index, level, tree.allocate(level - 1));
-		}
-		return tree.tableBelow(words, index);
-	}
-
-	/** Stores as many leaves as the table has room for and the mapping needs; returns how many. */
-	#storeLeaves(level: number, size: number, wanted: number): number {
-		const tree = this.#tree;
-		const { items, itemSize } = tree.levels[level]!;
-		const words = this.#path[level]!;
-		const index = tree.indexOf(this.va, level);
-		const itemsLg2 = size - itemSize;
-		const leaves = Math.min(wanted, (items - index) >> itemsLg2);
-		this.#makeRoom(words, index, index + (leaves << itemsLg2), level);
-		tree.format.storeLeaves(words, index, leaves, level, size, this.#pa, this.#protection);
-		const frames = leaves * powerOfTwo(size);
-		this.va += frames;
-		this.#pa += frames;
-		this.#count -= frames;
-		return leaves;
-	}
-
-	/** Where leaves go, tables without any leaf in them may give way: clear_contig(). A leaf may not. */
-	#makeRoom(words: Uint32Array, from: number, to: number, level: number): void {
-		const tree = this.#tree;
-		let index = tree.firstInUse(words, from, to, level);
-		while (index < to) {
-			const va = this.va + (index - from) * tree.levels[level]!.itemFrames;
-			if (!tree.isTable(words, index, level)) throw alreadyMapped(tree, va);
-			if (hasLeaf(tree, tree.tableBelow(words, index), level - 1)) throw alreadyMapped(tree, va);
-			tree.freeTables(tree.tableFrame(words, index), level - 1);
-			tree.clear(words, index, index + 1, level);
-			index = tree.firstInUse(words, index + 1, to, level);
-		}
-	}
-
-	/** Was the table of this level on the path left behind, with `va` now at the start of the next one? */
-	#isAtStartOfTable(level: number): boolean {
-		return isAligned(this.va, this.#tree.levels[level]!.tableSize);
-	}
+	return tree.tableBelow(words, index);
 }
 
-/** pt_pgsz_lg2_to_level(): the highest level at which one item is not larger than the page. */
-function levelOfSize(tree: Tree, size: number): number {
-	let level = 0;
-	while (level + 1 < tree.levels.length && tree.levels[level + 1]!.itemSize <= size) level++;
-	return level;
+/** Stores as many leaves as are wanted and the table has room for; returns how many. */
+function storeLeaves(
+	tree: Tree,
+	words: Uint32Array,
+	level: number,
+	va: number,
+	pa: number,
+	size: number,
+	wanted: number,
+	protection: number,
+): number {
+	const { items, itemSize } = tree.levels[level]!;
+	const itemsLg2 = size - itemSize;
+	const index = tree.indexOf(va, level);
+	const leaves = Math.min(wanted, (items - index) >> itemsLg2);
+	const end = index + (leaves << itemsLg2);
+	if (tree.firstInUse(words, index, end, level) !== end) makeRoom(tree, words, index, end, level, va);
+	tree.format.storeLeaves(words, index, leaves, level, size, pa, protection);
+	return leaves;
+}
+
+/** Where leaves go, tables without any leaf in them give way: clear_contig(). A leaf does not. */
+function makeRoom(tree: Tree, words: Uint32Array, from: number, to: number, level: number, va: number): void {
+	let index = tree.firstInUse(words, from, to, level);
+	while (index < to) {
+		if (!tree.isTable(words, index, level) || hasLeaf(tree, tree.tableBelow(words, index), level - 1))
+			throw alreadyMapped(tree, va + (index - from) * tree.levels[level]!.itemFrames);
+		tree.freeTables(tree.tableFrame(words, index), level - 1);
+		tree.clear(words, index, index + 1, level);
+		index = tree.firstInUse(words, index + 1, to, level);
+	}
 }
 
 function hasLeaf(tree: Tree, words: Uint32Array, level: number): boolean {
@@ -187,21 +140,11 @@ function freeEmptyTables(
 }
 
 /** Linux looks at the first address only, and would cut the others off; no caller of it ever gets there. */
-function checkOutput(tree: Tree, pa: number, count: number): void {
-	if (pa + count <= tree.outputFrames) return;
-	throw new Errno(
+function outputOutOfRange(tree: Tree, pa: number, count: number): Errno {
+	return new Errno(
 		"ERANGE",
 		`physical address ${tree.address(pa)} to ${tree.address(pa + count - 1)} is beyond the ${tree.paBits} bits that this ${tree.format.name} table can put out`,
 	);
-}
-
-function checkLength(tree: Tree, va: number, count: number): void {
-	if (count === 0) throw new Errno("EINVAL", `a mapping of no length at iova ${tree.address(va)}`);
-	if (va + count > tree.spaceFrames)
-		throw new Errno(
-			"EOVERFLOW",
-			`iova ${tree.address(va)} and ${tree.address(count)} bytes from it on wrap around 2^64`,
-		);
 }
 
 function noSizeFits(tree: Tree, va: number, pa: number, count: number): Errno {

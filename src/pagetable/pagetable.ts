@@ -63,6 +63,18 @@ export class PageTable {
 		return this.#tree.topLevel;
 	}
 
+	get growsTop(): boolean {
+		return this.#tree.growsTop;
+	}
+
+	get signExtend(): boolean {
+		return this.#tree.signExtend;
+	}
+
+	get paBits(): number {
+		return this.#tree.paBits;
+	}
+
 	/**
 	 * Maps `count` frames at `va` to those at `pa`, all of them or none.
 	 * @param allowedSizes the page sizes in bytes that may be used, a bitmap; all that the table has if absent

@@ -76,6 +76,8 @@ export class Tree {
 	#lowLast = 0;
 	#highFirst = Number.POSITIVE_INFINITY;
 
+	/** Scratch of a mapping or unmapping under way: by level, the tables on its way. */
+	readonly path: Uint32Array[] = [];
 	/** Where find() found a leaf: its table, the position of its low word there, its level. */
 	leafWords: Uint32Array;
 	leafAt = 0;
@@ -177,9 +179,14 @@ export class Tree {
 
 	/** The first item from `from` to before `to` that is not empty; `to` if all are. */
 	firstInUse(words: Uint32Array, from: number, to: number, level: number): number {
-		const { emptyMask, emptyValue } = this.levels[level]!;
+		const { emptyMask: mask, emptyValue: value } = this.levels[level]!;
 		let index = from;
-		while (index < to && (words[2 * index]! & emptyMask) === emptyValue) index++;
+		for (let at = 2 * from; index + 4 <= to; index += 4, at += 8) {
+			const differences =
+				(words[at]! ^ value) | (words[at + 2]! ^ value) | (words[at + 4]! ^ value) | (words[at + 6]! ^ value);
+			if ((differences & mask) !== 0) break;
+		}
+		while (index < to && (words[2 * index]! & mask) === value) index++;
 		return index;
 	}
 
@@ -223,13 +230,13 @@ export class Tree {
 	 * @throws ERANGE if no top does, ENOMEM
 	 */
 	growTop(va: number, last: number, leafLevel: number): void {
+		if (last <= this.#lowLast && leafLevel <= this.topLevel) return;
 		let level = this.topLevel;
 		while (last > this.#lastCoveredBy(level) || leafLevel > level) {
 			level++;
 			if (level >= this.levels.length || this.format.levels[level]!.itemLg2 >= this.vaBits)
 				throw this.outOfRange(va, last);
 		}
-		if (level === this.topLevel) return;
 		const added: number[] = [];
 		try {
 			for (let n = this.topLevel + 1; n <= level; n++) added.push(this.memory.allocate(TABLE_FRAME_LG2));
@@ -244,6 +251,23 @@ export class Tree {
 		}
 		this.#updateRange();
 		this.#topChanged?.();
+	}
+
+	/** pt_pgsz_lg2_to_level(): the highest level at which one item is not larger than the page. */
+	levelOfSize(size: number): number {
+		const { levels } = this;
+		let level = 0;
+		while (level + 1 < levels.length && levels[level + 1]!.itemSize <= size) level++;
+		return level;
+	}
+
+	checkLength(va: number, count: number): void {
+		if (count === 0) throw new Errno("EINVAL", `a range of no length at iova ${this.address(va)}`);
+		if (va + count > this.spaceFrames)
+			throw new Errno(
+				"EOVERFLOW",
+				`iova ${this.address(va)} and ${this.address(count)} bytes from it on wrap around 2^64`,
+			);
 	}
 
 	outOfRange(va: number, last: number): Errno {

@@ -1,100 +1,62 @@
 // Unmapping a range. pt_iommu_unmap_range() of Linux's generic_pt: leaves are never split, so a range that ends inside of
 // one takes all of it, one that starts inside of one stops there, and so does one that meets a hole.
 
-import { isAligned } from "./bits.js";
+import { alignDown, isAligned } from "./bits.js";
 import type { Tree } from "./tree.js";
 
 /** @returns how many frames were unmapped, from `va` on: fewer than asked for if it stopped, more if a leaf was larger */
 export function unmapRange(tree: Tree, va: number, count: number): number {
 	const last = va + count - 1;
 	if (count === 0 || va + count > tree.spaceFrames || !tree.inRange(va, last)) return 0;
-	const unmapping = new Unmapping(tree, va, last);
-	unmapping.table(tree.topWords, tree.topLevel, true, true);
-	return unmapping.unmapped;
+	// The path has the tables on the way to `next`, from the top down to `level`.
+	const { path, levels, topLevel } = tree;
+	let level = topLevel;
+	path[level] = tree.topWords;
+	let next = va;
+	while (next <= last) {
+		let index = tree.indexOf(next, level);
+		while (tree.isTable(path[level]!, index, level)) {
+			path[level - 1] = tree.tableBelow(path[level]!, index);
+			index = tree.indexOf(next, --level);
+		}
+		const words = path[level]!;
+		if (tree.isEmpty(words, index, level)) break;
+		if (next === va && !isAligned(va, tree.format.leafSize(level, words[2 * index]!, words[2 * index + 1]!))) break;
+
+		const { items, itemSize, itemFrames, itemsPerFrame } = levels[level]!;
+		const itemsLeft = (last - alignDown(next, itemSize)) * itemsPerFrame;
+		const end = itemsLeft < items - index ? index + Math.floor(itemsLeft) + 1 : items;
+		const after = endOfLeaves(tree, words, index, end, level);
+		tree.clear(words, index, after, level);
+		next += (after - index) * itemFrames;
+
+		while (level < topLevel && (next > last || isAligned(next, levels[level]!.tableSize))) {
+			level++;
+			// Done with the table below. Only a table that the range covers as a whole is freed, as it is empty by now.
+			const { itemSize, itemFrames } = levels[level]!;
+			const tableVa = alignDown(next - 1, itemSize);
+			if (tableVa >= va && tableVa + itemFrames - 1 <= last) freeTable(tree, path[level]!, tableVa, level);
+		}
+	}
+	return next - va;
 }
 
-class Unmapping {
-	readonly #tree: Tree;
-	readonly #va: number;
-	readonly #last: number;
-	unmapped = 0;
-
-	constructor(tree: Tree, va: number, last: number) {
-		this.#tree = tree;
-		this.#va = va;
-		this.#last = last;
+/** The index after the leaves that follow one another from `index` on, up to before `end` or the end of the last of them. */
+function endOfLeaves(tree: Tree, words: Uint32Array, index: number, end: number, level: number): number {
+	const { emptyMask, emptyValue, tableMask, tableValue, itemSize } = tree.levels[level]!;
+	let after = index + 1;
+	while (after < end) {
+		const low = words[2 * after]!;
+		if ((low & emptyMask) === emptyValue || (low & tableMask) === tableValue) break;
+		after++;
 	}
+	if (tree.format.contiguous === undefined) return after;
+	const itemsOfLast = 1 << (tree.format.leafSize(level, words[2 * after - 2]!, words[2 * after - 1]!) - itemSize);
+	return (after + itemsOfLast - 1) & -itemsOfLast;
+}
 
-	/**
-	 * @param atStart the range starts in this table, rather than before it
-	 * @param atEnd the range ends in this table
-	 * @returns whether to go on after the table
-	 */
-	table(words: Uint32Array, level: number, atStart: boolean, atEnd: boolean): boolean {
-		const tree = this.#tree;
-		const { items } = tree.levels[level]!;
-		const from = atStart ? tree.indexOf(this.#va, level) : 0;
-		const end = atEnd ? tree.indexOf(this.#last, level) + 1 : items;
-		if (atStart && this.#startsInsideLeaf(words, from, level)) return false;
-		let index = from;
-		while (index < end) {
-			if (tree.isEmpty(words, index, level)) return false;
-			if (tree.isTable(words, index, level)) {
-				const startsHere = atStart && index === from;
-				const endsHere = atEnd && index === end - 1;
-				if (!this.table(tree.tableBelow(words, index), level - 1, startsHere, endsHere)) return false;
-				if (this.#covers(level, startsHere, endsHere)) this.#freeTable(words, index, level);
-				index++;
-			} else {
-				index = this.#clearLeaves(words, index, end, level);
-			}
-		}
-		return true;
-	}
-
-	#startsInsideLeaf(words: Uint32Array, index: number, level: number): boolean {
-		const tree = this.#tree;
-		if (tree.isEmpty(words, index, level) || tree.isTable(words, index, level)) return false;
-		return !isAligned(this.#va, tree.format.leafSize(level, words[2 * index]!, words[2 * index + 1]!));
-	}
-
-	/** Is the item of a table that the range starts or ends in covered by the range? */
-	#covers(level: number, startsHere: boolean, endsHere: boolean): boolean {
-		const { itemSize } = this.#tree.levels[level]!;
-		if (startsHere && !isAligned(this.#va, itemSize)) return false;
-		return !endsHere || isAligned(this.#last + 1, itemSize);
-	}
-
-	/** The table is empty by now. */
-	#freeTable(words: Uint32Array, index: number, level: number): void {
-		this.#tree.memory.free(this.#tree.tableFrame(words, index));
-		this.#tree.clear(words, index, index + 1, level);
-	}
-
-	/** Clears the leaves that follow one another from `index` on; returns the index after them. */
-	#clearLeaves(words: Uint32Array, index: number, end: number, level: number): number {
-		const tree = this.#tree;
-		const { itemFrames, itemSize } = tree.levels[level]!;
-		let after = this.#endOfLeaves(words, index, end, level);
-		if (tree.format.contiguous !== undefined) {
-			const low = words[2 * after - 2]!;
-			const high = words[2 * after - 1]!;
-			const itemsOfLeaf = 1 << (tree.format.leafSize(level, low, high) - itemSize);
-			after = (after + itemsOfLeaf - 1) & -itemsOfLeaf;
-		}
-		tree.clear(words, index, after, level);
-		this.unmapped += (after - index) * itemFrames;
-		return after;
-	}
-
-	#endOfLeaves(words: Uint32Array, index: number, end: number, level: number): number {
-		const { emptyMask, emptyValue, tableMask, tableValue } = this.#tree.levels[level]!;
-		let after = index;
-		while (after < end) {
-			const low = words[2 * after]!;
-			if ((low & emptyMask) === emptyValue || (low & tableMask) === tableValue) break;
-			after++;
-		}
-		return after;
-	}
+function freeTable(tree: Tree, words: Uint32Array, va: number, level: number): void {
+	const index = tree.indexOf(va, level);
+	tree.memory.free(tree.tableFrame(words, index));
+	tree.clear(words, index, index + 1, level);
 }

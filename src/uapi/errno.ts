@@ -52,12 +52,28 @@ export class Errno {
 		return errnoNumbers[this.code];
 	}
 
-	toString(): string {
+	/** Named as in Error, for those who print whatever they catch. */
+	get message(): string {
 		return `${this.code}: ${this.reason}`;
+	}
+
+	toString(): string {
+		return this.message;
 	}
 }
 
 /** An address, IOVA or length the way every reason spells it. */
 export function hex(value: number | bigint): string {
 	return `0x${value.toString(16)}`;
+}
+
+/** The code of the Errno that `action` throws, "ok" when it throws none. Anything else that it throws goes on. */
+export function codeOf(action: () => unknown): ErrnoCode | "ok" {
+	try {
+		action();
+	} catch (error) {
+		if (error instanceof Errno) return error.code;
+		throw error;
+	}
+	return "ok";
 }

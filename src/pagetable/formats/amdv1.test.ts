@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { checkAgainstModel, type Decoder, type ModelLeaf, rawEntries } from "../model.testing.js";
 import { FORCE_COHERENCE, PageTable, READ, WRITE } from "../pagetable.js";
 import { TableMemory } from "../table-memory.js";
 import { amdv1, amdv1Mock } from "./amdv1.js";
@@ -101,4 +102,74 @@ test("the table grows to the level that a page of its first size needs, and the 
 	table.map(0, 0, 2 ** 18, READ);
 	expect(table.topLevel).toBe(2);
 	expect(told).toBe(1);
+});
+
+/** 48882, figures 9 to 11 and table 14, with the granule as the unit of the address field. */
+function decoder(granuleLg2: bigint): Decoder {
+	return (memory, topAddress, topLevel) => {
+		const leaves: ModelLeaf[] = [];
+		const walk = (table: bigint, level: number, base: bigint) => {
+			const itemBytes = 1n << (granuleLg2 + 9n * BigInt(level));
+			for (const [index, entry] of rawEntries(memory, table).entries()) {
+				if ((entry & 1n) === 0n) continue;
+				const va = base + BigInt(index) * itemBytes;
+				const nextLevel = (entry >> 9n) & 7n;
+				const address = (entry >> 12n) & 0xff_ffff_ffffn;
+				if (nextLevel !== 0n && nextLevel !== 7n) {
+					expect(nextLevel).toBe(BigInt(level));
+					expect(entry >> 61n).toBe(3n);
+					walk(address << granuleLg2, level - 1, va);
+					continue;
+				}
+				let bytes = itemBytes;
+				let first = address;
+				if (nextLevel === 7n) {
+					let ones = 0n;
+					while ((address >> ones) & 1n) ones++;
+					bytes = 1n << (granuleLg2 + ones + 1n);
+					first = address & ~((1n << (ones + 1n)) - 1n);
+				}
+				const protection = Number((entry >> 61n) & 1n) * READ + Number((entry >> 62n) & 1n) * WRITE;
+				const dirty = (entry & 0x40n) !== 0n;
+				const before = leaves.at(-1);
+				if (before !== undefined && va < before.va + before.bytes) {
+					// A further item of the same leaf says the same.
+					expect({ pa: first << granuleLg2, bytes, protection }).toEqual({
+						pa: before.pa,
+						bytes: before.bytes,
+						protection: before.protection,
+					});
+					before.dirty ||= dirty;
+				} else {
+					leaves.push({ va, pa: first << granuleLg2, bytes, protection, dirty });
+				}
+			}
+		};
+		walk(topAddress, topLevel, 0n);
+		return leaves;
+	};
+}
+
+test("AMDv1 does what the model does, up to the last byte of the 64-bit space", () => {
+	checkAgainstModel({
+		format: amdv1,
+		config: { vaBits: 64, paBits: 52, topLevel: 2, growsTop: true },
+		decode: decoder(12n),
+	});
+});
+
+test("AMDv1 that starts with two levels and may grow to 48 bits does what the model does", () => {
+	checkAgainstModel({
+		format: amdv1,
+		config: { vaBits: 48, paBits: 48, topLevel: 1, growsTop: true },
+		decode: decoder(12n),
+	});
+});
+
+test("the mock's AMDv1 does what the model does", () => {
+	checkAgainstModel({
+		format: amdv1Mock,
+		config: { vaBits: 56, paBits: 51, topLevel: 2 },
+		decode: decoder(11n),
+	});
 });

@@ -60,7 +60,7 @@ class AmdV1 implements Format {
 	readonly maxPaBits: number;
 	readonly tableAddressShift: number;
 	readonly contiguous = { word: 0, mask: NextLevel } as const;
-	readonly dirty = { mask: D | PR, dirty: D | PR, clean: PR, trackedIfHigh: 0 };
+	readonly dirty = { mask: D, dirty: D, clean: 0, trackedIfHigh: 0 };
 	readonly accessed = A;
 	readonly narrowsToTop = true;
 	readonly concatenatedTopsLg2 = 0;

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { Errno } from "../uapi/errno.js";
+import { ArraySpace } from "./array-space.js";
+import { Memlock } from "./memlock.js";
+
+const owner = (uid: number, limit: number) => ({ uid, memlockLimit: () => limit });
+
+test("two processes of one user share the user's limit, and each has its own in the process mode", () => {
+	const memlock = new Memlock();
+	const alice = owner(1000, 10 * 4096);
+	const [first, second] = [new ArraySpace("first"), new ArraySpace("second")];
+	memlock.charge("user", alice, first, 6);
+	expect(() => memlock.charge("user", alice, second, 5)).toThrow(Errno);
+	expect(memlock.counted("user", alice, second)).toBe(6);
+	memlock.charge("mm", alice, first, 10);
+	memlock.charge("mm", alice, second, 10);
+	memlock.uncharge("user", alice, first, 6);
+	memlock.charge("user", alice, second, 10);
+});
+
+test("the mode none counts nothing", () => {
+	const memlock = new Memlock();
+	const poor = owner(1000, 0);
+	const space = new ArraySpace();
+	memlock.charge("none", poor, space, 1_000_000);
+	expect(memlock.counted("none", poor, space)).toBe(0);
+});
+
+test("the limit is looked at when it is needed, as it may change", () => {
+	const memlock = new Memlock();
+	let limit = 4096;
+	const changing = { uid: 1, memlockLimit: () => limit };
+	const space = new ArraySpace();
+	expect(() => memlock.charge("user", changing, space, 2)).toThrow("2 more exceed RLIMIT_MEMLOCK (1 pages)");
+	limit = 8192;
+	memlock.charge("user", changing, space, 2);
+});

@@ -1,0 +1,261 @@
+// For tests: a page table so naive that it can't be wrong, and a property that any real one must share with it.
+
+import fc from "fast-check";
+import { expect } from "vitest";
+import { Errno } from "../uapi/errno.js";
+import { type Format, PageTable, type PageTableConfig, READ, WRITE } from "./pagetable.js";
+import { TableMemory } from "./table-memory.js";
+
+/** Addresses in bytes, as they are in the specifications. */
+export interface ModelLeaf {
+	va: bigint;
+	pa: bigint;
+	bytes: bigint;
+	protection: number;
+	dirty: boolean;
+}
+
+/** A list of leaves. Every operation looks at all of them. */
+export class Model {
+	leaves: ModelLeaf[] = [];
+
+	/** The largest page that fits, then the next: no page may stick out, and both of its addresses are multiples of its size. */
+	static split(
+		va: bigint,
+		pa: bigint,
+		length: bigint,
+		sizes: bigint,
+		atMost: number,
+	): Pick<ModelLeaf, "va" | "pa" | "bytes">[] {
+		const leaves = [];
+		for (let done = 0n; done < length && leaves.length < atMost; ) {
+			let bytes = 1n << 62n;
+			while (
+				bytes > 0n &&
+				!(sizes & bytes && (va + done) % bytes === 0n && (pa + done) % bytes === 0n && done + bytes <= length)
+			)
+				bytes >>= 1n;
+			if (bytes === 0n) break;
+			leaves.push({ va: va + done, pa: pa + done, bytes });
+			done += bytes;
+		}
+		return leaves;
+	}
+
+	overlaps(va: bigint, length: bigint): boolean {
+		return this.leaves.some((leaf) => leaf.va < va + length && va < leaf.va + leaf.bytes);
+	}
+
+	at(va: bigint): ModelLeaf | undefined {
+		return this.leaves.find((leaf) => leaf.va <= va && va < leaf.va + leaf.bytes);
+	}
+
+	/** Whole leaves, up to the first hole; returns how many bytes. */
+	unmap(va: bigint, length: bigint): bigint {
+		let next = va;
+		while (next < va + length) {
+			const leaf = this.at(next);
+			if (leaf === undefined || leaf.va !== next) break;
+			this.leaves.splice(this.leaves.indexOf(leaf), 1);
+			next += leaf.bytes;
+		}
+		return next - va;
+	}
+
+	sorted(): ModelLeaf[] {
+		return [...this.leaves].sort((a, b) => (a.va < b.va ? -1 : 1));
+	}
+}
+
+/** Reads table memory by itself, from the words and the specification, without the format's code. */
+export type Decoder = (memory: TableMemory, topAddress: bigint, topLevel: number) => ModelLeaf[];
+
+/** Entry `index` of the table at a physical address. */
+export function rawEntry(memory: TableMemory, tableAddress: bigint, index: number): bigint {
+	const words = memory.tableAt(Number(tableAddress >> 12n));
+	return (BigInt(words[2 * index + 1]!) << 32n) | BigInt(words[2 * index]!);
+}
+
+export function rawEntries(memory: TableMemory, tableAddress: bigint): bigint[] {
+	const words = memory.tableAt(Number(tableAddress >> 12n));
+	return Array.from({ length: words.length / 2 }, (_, index) => rawEntry(memory, tableAddress, index));
+}
+
+interface Operation {
+	kind: "map" | "unmap" | "dirty" | "readDirty" | "translate";
+	region: number;
+	unit: number;
+	va: number;
+	pa: number;
+	count: number;
+	odd: number;
+	protection: number;
+	clear: boolean;
+}
+
+const operation: fc.Arbitrary<Operation> = fc.record({
+	kind: fc.constantFrom("map", "map", "map", "unmap", "unmap", "dirty", "readDirty", "translate"),
+	region: fc.nat(255),
+	unit: fc.nat(255),
+	va: fc.nat(20),
+	pa: fc.nat(20),
+	count: fc.integer({ min: 1, max: 40 }),
+	odd: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: -2, max: 2 }) }),
+	protection: fc.constantFrom(READ, WRITE, READ | WRITE),
+	clear: fc.boolean(),
+});
+
+/** So that no single mapping takes forever in the model. */
+const MOST_LEAVES = 400;
+
+export interface Subject {
+	format: Format;
+	config: PageTableConfig;
+	decode: Decoder;
+	/** How a format changes what a caller asked for: RISC-V can't write without reading. */
+	permits?: (protection: number) => number;
+	runs?: number;
+}
+
+/** Thousands of random operations on a table and on the model: both answer the same, and hold the same in the end. */
+export function checkAgainstModel({
+	format,
+	config,
+	decode,
+	permits = (protection) => protection,
+	runs = 60,
+}: Subject): void {
+	fc.assert(
+		fc.property(fc.array(operation, { minLength: 1, maxLength: 80 }), (operations) => {
+			const memory = new TableMemory();
+			const table = new PageTable(format, config, memory);
+			const model = new Model();
+			for (const step of operations) apply(step, table, model, permits);
+			expect(decode(memory, table.topAddress, table.topLevel)).toEqual(model.sorted());
+			table.free();
+			expect(memory.tablesInUse).toBe(0);
+			expect(memory.bytesInUse).toBe(0);
+		}),
+		{ numRuns: runs },
+	);
+}
+
+function apply(step: Operation, table: PageTable, model: Model, permits: (protection: number) => number): void {
+	const granule = 1n << BigInt(table.format.granuleLg2);
+	const sizes = bitsOf(table.pageSizes);
+	const unit = sizes[step.unit % sizes.length]!;
+	const regions = regionsOf(table);
+	const region = regions[step.region % regions.length]!;
+	const odd = BigInt(step.odd) * granule;
+	const va = clamp(region + (BigInt(step.va) - 10n) * unit + (step.region & 64 ? odd : 0n));
+	const pa = clamp(BigInt(step.pa) * unit + (step.region & 128 ? odd : 0n));
+	let length = BigInt(step.count) * unit + odd;
+	if (length <= 0n) length = granule;
+	const frames = (bytes: bigint) => Number(bytes / granule);
+
+	switch (step.kind) {
+		case "map": {
+			const split = Model.split(va, pa, length, table.pageSizes, MOST_LEAVES);
+			if (split.length > 0) length = split.at(-1)!.va + split.at(-1)!.bytes - va;
+			const expected =
+				va + length > 1n << 64n
+					? "EOVERFLOW"
+					: !inRange(table, va, length) || !fits(table, pa + length)
+						? table.format.outOfRange
+						: model.overlaps(va, length)
+							? table.format.alreadyMapped
+							: "mapped";
+			expect(answer(() => table.map(frames(va), frames(pa), frames(length), step.protection))).toBe(
+				fits(table, pa + length) ? expected : "ERANGE",
+			);
+			if (expected === "mapped" && fits(table, pa + length))
+				for (const leaf of split) model.leaves.push({ ...leaf, protection: permits(step.protection), dirty: false });
+			break;
+		}
+		case "unmap": {
+			const reachable = va + length <= 1n << 64n && reaches(table, va, length);
+			expect(BigInt(table.unmap(frames(va), frames(length))) * granule).toBe(reachable ? model.unmap(va, length) : 0n);
+			break;
+		}
+		case "dirty": {
+			const leaf = model.at(va);
+			const tracked = table.format.dirty !== undefined && leaf !== undefined;
+			// A leaf that may not be written is never asked for by hardware.
+			if (leaf !== undefined && !(leaf.protection & WRITE)) break;
+			expect(table.setDirty(frames(va))).toBe(tracked);
+			if (tracked) leaf.dirty = true;
+			break;
+		}
+		case "readDirty": {
+			if (table.format.dirty === undefined || va + length > 1n << 64n || !reaches(table, va, length)) break;
+			const reported: bigint[] = [];
+			table.readDirty(frames(va), frames(length), step.clear, (first, count) => {
+				reported.push(BigInt(first) * granule, BigInt(first + count) * granule);
+			});
+			const dirty = model.sorted().filter((leaf) => leaf.dirty && leaf.va < va + length && va < leaf.va + leaf.bytes);
+			const stretches: bigint[] = [];
+			for (const leaf of dirty) {
+				if (stretches.at(-1) === leaf.va) stretches.pop();
+				else stretches.push(leaf.va);
+				stretches.push(leaf.va + leaf.bytes);
+				if (step.clear) leaf.dirty = false;
+			}
+			expect(reported).toEqual(stretches);
+			break;
+		}
+		case "translate": {
+			if (va >= 1n << 64n) break;
+			const leaf = model.at(va);
+			expect(table.translate(frames(va))).toBe(leaf === undefined ? -1 : frames(leaf.pa + (va - leaf.va)));
+			expect(table.protectionOf(frames(va))).toBe(leaf?.protection ?? 0);
+			break;
+		}
+	}
+}
+
+function answer(action: () => void): string {
+	try {
+		action();
+	} catch (error) {
+		if (error instanceof Errno) return error.code;
+		throw error;
+	}
+	return "mapped";
+}
+
+function bitsOf(bitmap: bigint): bigint[] {
+	return Array.from({ length: 64 }, (_, n) => 1n << BigInt(n)).filter((bit) => bitmap & bit);
+}
+
+function clamp(address: bigint): bigint {
+	return address < 0n ? 0n : address;
+}
+
+/** Around these addresses things happen: the ends of the space, and of what a table of each level covers. */
+function regionsOf(table: PageTable): bigint[] {
+	const corners = table.format.levels.map((level) => 1n << BigInt(level.itemLg2));
+	return [
+		0n,
+		0n,
+		...corners,
+		table.lastAddress + 1n,
+		(table.lastAddress + 1n) / 2n,
+		(1n << 64n) - table.lastAddress - 1n,
+	];
+}
+
+/** Within the bits that the table can ever translate. */
+function inRange(table: PageTable, va: bigint, length: bigint): boolean {
+	return va + length - 1n <= table.lastAddress || (table.signExtend && va >= (1n << 64n) - table.lastAddress - 1n);
+}
+
+/** Within the bits that the table translates with the top that it has now. */
+function reaches(table: PageTable, va: bigint, length: bigint): boolean {
+	const top = table.format.levels[table.topLevel]!;
+	const grown = !table.growsTop || va + length <= 1n << BigInt(top.itemLg2 + top.indexBits);
+	return grown && inRange(table, va, length);
+}
+
+function fits(table: PageTable, end: bigint): boolean {
+	return end <= 1n << BigInt(table.paBits);
+}
