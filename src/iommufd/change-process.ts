@@ -15,7 +15,7 @@ export function ioasChangeProcess(call: Call): void {
 	for (const ioas of call.context.objects) {
 		if (!(ioas instanceof Ioas)) continue;
 		for (const { pages } of ioas.map.areas) {
-			if (pages.source.kind !== "file")
+			if (pages.kind !== "file")
 				throw new Errno("EINVAL", `${ioas} has a mapping of a process's memory: only those of IOAS_MAP_FILE can move`);
 			moving.add(pages);
 		}

@@ -18,7 +18,8 @@ class Block<T> {
 }
 
 export class IntervalTree<T extends Interval> {
-	#blocks: Block<T>[] = [];
+	/** None before the first insert; after that at least one, and only a single one can be empty. */
+	readonly #blocks: Block<T>[] = [];
 	#size = 0;
 	// Where the last search ended: the block, and the place in it.
 	#block = 0;
@@ -60,13 +61,13 @@ export class IntervalTree<T extends Interval> {
 		block.pages.copyWithin(this.#place, this.#place + 1, block.values.length);
 		block.offsets.copyWithin(this.#place, this.#place + 1, block.values.length);
 		block.values.splice(this.#place, 1);
-		if (block.values.length === 0) this.#blocks.splice(this.#block, 1);
+		if (block.values.length === 0 && this.#blocks.length > 1) this.#blocks.splice(this.#block, 1);
 		this.#size--;
 	}
 
 	/** The first interval that has a byte in first..last. */
 	firstIn(first: bigint, last: bigint): T | undefined {
-		if (this.#size === 0) return undefined;
+		if (this.#blocks.length === 0) return undefined;
 		this.#seekTo(first);
 		const before = this.#blocks[this.#block].values[this.#place];
 		if (before !== undefined && before.last >= first) return before;

@@ -32,7 +32,7 @@ export class IoPagetable {
 	readonly ranges = new IovaRanges();
 	/** Domains that show every area. The last one moves into the place of one that goes. */
 	readonly domains: PagingDomain[] = [];
-	readonly accesses = new Set<Access>();
+	readonly accesses: Access[] = [];
 	/** What IOVAs, lengths and offsets in pages must be multiples of, in bytes: what the domains and accesses need. */
 	alignment = 1n;
 	/** IOMMU_OPTION_HUGE_PAGES 0: every page of 4096 bytes is mapped by itself. */
@@ -222,17 +222,17 @@ export class IoPagetable {
 
 	/** @throws EADDRINUSE when an area doesn't fit the alignment that the access needs */
 	addAccess(access: Access): void {
-		this.accesses.add(access);
+		this.accesses.push(access);
 		try {
 			this.#recalculateAlignment();
 		} catch (error) {
-			this.accesses.delete(access);
+			this.accesses.pop();
 			throw error;
 		}
 	}
 
 	removeAccess(access: Access): void {
-		this.accesses.delete(access);
+		this.accesses.splice(this.accesses.indexOf(access), 1);
 		this.#recalculateAlignment();
 	}
 
@@ -281,7 +281,7 @@ export class IoPagetable {
 
 	#choose(slice: Slice, length: bigint): bigint {
 		if (length >= LAST_IOVA / 2n) throw new Errno("EOVERFLOW", `no IOVA is chosen for a length of ${hex(length)}`);
-		const address = slice.pages.source.start + slice.startByte;
+		const address = slice.pages.start + slice.startByte;
 		const alignment = alignmentFor(address, length);
 		if (alignment < this.alignment)
 			throw new Errno(
@@ -395,7 +395,7 @@ export class IoPagetable {
 	#evictAccesses(area: Area): void {
 		if (area.accesses === 0) return;
 		area.accessPrevented = true;
-		for (const access of this.accesses) access.unmap?.(area.first, area.last);
+		for (const access of [...this.accesses]) access.unmap?.(area.first, area.last);
 		// They let go while they are asked, or when a file of theirs that is closed already is released.
 		if (area.accesses > 0) this.#platform.settle();
 		if (area.accesses > 0)

@@ -23,7 +23,7 @@ import type { Interval } from "./interval-tree.js";
 import { IoPagetable } from "./io-pagetable.js";
 import { LAST_IOVA } from "./iova-ranges.js";
 import { IommufdObject } from "./object.js";
-import { Pages } from "./pages.js";
+import { FilePages, type Pages, UserPages } from "./pages.js";
 
 export class Ioas extends IommufdObject {
 	override readonly kind = "IOAS";
@@ -114,7 +114,7 @@ export function ioasMap(call: Call, map: Args<typeof IoasMap>): void {
 	checkRange(map.iova, length);
 	const protection = protectionOf(flags);
 	const ioas = context.objects.get(map.ioasId, Ioas, "ioas_id");
-	const pages = Pages.ofUser(context.platform, caller, map.userVa, length, (protection & WRITE) !== 0);
+	const pages = new UserPages(context.platform, caller, map.userVa, length, (protection & WRITE) !== 0);
 	map.iova = mapPages(context, ioas, pages, map.userVa & 0xfffn, length, flags, map.iova, protection);
 	call.respond();
 }
@@ -131,7 +131,7 @@ export function ioasMapFile(call: Call, map: Args<typeof IoasMapFile>): void {
 		throw new Errno("EOVERFLOW", `start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`);
 	const file = caller.file(map.fd);
 	if (file === undefined) throw new Errno("EBADF", `fd ${map.fd} is not open`);
-	const pages = Pages.ofFile(context.platform, caller, file, start, length, (protection & WRITE) !== 0);
+	const pages = new FilePages(context.platform, caller, file, start, length, (protection & WRITE) !== 0);
 	map.iova = mapPages(context, ioas, pages, start & 0xfffn, length, flags, map.iova, protection);
 	call.respond();
 }

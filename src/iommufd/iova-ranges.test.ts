@@ -41,7 +41,7 @@ describe("choosing an IOVA", () => {
 					ranges.reserve(bytes(one).first, bytes(one).last, undefined);
 					for (let page = one.first; page < one.first + one.pages; page++) used.add(page);
 				}
-				const areas = [];
+				const areas: { first: number; pages: number }[] = [];
 				for (const one of taken) {
 					const overlaps = areas.some(
 						(area) => area.first < one.first + one.pages && one.first < area.first + area.pages,
@@ -52,7 +52,7 @@ describe("choosing an IOVA", () => {
 				}
 				areas.sort((a, b) => a.first - b.first);
 				const permitted = new Set<number>();
-				const list = [];
+				const list: { first: number; pages: number }[] = [];
 				for (const one of [...allowed].sort((a, b) => a.first - b.first)) {
 					if (list.length > 0 && one.first < list[list.length - 1].first + list[list.length - 1].pages) continue;
 					list.push(one);

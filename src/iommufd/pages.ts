@@ -13,19 +13,10 @@ import type { Platform } from "./platform.js";
 
 /** The end of user addresses on x86-64 with four levels, in bytes: nothing can be pinned from here on. */
 const USER_SPACE_END = 2 ** 47 - PAGE_SIZE;
+/** Longer than this, in bytes, and rounding up to pages would wrap. */
+const LONGEST = (1n << 64n) - 1n - BigInt(PAGE_SIZE);
 /** How many pages Linux asks for at a time; the bounds of user space are checked for the first of them. */
 const PIN_BATCH = 8192;
-
-/** Where the pages come from. */
-interface Source {
-	readonly kind: "user" | "file";
-	/**
-	 * The first page's place in bytes: the low 12 bits are zero. Exact, because it decides about alignment and overflow.
-	 */
-	readonly start: bigint;
-	/** @throws EFAULT, EINVAL or EOVERFLOW when they can't be found */
-	find(first: number, count: number, writable: boolean, into: Extents): void;
-}
 
 /** A stretch of pinned pages that lie side by side in one backing and have the same holders. */
 interface PinnedStretch {
@@ -39,8 +30,13 @@ interface PinnedStretch {
 	page: number;
 }
 
-export class Pages {
-	readonly source: Source;
+/** What find() appends to: emptied before each use. */
+const found = new Extents();
+
+export abstract class Pages {
+	abstract readonly kind: "user" | "file";
+	/** The first page's place in bytes: its low 12 bits are zero. Exact, because it decides about alignment. */
+	readonly start: bigint;
 	/** Number of pages. */
 	readonly count: number;
 	/** Whether they may be mapped writable. They are pinned for writing then, even by those who only read. */
@@ -56,10 +52,15 @@ export class Pages {
 	#pinnedCount = 0;
 	#accounted = 0;
 
-	private constructor(platform: Platform, caller: Caller, source: Source, count: number, writable: boolean) {
+	/**
+	 * @param start byte that the mapping begins with, in the source; @param length in bytes
+	 * @throws EINVAL for a length that can't be mapped
+	 */
+	constructor(platform: Platform, caller: Caller, start: bigint, length: bigint, writable: boolean) {
+		if (length === 0n || length > LONGEST) throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`);
 		this.#platform = platform;
-		this.source = source;
-		this.count = count;
+		this.start = start & ~0xfffn;
+		this.count = Number(((start & 0xfffn) + length + 0xfffn) >> 12n);
 		this.writable = writable;
 		this.owner = caller.owner;
 		this.space = caller.memory;
@@ -67,57 +68,10 @@ export class Pages {
 	}
 
 	/**
-	 * The caller's memory from `address` on (bytes). Nothing is looked at yet.
-	 * @throws EOVERFLOW when the range wraps, EINVAL when it is empty
+	 * Finds out what is behind `count` pages from `first` on.
+	 * @throws EFAULT, EINVAL or EOVERFLOW when they aren't there
 	 */
-	static ofUser(platform: Platform, caller: Caller, address: bigint, length: bigint, writable: boolean): Pages {
-		if (address + length >= 1n << 64n)
-			throw new Errno("EOVERFLOW", `user_va ${hex(address)} + length ${hex(length)} goes beyond the 64-bit space`);
-		const start = address & ~0xfffn;
-		const count = pageCount(address & 0xfffn, length);
-		const space = caller.memory;
-		const find = (first: number, pages: number, write: boolean, into: Extents): void => {
-			// A double is exact wherever memory can be, and the checks are about places far beyond that.
-			const from = Number(start) + first * PAGE_SIZE;
-			const batchEnd = from + Math.min(pages, PIN_BATCH) * PAGE_SIZE;
-			if (batchEnd >= 2 ** 64)
-				throw new Errno("EOVERFLOW", `the last page of user_va ${hex(address)} is the last of the 64-bit space`);
-			if (batchEnd > USER_SPACE_END) throw new Errno("EFAULT", `${hex(address)} is not an address of user space`);
-			if (!space.alive) throw new Errno("EFAULT", `${space.name} is gone, and with it the memory at ${hex(address)}`);
-			space.resolve(from / PAGE_SIZE, pages, write, into);
-		};
-		return new Pages(platform, caller, { kind: "user", start, find }, count, writable);
-	}
-
-	/**
-	 * Part of a file of shared memory, from byte `start` on. Nothing is looked at yet.
-	 * @throws EOVERFLOW when the range wraps, EINVAL when it is empty
-	 */
-	static ofFile(
-		platform: Platform,
-		caller: Caller,
-		file: CallerFile,
-		start: bigint,
-		length: bigint,
-		writable: boolean,
-	): Pages {
-		const aligned = start & ~0xfffn;
-		const count = pageCount(start & 0xfffn, length);
-		const find = (first: number, pages: number, _write: boolean, into: Extents): void => {
-			if (file.kind !== "shared-memory")
-				throw new Errno("EINVAL", "the fd is not a memfd or another file of shared memory");
-			const page = Number(aligned >> 12n) + first;
-			if (aligned >= 1n << 63n) throw new Errno("EINVAL", `start ${hex(start)} is negative as a file offset`);
-			const size = file.size();
-			if ((page + pages) * PAGE_SIZE > size)
-				throw new Errno(
-					"EINVAL",
-					`pages ${hex(page * PAGE_SIZE)} to ${hex((page + pages) * PAGE_SIZE)} of ${file.backing.name} lie beyond its size, ${hex(size)}`,
-				);
-			into.add(file.backing, page, pages);
-		};
-		return new Pages(platform, caller, { kind: "file", start: aligned, find }, count, writable);
-	}
+	protected abstract find(first: number, count: number, into: Extents): void;
 
 	/** Pages that are pinned now. */
 	get pinned(): number {
@@ -130,9 +84,9 @@ export class Pages {
 	 * @throws what finding them throws; nothing is held then
 	 */
 	hold(first: number, last: number): void {
-		const found = new Extents();
+		found.clear();
 		const gaps = this.#gaps(first, last);
-		for (const gap of gaps) this.source.find(gap.first, gap.count, this.writable, found);
+		for (const gap of gaps) this.find(gap.first, gap.count, found);
 		// Nothing can fail from here on.
 		this.#cutAt(first);
 		this.#cutAt(last + 1);
@@ -272,9 +226,55 @@ export class Pages {
 	}
 }
 
-/** Pages that `length` bytes touch when they begin `offset` bytes into a page. */
-function pageCount(offset: bigint, length: bigint): number {
-	if (length === 0n || length > (1n << 64n) - 1n - BigInt(PAGE_SIZE))
-		throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`);
-	return Number((offset + length + 0xfffn) >> 12n);
+/** Memory of a process. */
+export class UserPages extends Pages {
+	override readonly kind = "user";
+
+	/**
+	 * The caller's memory from `address` on (bytes). Nothing is looked at yet.
+	 * @throws EOVERFLOW when the range wraps, EINVAL when it is empty
+	 */
+	constructor(platform: Platform, caller: Caller, address: bigint, length: bigint, writable: boolean) {
+		if (address + length >= 1n << 64n)
+			throw new Errno("EOVERFLOW", `user_va ${hex(address)} + length ${hex(length)} goes beyond the 64-bit space`);
+		super(platform, caller, address, length, writable);
+	}
+
+	protected override find(first: number, count: number, into: Extents): void {
+		// A double is exact wherever memory can be, and these checks are about places far beyond that.
+		const from = Number(this.start) + first * PAGE_SIZE;
+		const batchEnd = from + Math.min(count, PIN_BATCH) * PAGE_SIZE;
+		if (batchEnd >= 2 ** 64) throw new Errno("EOVERFLOW", "the memory's last page is the last one of the 64-bit space");
+		if (batchEnd > USER_SPACE_END) throw new Errno("EFAULT", `${hex(this.start)} is not an address of user space`);
+		if (!this.space.alive)
+			throw new Errno("EFAULT", `${this.space.name} is gone, and with it the memory at ${hex(from)}`);
+		this.space.resolve(from / PAGE_SIZE, count, this.writable, into);
+	}
+}
+
+/** Part of a file of shared memory. */
+export class FilePages extends Pages {
+	override readonly kind = "file";
+	readonly #file: CallerFile;
+
+	/** The file from byte `start` on. Nothing is looked at yet. @throws EINVAL when the range is empty */
+	constructor(platform: Platform, caller: Caller, file: CallerFile, start: bigint, length: bigint, writable: boolean) {
+		super(platform, caller, start, length, writable);
+		this.#file = file;
+	}
+
+	protected override find(first: number, count: number, into: Extents): void {
+		const file = this.#file;
+		if (file.kind !== "shared-memory")
+			throw new Errno("EINVAL", "the fd is not a memfd or another file of shared memory");
+		if (this.start >= 1n << 63n) throw new Errno("EINVAL", `start ${hex(this.start)} is negative as a file offset`);
+		const page = Number(this.start >> 12n) + first;
+		const size = file.size();
+		if ((page + count) * PAGE_SIZE > size)
+			throw new Errno(
+				"EINVAL",
+				`${hex(page * PAGE_SIZE)} to ${hex((page + count) * PAGE_SIZE)} of ${file.backing.name} lies beyond its size, ${hex(size)}`,
+			);
+		into.add(file.backing, page, count);
+	}
 }

@@ -46,6 +46,8 @@ export class Frames {
 	readonly #slots: (Block | undefined)[] = [];
 	readonly #freeSlots: number[] = [];
 	#lastBlock: Block | undefined;
+	/** The block that lost its last pin most recently. It stays, because what was just unmapped is often mapped again. */
+	#idle: Block | undefined;
 	/** The sum over all pages of how often each is pinned. */
 	pinned = 0;
 
@@ -73,7 +75,7 @@ export class Frames {
 			const offset = at - block.index * PAGES_PER_BLOCK;
 			const length = Math.min(PAGES_PER_BLOCK - offset, page + count - at);
 			block.pins.add(offset, length, -1);
-			if (block.pins.total === 0) this.#removeBlock(block);
+			if (block.pins.total === 0) this.#retire(block);
 			at += length;
 		}
 	}
@@ -114,7 +116,8 @@ export class Frames {
 
 	/** Blocks in use: 0 when nothing is pinned. */
 	get blocks(): number {
-		return this.#slots.length - this.#freeSlots.length;
+		const idle = this.#idle?.pins.total === 0 ? 1 : 0;
+		return this.#slots.length - this.#freeSlots.length - idle;
 	}
 
 	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. */
@@ -145,6 +148,12 @@ export class Frames {
 		return block;
 	}
 
+	#retire(block: Block): void {
+		const before = this.#idle;
+		if (before !== undefined && before !== block && before.pins.total === 0) this.#removeBlock(before);
+		this.#idle = block;
+	}
+
 	#removeBlock(block: Block): void {
 		const slot = (block.base - FIRST_FRAME) / this.#slotSize;
 		this.#slots[slot] = undefined;
@@ -152,7 +161,7 @@ export class Frames {
 		const ofBacking = this.#blocks.get(block.backing)!;
 		ofBacking.delete(block.index);
 		if (ofBacking.size === 0) this.#blocks.delete(block.backing);
-		this.#lastBlock = undefined;
+		if (this.#lastBlock === block) this.#lastBlock = undefined;
 	}
 
 	/** Where a page lies in its block, in frames. */
