@@ -73,7 +73,7 @@ export class Area {
 		try {
 			for (let i = 0; i < runs.length; i++) {
 				const count = Math.min(runs.count[i] * perPage - skip, end - at);
-				domain.table.map(at, runs.frame[i] * perPage + skip, count, this.protection, sizes);
+				domain.map(at, runs.frame[i] * perPage + skip, count, this.protection, sizes);
 				at += count;
 				skip = 0;
 			}

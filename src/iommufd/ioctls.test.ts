@@ -12,11 +12,11 @@ test("a device attached to an IOAS sees what is mapped, and the memory is pinned
 	expect([ioasId, mock.outStdevId, mock.outIdevId, mock.outHwptId]).toEqual([1, 2, 3, 4]);
 
 	const map = client.call(IoasMap, { ioasId, flags: READ_WRITE, userVa: BigInt(BUFFER), length: 0x4000n });
-	client.test("MD_CHECK_MAP", { id: mock.outHwptId, iova: map.iova, length: 0x4000n, uptr: BUFFER });
-	client.test("MD_CHECK_REFS", { length: 0x4000n, uptr: BUFFER, refs: 1 });
+	client.test("MD_CHECK_MAP", { id: mock.outHwptId, iova: map.iova, length: 0x4000n, uptr: BigInt(BUFFER) });
+	client.test("MD_CHECK_REFS", { length: 0x4000n, uptr: BigInt(BUFFER), refs: 1 });
 
 	expect(client.call(IoasUnmap, { ioasId, iova: map.iova, length: 0x4000n }).length).toBe(0x4000n);
-	client.test("MD_CHECK_REFS", { length: 0x4000n, uptr: BUFFER, refs: 0 });
+	client.test("MD_CHECK_REFS", { length: 0x4000n, uptr: BigInt(BUFFER), refs: 0 });
 	expect(codeOf(() => client.call(Destroy, { id: ioasId }))).toBe("EBUSY");
 	client.call(Destroy, { id: mock.outStdevId });
 	client.call(Destroy, { id: ioasId });

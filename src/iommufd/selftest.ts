@@ -2,7 +2,7 @@
 
 import { NO_PASID } from "../iommu/domain.js";
 import { type MockDevice, MockDomain, MockNestedDomain } from "../iommu/drivers/selftest.js";
-import { type AddressSpace, copyIn, Extents, PAGE_SIZE } from "../memory/address-space.js";
+import { type AddressSpace, type Backing, copyIn, Extents, PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import {
 	MOCK_DEV_CACHE_ID_MAX,
@@ -20,6 +20,7 @@ import type { Context } from "./context.js";
 import { BoundDevice, bindDevice, unbindDevice } from "./device.js";
 import { Hwpt, NestedHwpt, PagingHwpt } from "./hwpt.js";
 import { Ioas } from "./ioas.js";
+import { LAST_IOVA } from "./iova-ranges.js";
 import { IommufdObject } from "./object.js";
 import { Undo } from "./undo.js";
 
@@ -100,16 +101,17 @@ function checkMap(call: Call, args: TestArgs<"MD_CHECK_MAP">): void {
 	const { domain } = mockHwpt(call.context, args.id);
 	const { frames } = call.context.platform;
 	const granule = domain.table.format.granuleLg2;
-	const step = Number(domain.pageSizes & -domain.pageSizes);
-	if (args.iova % BigInt(step) || args.length % BigInt(step) || args.uptr % step)
-		throw new Errno("EINVAL", `iova, length and uptr must be multiples of ${step}`);
-	const length = Number(args.length);
-	const perPage = PAGE_SIZE / 2 ** granule;
+	const smallest = domain.pageSizes & -domain.pageSizes;
+	if ((args.iova | args.length | args.uptr) & (smallest - 1n) || args.uptr + args.length > LAST_IOVA)
+		throw new Errno("EINVAL", `iova, length and uptr must be multiples of ${smallest}, and not wrap`);
+	const step = Number(smallest);
+	const start = Number(args.uptr);
+	const end = start + Number(args.length);
 	let iova = Number(args.iova >> BigInt(granule));
-	for (let at = args.uptr; at < args.uptr + length; at += step) {
-		const page = pageOf(call.caller.memory, at);
-		const frame = frames.frameOf(page.backing, page.page);
-		const expected = frame * perPage + Math.floor((at % PAGE_SIZE) / 2 ** granule);
+	for (let at = start; at < end; at += step) {
+		const { backing, page } = pageOf(call.caller.memory, at);
+		const frame = frames.frameOf(backing, page);
+		const expected = frame * 2 ** (PAGE_SHIFT - granule) + Math.floor((at % PAGE_SIZE) / 2 ** granule);
 		const found = domain.table.translate(iova);
 		if (frame < 0 || found !== expected)
 			throw new Errno(
@@ -123,14 +125,15 @@ function checkMap(call: Call, args: TestArgs<"MD_CHECK_MAP">): void {
 /** Checks how often the pages at an address are pinned. */
 function checkRefs(call: Call, args: TestArgs<"MD_CHECK_REFS">): void {
 	const { frames } = call.context.platform;
-	if (args.length % BigInt(PAGE_SIZE) || args.uptr % PAGE_SIZE)
-		throw new Errno("EINVAL", "uptr and length must be multiples of the page size");
+	if ((args.length | args.uptr) & BigInt(PAGE_SIZE - 1) || args.uptr + args.length > LAST_IOVA)
+		throw new Errno("EINVAL", "uptr and length must be multiples of the page size, and not wrap");
 	// Files that are closed by now pin nothing any more.
 	call.context.platform.settle();
-	const length = Number(args.length);
-	for (let at = args.uptr; at < args.uptr + length; at += PAGE_SIZE) {
-		const page = pageOf(call.caller.memory, at);
-		const pins = frames.pins(page.backing, page.page);
+	const start = Number(args.uptr);
+	const end = start + Number(args.length);
+	for (let at = start; at < end; at += PAGE_SIZE) {
+		const { backing, page } = pageOf(call.caller.memory, at);
+		const pins = frames.pins(backing, page);
 		if (pins !== args.refs)
 			throw new Errno("EIO", `the page at ${hex(at)} is pinned ${pins} times, and ${args.refs} were expected`);
 	}
@@ -230,7 +233,7 @@ const found = new Extents();
 const probe = new Uint8Array(1);
 
 /** The page that a process has at an address. @throws EFAULT */
-function pageOf(space: AddressSpace, address: number): { backing: Extents["backing"][number]; page: number } {
+function pageOf(space: AddressSpace, address: number): { backing: Backing; page: number } {
 	// A page that was never touched has to be there, as it is after get_user_pages().
 	copyIn(space, address, probe, "uptr");
 	found.clear();

@@ -38,7 +38,7 @@ export class TestPlatform implements Platform {
 export class TestClient implements Caller {
 	readonly thread = 1;
 	readonly memory = new ArraySpace("test client");
-	readonly owner: MemoryOwner = { uid: 1000, memlockLimit: () => this.memlockLimit };
+	readonly owner: MemoryOwner;
 	readonly platform: TestPlatform;
 	readonly fd: IommufdFile;
 	/** Bytes. */
@@ -48,9 +48,11 @@ export class TestClient implements Caller {
 	/** What is behind BUFFER. */
 	readonly backing = new ArrayBacking("buffer", new Uint8Array(BUFFER_PAGES * 4096));
 
-	constructor(platform?: TestPlatform, options: TableMemoryOptions = {}) {
+	/** @param fd a file that another client has opened, and passed on */
+	constructor(platform?: TestPlatform, options: TableMemoryOptions = {}, fd?: IommufdFile, uid = 1000) {
 		this.platform = platform ?? new TestPlatform(options);
-		this.fd = new IommufdFile(this.platform);
+		this.fd = fd ?? new IommufdFile(this.platform);
+		this.owner = { uid, memlockLimit: () => this.memlockLimit };
 		this.memory.map(ARGUMENT, 0x10000);
 		this.memory.map(BUFFER, BUFFER_PAGES * 4096, { backing: this.backing });
 	}
@@ -79,6 +81,13 @@ export class TestClient implements Caller {
 	/** Makes an ioctl; returns its struct as it is afterwards. @throws Errno */
 	call<F extends FieldTable>(command: Command<F>, values: Partial<Values<F>>): WritableView<F> {
 		return this.#send(command, command.number, encode(command, values));
+	}
+
+	/** The struct of the last call, also of one that failed. */
+	lastAnswer<F extends FieldTable>(command: Command<F>): WritableView<F> {
+		const view = command.newView();
+		this.memory.read(ARGUMENT, view.bytes);
+		return view;
 	}
 
 	/** Makes an IOMMU_TEST_CMD. @throws Errno */

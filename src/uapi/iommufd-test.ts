@@ -67,8 +67,8 @@ export const TestCommand = variantCommand(
 	{
 		ADD_RESERVED: { start: address, length: u64 },
 		MOCK_DOMAIN: { outStdevId: out(u32), outHwptId: out(u32), outIdevId: out(u32) },
-		MD_CHECK_MAP: { iova: address, length: u64, uptr: pointer },
-		MD_CHECK_REFS: { length: u64, uptr: pointer, refs: u32 },
+		MD_CHECK_MAP: { iova: address, length: u64, uptr: address }, // exact, because its alignment is checked
+		MD_CHECK_REFS: { length: u64, uptr: address, refs: u32 },
 		CREATE_ACCESS: { outAccessFd: out(u32), flags: checkedByHandler(flags(CreateAccessFlags)) },
 		DESTROY_ACCESS_PAGES: { accessPagesId: u32 },
 		ACCESS_PAGES: {
@@ -182,12 +182,16 @@ export const ViommuInvalidateSelftest = struct("iommu_viommu_invalidate_selftest
 });
 
 /** VIOMMU_ALLOC's data: what comes in goes out again. */
-export const ViommuSelftest = struct("iommu_viommu_selftest", {
-	inData: u32,
-	outData: out(u32),
-	outMmapOffset: out(address),
-	outMmapLength: out(u64),
-});
+export const ViommuSelftest = struct(
+	"iommu_viommu_selftest",
+	{
+		inData: u32,
+		outData: out(u32),
+		outMmapOffset: out(address), // came later
+		outMmapLength: out(u64),
+	},
+	"outData",
+);
 
 /** The mock vIOMMU's event. */
 export const ViommuEventSelftest = struct("iommu_viommu_event_selftest", {

@@ -1,0 +1,16 @@
+// The engine as a library: what a program needs that makes a machine and opens its files itself, without a supervisor.
+
+export type { Caller, CallerFile, Capability, MemoryOwner, OpenFile } from "./iommufd/caller.js";
+export { type MachineDescription, MachineDescriptionError, parseMachineDescription } from "./machine/description.js";
+export { Machine } from "./machine/machine.js";
+export { type AddressSpace, type Backing, Extents, PAGE_SIZE } from "./memory/address-space.js";
+export { ArrayBacking, ArraySpace } from "./memory/array-space.js";
+export type { Contiguity } from "./memory/frames.js";
+export { amdv1, amdv1Mock } from "./pagetable/formats/amdv1.js";
+export { type Leaf, PageTable, type PageTableConfig, type WalkStep } from "./pagetable/pagetable.js";
+export { TableMemory } from "./pagetable/table-memory.js";
+export type { CallEvent } from "./trace/event.js";
+export { printCall } from "./trace/print.js";
+export { Errno, type ErrnoCode } from "./uapi/errno.js";
+export * as uapi from "./uapi/iommufd.js";
+export { decode, encode } from "./uapi/struct.js";
