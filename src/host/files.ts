@@ -10,8 +10,12 @@
 
 import { readFileSync } from "node:fs";
 import type { OpenFile } from "../iommufd/caller.js";
+import { Errno } from "../uapi/errno.js";
+import { reportInternalError } from "./internal-error.js";
 import {
 	close,
+	errno,
+	errorName,
 	fcntl,
 	inotifyAddWatch,
 	inotifyInit,
@@ -20,10 +24,10 @@ import {
 	openat,
 	poll,
 	read,
-	statx,
 	succeed,
 } from "./libc.js";
-import { AT_EMPTY_PATH, AT_FDCWD, Stat } from "./stat.js";
+import { readFileAt } from "./proc.js";
+import { AT_FDCWD } from "./stat.js";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -48,10 +52,11 @@ const STATUS_FLAGS = 0o2000 | 0o4000 | 0o20000;
 const EVENT_WORDS = 4;
 
 /** One open of one of our paths, as long as somebody has it. */
-interface HeldFile {
+export interface HeldFile {
 	readonly file: OpenFile;
 	readonly inode: number;
 	readonly watch: number;
+	released: boolean;
 }
 
 export class HandedFiles {
@@ -59,31 +64,34 @@ export class HandedFiles {
 	readonly #byInode = new Map<number, HeldFile>();
 	readonly #byWatch = new Map<number, HeldFile>();
 	readonly #path = new NativeMemory(256);
-	readonly #stat = new Stat();
 	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
-	/** The device number of every memfd: that of the kernel's own tmpfs. */
-	#deviceMajor = -1;
-	#deviceMinor = -1;
+	/** Where every memfd is: the kernel's own tmpfs. */
+	#mount = "";
 
 	/** How many are open. */
 	get count(): number {
 		return this.#byInode.size;
 	}
 
-	/** The file that a stat is of, if it is one of ours. */
-	at(stat: Stat): OpenFile | undefined {
-		if (stat.deviceMinor !== this.#deviceMinor || stat.deviceMajor !== this.#deviceMajor) return undefined;
-		return this.#byInode.get(stat.inode)?.file;
+	/** The file of ours that the text of a /proc/PID/fdinfo/N is about, if it is one. */
+	withInfo(text: Uint8Array, length: number): HeldFile | undefined {
+		const place = placeIn(text, length);
+		return place?.mount === this.#mount ? this.#byInode.get(place.inode) : undefined;
 	}
 
 	/**
 	 * Makes the fd that a client will get. It has to be closed here as soon as the client has it, or can't have it:
 	 * from now on the file is released when nobody has it any more.
 	 * @param flags the client's flags of open(2)
-	 * @throws SystemError EMFILE, ENFILE or ENOMEM; the file is not taken then
+	 * @throws Errno ENOMEM when we can have no more of them; the file is released then
 	 */
 	create(file: OpenFile, flags: number): number {
-		const memfd = succeed(memfdCreate(this.#path.setString(`ioasis:${file.path}`), MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create");
+		const name = this.#path.setString(`ioasis:${file.path}`);
+		const memfd = memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		if (memfd === -1) {
+			file.release();
+			throw new Errno("ENOMEM", `ioasis can't have more files open itself (${errorName(errno())})`);
+		}
 		// What a client writes to the file is nothing, and takes no memory.
 		fcntl(memfd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 		let fd = memfd;
@@ -96,28 +104,27 @@ export class HandedFiles {
 		if (flags & STATUS_FLAGS) fcntl(fd, F_SETFL, flags & STATUS_FLAGS);
 		const watch = inotifyAddWatch(this.#inotify, link, IN_DELETE_SELF);
 		if (fd !== memfd) close(memfd);
-		try {
-			succeed(watch, "inotify_add_watch");
-			succeed(statx(fd, this.#path.setString(""), AT_EMPTY_PATH, Stat.MASK, this.#stat.address), "statx");
-		} catch (error) {
+		const place = placeOf(fd);
+		if (watch === -1 || place === undefined) {
 			close(fd);
-			throw error;
+			file.release();
+			throw new Errno("ENOMEM", "fs.inotify.max_user_watches allows no more open files");
 		}
-		this.#deviceMajor = this.#stat.deviceMajor;
-		this.#deviceMinor = this.#stat.deviceMinor;
-		const held = { file, inode: this.#stat.inode, watch };
+		this.#mount = place.mount;
+		const held = { file, inode: place.inode, watch, released: false };
 		this.#byInode.set(held.inode, held);
 		this.#byWatch.set(watch, held);
 		return fd;
 	}
 
-	/** Releases what has been closed since the last time. */
-	settle(): void {
-		if (this.#byInode.size === 0) return;
+	/** Releases what has been closed since the last time. @returns whether that was anything */
+	settle(): boolean {
+		const before = this.#byInode.size;
+		if (before === 0) return false;
 		const { words, address, bytes } = this.#events;
 		for (;;) {
 			const length = read(this.#inotify, address, bytes.length);
-			if (length <= 0) return;
+			if (length <= 0) return this.#byInode.size < before;
 			for (let at = 0; at < length / 4; at += EVENT_WORDS) {
 				const mask = words[at + 1];
 				if (mask & IN_DELETE_SELF) this.#release(this.#byWatch.get(words[at]));
@@ -144,7 +151,12 @@ export class HandedFiles {
 		if (held === undefined) return;
 		this.#byInode.delete(held.inode);
 		this.#byWatch.delete(held.watch);
-		held.file.release();
+		held.released = true;
+		try {
+			held.file.release();
+		} catch (error) {
+			reportInternalError(error, `the release of ${held.file.path}`);
+		}
 	}
 
 	/** More was closed at once than the queue holds (fs.inotify.max_queued_events), so look which watches are left. */
@@ -153,4 +165,26 @@ export class HandedFiles {
 		const alive = new Set(Array.from(watches, ([, wd]) => Number.parseInt(wd, 16)));
 		for (const held of this.#byWatch.values()) if (!alive.has(held.watch)) this.#release(held);
 	}
+}
+
+/** Which file an fd refers to. */
+interface Place {
+	readonly mount: string;
+	readonly inode: number;
+}
+
+/** Of a file that we have open ourselves. */
+function placeOf(fd: number): Place | undefined {
+	const text = readFileAt(AT_FDCWD, `/proc/self/fdinfo/${fd}`);
+	return text === undefined ? undefined : parsePlace(text);
+}
+
+function placeIn(bytes: Uint8Array, length: number): Place | undefined {
+	return parsePlace(Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1"));
+}
+
+/** proc_pid_fdinfo(5); the inode is there since Linux 5.14. */
+function parsePlace(text: string): Place | undefined {
+	const match = text.match(/^mnt_id:\t(\d+)\nino:\t(\d+)$/m);
+	return match === null ? undefined : { mount: match[1], inode: Number(match[2]) };
 }

@@ -1,25 +1,19 @@
 // The memory of a process that runs under us: one mm, in the kernel's words.
-// process_vm_readv(2), which goes by the permissions of the pages as the program itself would (/proc/PID/mem doesn't).
+// What it consists of is vma.ts's concern, how bytes come over remote.ts's.
 
 import { readdirSync } from "node:fs";
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
-import { addressOf, errno, errors, NativeMemory, processVmReadv, processVmWritev } from "./libc.js";
+import { addressOf, errno, errors, NativeMemory } from "./libc.js";
+import type { Process } from "./process.js";
+import { readRemote, writeRemote } from "./remote.js";
 import type { SharedFiles } from "./shared-files.js";
 import { Vmas } from "./vma.js";
 
 /** Up to here bytes go through memory whose address is known; for more it pays to find out where the array is. */
 const STAGED = 4096;
 
-// Two struct iovec { void *base; size_t length }, ours and the other's, then the staged bytes.
-const LOCAL = 0;
-const REMOTE = 4;
-const STAGE = 32;
-const transfer = new NativeMemory(STAGE + STAGED);
-const localVector = transfer.address + LOCAL * 4;
-const remoteVector = transfer.address + REMOTE * 4;
-const stage = transfer.bytes.subarray(STAGE);
-const stageAddress = transfer.address + STAGE;
+const stage = new NativeMemory(STAGED);
 
 /**
  * Both the address space and the backing of what is private in it: there, a page's number is that of its address.
@@ -33,6 +27,8 @@ export class ProcessMemory implements AddressSpace, Backing {
 	 * as long as we have it stopped, its number can't become anybody else's.
 	 */
 	stopped = 0;
+	/** The processes that have it now: more than one after vfork(2). */
+	readonly users = new Set<Process>();
 	readonly #vmas: Vmas;
 	readonly #sharedFiles: SharedFiles;
 
@@ -50,17 +46,17 @@ export class ProcessMemory implements AddressSpace, Backing {
 
 	read(address: number, into: Uint8Array): number {
 		const { length } = into;
-		if (length > STAGED) return this.#transfer(processVmReadv, address, addressOf(into), length);
-		const done = this.#transfer(processVmReadv, address, stageAddress, length);
-		for (let i = 0; i < done; i++) into[i] = stage[i];
+		if (length > STAGED) return this.#transfer(readRemote, address, addressOf(into), length);
+		const done = this.#transfer(readRemote, address, stage.address, length);
+		for (let i = 0; i < done; i++) into[i] = stage.bytes[i];
 		return done;
 	}
 
 	write(address: number, from: Uint8Array): number {
 		const { length } = from;
-		if (length > STAGED) return this.#transfer(processVmWritev, address, addressOf(from), length);
-		for (let i = 0; i < length; i++) stage[i] = from[i];
-		return this.#transfer(processVmWritev, address, stageAddress, length);
+		if (length > STAGED) return this.#transfer(writeRemote, address, addressOf(from), length);
+		for (let i = 0; i < length; i++) stage.bytes[i] = from[i];
+		return this.#transfer(writeRemote, address, stage.address, length);
 	}
 
 	resolve(first: number, count: number, writable: boolean, into: Extents): void {
@@ -93,27 +89,21 @@ export class ProcessMemory implements AddressSpace, Backing {
 		this.#vmas.close();
 	}
 
-	#transfer(call: typeof processVmReadv, address: number, local: number, length: number): number {
-		transfer.setU64(LOCAL, local);
-		transfer.setU64(LOCAL + 2, length);
-		transfer.setU64(REMOTE, address);
-		transfer.setU64(REMOTE + 2, length);
-		if (this.stopped !== 0) {
-			const done = call(this.stopped, localVector, 1, remoteVector, 1, 0);
-			return done < 0 ? 0 : done;
-		}
-		return this.#transferLater(call);
+	#transfer(call: typeof readRemote, address: number, local: number, length: number): number {
+		if (this.stopped === 0) return this.#transferLater(call, address, local, length);
+		const done = call(this.stopped, address, local, length);
+		return done < 0 ? 0 : done;
 	}
 
 	/** What a device does when no call is being answered: any thread will do, but it must be one of this memory's. */
-	#transferLater(call: typeof processVmReadv): number {
+	#transferLater(call: typeof readRemote, address: number, local: number, length: number): number {
 		if (!this.alive) return 0;
-		const done = call(this.process, localVector, 1, remoteVector, 1, 0);
+		const done = call(this.process, address, local, length);
 		if (done >= 0) return done;
 		if (errno() !== errors.ESRCH) return 0;
 		// The first thread has ended, but others go on.
 		for (const thread of threadsOf(this.process)) {
-			const done = call(thread, localVector, 1, remoteVector, 1, 0);
+			const done = call(thread, address, local, length);
 			if (done >= 0) return done;
 		}
 		return 0;

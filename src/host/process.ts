@@ -1,75 +1,124 @@
-// The processes and threads that make ioctls on our files, as far as we have to know them: whose memory, whose limits,
-// whose capabilities, and which of their fds is which file. proc(5), credentials(7), capabilities(7)
-//
-// Numbers of processes and threads are used again, programs are replaced by execve(2), fds are closed and opened: all of that
-// happens without us. What is remembered here is tied to what can't change hands instead:
-//  - a thread, by an fd for its /proc/TID/fd, which fails as soon as that thread is gone;
-//  - a process, by an fd for its /proc/PID, which does the same;
-//  - a memory, by an fd for its /proc/PID/maps, which stays with the memory across execve(2).
-// What an fd of the program refers to is never remembered: it is looked up at every call.
+// A process that makes ioctls on our files: its memory and its limits. credentials(7), getrlimit(2)
 
-import type { Caller, CallerFile, Capability, MemoryOwner, OpenFile } from "../iommufd/caller.js";
-import { Errno } from "../uapi/errno.js";
-import type { HandedFiles } from "./files.js";
-import {
-	close,
-	errno,
-	errors,
-	kcmp,
-	NativeMemory,
-	open,
-	openat,
-	pidfdGetfd,
-	pidfdOpen,
-	prlimit,
-	read,
-	statx,
-} from "./libc.js";
+import type { MemoryOwner } from "../iommufd/caller.js";
+import { close, kcmp, NativeMemory, pidfdOpen, prlimit } from "./libc.js";
+import { exists, openDirectory, readFileAt, readStatus } from "./proc.js";
 import { ProcessMemory } from "./process-memory.js";
-import type { Notification } from "./seccomp.js";
-import { SharedFiles } from "./shared-files.js";
-import { AT_STATX_DONT_SYNC, Stat } from "./stat.js";
+import type { SharedFiles } from "./shared-files.js";
 
-const O_CLOEXEC = 0o2000000;
-const O_PATH = 0o10000000;
-const O_RDWR = 2;
 const KCMP_VM = 1;
 const RLIMIT_MEMLOCK = 8;
-const STATX_INO = 0x100;
-/** <linux/capability.h>; all of them are in the low half of the set. */
-const capabilityBits: { readonly [name in Capability]: number } = {
-	CAP_IPC_LOCK: 14,
-	CAP_SYS_RAWIO: 17,
-	CAP_SYS_RESOURCE: 24,
-};
-/** So many threads' fd directories are kept open; beyond, we start over. */
-const MOST_THREADS = 1000;
+const RLIM_INFINITY_HALF = 0xffffffff;
 
-const scratch = new NativeMemory(8192);
-const fdName = new NativeMemory(16);
-const stat = new Stat();
+const limit = new NativeMemory(16);
 
-/** What /proc/TID/status says. */
-interface Status {
-	readonly process: number;
-	readonly parent: number;
-	readonly uid: number;
-	/** The low 32 bits of the effective set. */
-	readonly capabilities: number;
+export class Process implements MemoryOwner {
+	/** Its number: that of its thread group. */
+	readonly id: number;
+	readonly #directory: number;
+	readonly #sharedFiles: SharedFiles;
+	#memory: ProcessMemory;
+	#pidfd = -1;
+	#uid: number | undefined;
+	#lastLimit = Number.POSITIVE_INFINITY;
+	/** The threads that were about to call execve(2) when we last heard of them. */
+	readonly #replacing = new Set<number>();
+
+	/**
+	 * @param thread one of its threads, stopped
+	 * @param memory what it shares with a process that we know already
+	 */
+	constructor(id: number, thread: number, memory: ProcessMemory | undefined, sharedFiles: SharedFiles) {
+		this.id = id;
+		this.#directory = openDirectory(`/proc/${id}`);
+		this.#sharedFiles = sharedFiles;
+		this.#memory = memory ?? new ProcessMemory(id, thread, sharedFiles);
+		this.#memory.users.add(this);
+	}
+
+	/** The memory of the thread `stopped`, whose call is being answered. */
+	memoryOf(stopped: number): ProcessMemory {
+		if (this.#replacing.size !== 0) this.#lookAfterExec(stopped);
+		return this.#memory;
+	}
+
+	/** As of the last call. */
+	get memory(): ProcessMemory {
+		return this.#memory;
+	}
+
+	get uid(): number {
+		this.#uid ??= readStatus(this.#directory)?.uid ?? 0;
+		return this.#uid;
+	}
+
+	memlockLimit(): number {
+		if (prlimit(this.id, RLIMIT_MEMLOCK, 0, limit.address) === 0)
+			this.#lastLimit = limit.words[1] === RLIM_INFINITY_HALF ? Number.POSITIVE_INFINITY : limit.u64(0);
+		else this.#lastLimit = this.#limitAsText() ?? this.#lastLimit;
+		return this.#lastLimit;
+	}
+
+	/** For pidfd_getfd(). */
+	get pidfd(): number {
+		if (this.#pidfd === -1) this.#pidfd = pidfdOpen(this.id, 0);
+		return this.#pidfd;
+	}
+
+	get alive(): boolean {
+		return exists(this.#directory, "status");
+	}
+
+	/** Its user or its capabilities may be others from now on. */
+	credentialsMayChange(): void {
+		this.#uid = undefined;
+	}
+
+	/** `thread` is about to call execve(2), which may fail. */
+	memoryMayChange(thread: number): void {
+		this.#replacing.add(thread);
+	}
+
+	/** Call it when the process is gone. */
+	close(): void {
+		this.#leaveMemory();
+		close(this.#directory);
+		if (this.#pidfd !== -1) close(this.#pidfd);
+	}
+
+	#lookAfterExec(stopped: number): void {
+		if (!this.#memoryIsMine()) {
+			this.#leaveMemory();
+			this.#memory = new ProcessMemory(this.id, stopped, this.#sharedFiles);
+			this.#memory.users.add(this);
+			this.#replacing.clear();
+		} else this.#replacing.delete(stopped); // It failed. Of the others we don't know.
+	}
+
+	#memoryIsMine(): boolean {
+		// Between vfork(2) and execve(2) parent and child have one memory, and it outlives the child's execve(2).
+		for (const other of this.#memory.users) {
+			if (other === this) continue;
+			const difference = kcmp(this.id, other.id, KCMP_VM, 0, 0);
+			if (difference >= 0) return difference === 0;
+		}
+		return this.#memory.alive;
+	}
+
+	#leaveMemory(): void {
+		this.#memory.users.delete(this);
+		if (this.#memory.users.size === 0) this.#memory.close();
+	}
+
+	/** prlimit(2) of somebody else's process needs CAP_SYS_RESOURCE; /proc/PID/limits doesn't. */
+	#limitAsText(): number | undefined {
+		const soft = readFileAt(this.#directory, "limits")?.match(/^Max locked memory\s+(\w+)/m)?.[1];
+		if (soft === undefined) return undefined;
+		return soft === "unlimited" ? Number.POSITIVE_INFINITY : Number(soft);
+	}
 }
 
-function readStatus(directory: number, name: string): Status | undefined {
-	const fd = openat(directory, scratch.setString(name), O_CLOEXEC);
-	if (fd === -1) return undefined;
-	const length = read(fd, scratch.address, scratch.bytes.length);
-	close(fd);
-	if (length <= 0) return undefined;
-	const text = Buffer.from(scratch.bytes.buffer, 0, length).toString("latin1");
-	const field = (name: string) => text.match(new RegExp(`^${name}:\\s*(\\w+)`, "m"))?.[1] ?? "0";
-	return {
-		process: Number(field("Tgid")),
-		parent: Number(field("PPid")),
-		uid: Number(field("Uid")),
-		capabilities: Number.parseInt(field("CapEff").slice(-8), 16),
-	};
+/** Whether two processes have one memory. kcmp(2); where it isn't allowed to us, we take it that they don't. */
+export function shareMemory(one: number, other: number): boolean {
+	return kcmp(one, other, KCMP_VM, 0, 0) === 0;
 }

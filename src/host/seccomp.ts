@@ -44,6 +44,12 @@ const trappedAlways = [
 	syscalls.setns,
 ].filter((number) => number !== undefined);
 
+/**
+ * An ioctl that no driver has (but of the trapped type), on no fd: the launcher's way to say that everybody is gone. It comes
+ * through the same door as all calls, so it can't be missed and comes last.
+ */
+export const FAREWELL = 0x3bff;
+
 type Instruction = readonly [code: number, k: number, jt?: number, jf?: number];
 
 /**

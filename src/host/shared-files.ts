@@ -1,15 +1,16 @@
-// Files whose pages several mappings share, as backings: memfds, tmpfs, hugetlbfs, and whatever else is mapped with
-// MAP_SHARED. One object per file, so that a page has one identity however it is reached: through an fd
-// (IOMMU_IOAS_MAP_FILE) or through a mapping (IOMMU_IOAS_MAP), in whichever process.
+// Files whose pages several mappings share, as backings: memfds, tmpfs, hugetlbfs, and whatever else is mapped MAP_SHARED.
+// One object per file, so that a page has one identity however it is reached: through an fd (IOMMU_IOAS_MAP_FILE) or through a
+// mapping (IOMMU_IOAS_MAP), in whichever process.
 //
-// Linux pins the pages and needs the file no more. We need a way to its bytes later, so a backing has an fd of its own, a
-// duplicate of the program's, and it keeps the file alive just as the pins would. Where a mapping is all there is, the fd comes
-// from one of the mapping process's fds that shows the same file, or from /proc/PID/map_files (which takes
-// CAP_CHECKPOINT_RESTORE, so usually root). Where neither is to be had, as for MAP_SHARED|MAP_ANONYMOUS without root, the bytes
-// are reached through the process's mapping as long as that exists.
+// Linux pins the pages and needs the file no more. We need a way to the bytes later, so a backing has an fd of its own,
+// and like the pins it keeps the file alive. Where the program gave a mapping and not an fd, ours comes from
+// /proc/PID/map_files, which only root may follow, or is a duplicate of an fd of that process that shows the same file.
+// Where neither is to be had (MAP_SHARED|MAP_ANONYMOUS without root), the bytes are reached through the process's own mapping
+// for as long as it exists.
 //
-// The fd is closed when nobody refers to the backing any more; the garbage collector says so. It has no idea what an fd
-// can hold, so whoever runs the loop calls it through collect() when files were closed that may have been the last user.
+// Nobody says when the engine needs a backing no more; the garbage collector notices. As it has no idea what an fd can hold
+// (the memory of a whole guest), it is told to look when files have been closed that may have been the last to use one: see
+// collect().
 
 import { readdirSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
@@ -19,17 +20,293 @@ import { Errno } from "../uapi/errno.js";
 import {
 	addressOf,
 	close,
-	errno,
-	errors,
 	fstatfs,
 	mmap,
 	munmap,
 	NativeMemory,
 	openat,
 	pread,
-	processVmReadv,
-	processVmWritev,
 	pwrite,
 	readlinkat,
 	statx,
 } from "./libc.js";
+import type { ProcessMemory } from "./process-memory.js";
+import { writeRemote } from "./remote.js";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, Stat } from "./stat.js";
+import type { Vmas } from "./vma.js";
+
+const O_RDWR = 2;
+const O_CLOEXEC = 0o2000000;
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAP_NORESERVE = 0x4000;
+const MAP_FAILED = -1;
+// f_type, in the first word of a struct statfs. statfs(2)
+const TMPFS_MAGIC = 0x01021994;
+const HUGETLBFS_MAGIC = 0x958458f6;
+const STATFS_BYTES = 256;
+
+const path = new NativeMemory(128);
+const target = new NativeMemory(4096);
+const statfs = new NativeMemory(STATFS_BYTES);
+const stat = new Stat();
+
+/** A mapping of the file in a process, by which its bytes can be reached. */
+interface Window {
+	readonly memory: ProcessMemory;
+	/** Its first byte's address there, and its place in the file. */
+	readonly address: number;
+	readonly offset: number;
+	readonly length: number;
+}
+
+/** What has to be given back when a backing is gone; apart from it, because it must not refer to it. */
+interface Holdings {
+	readonly key: string;
+	/** Our fd for the file, or -1. */
+	fd: number;
+	/** Where we have it mapped, if we do: hugetlbfs has no write(2). */
+	mapped: { address: number; length: number } | undefined;
+}
+
+export class SharedFile implements Backing {
+	readonly name: string;
+	readonly #holdings: Holdings;
+	readonly #isHuge: boolean;
+	#windows: Window[] = [];
+
+	constructor(name: string, holdings: Holdings, isHuge: boolean) {
+		this.name = name;
+		this.#holdings = holdings;
+		this.#isHuge = isHuge;
+	}
+
+	/** In bytes, now. */
+	get size(): number {
+		return statOf(this.#holdings.fd)?.size ?? 0;
+	}
+
+	/** Whether it can be reached without the help of a process. */
+	get isOpen(): boolean {
+		return this.#holdings.fd !== -1;
+	}
+
+	read(at: number, into: Uint8Array): number {
+		const { fd } = this.#holdings;
+		if (fd === -1)
+			return this.#throughWindow(at, into.length, (memory, address, from, to) =>
+				memory.read(address, into.subarray(from, to)),
+			);
+		return Math.max(0, pread(fd, addressOf(into), into.length, at));
+	}
+
+	write(at: number, from: Uint8Array): number {
+		const { fd } = this.#holdings;
+		if (fd === -1)
+			return this.#throughWindow(at, from.length, (memory, address, start, end) =>
+				memory.write(address, from.subarray(start, end)),
+			);
+		if (this.#isHuge) return this.#writeMapped(at, from);
+		const room = Math.min(from.length, this.size - at); // A device must not make the file longer.
+		if (room <= 0) return 0;
+		const done = pwrite(fd, addressOf(from), room, at);
+		if (done >= 0) return done;
+		// The program's fd may be one for reading only; a mapping of it may be writable all the same.
+		this.open(openat(AT_FDCWD, path.setString(`/proc/self/fd/${fd}`), O_RDWR | O_CLOEXEC));
+		return Math.max(0, pwrite(this.#holdings.fd, addressOf(from), room, at));
+	}
+
+	/** Gives it an fd of its own. */
+	open(fd: number): void {
+		if (fd === -1) return;
+		if (this.#holdings.fd !== -1) close(this.#holdings.fd);
+		this.#holdings.fd = fd;
+	}
+
+	/** Remembers a mapping, for as long as there is no fd. */
+	addWindow(window: Window): void {
+		const known = this.#windows.some(
+			({ memory, address, length }) =>
+				memory === window.memory && address === window.address && length === window.length,
+		);
+		if (!known) this.#windows.push(window);
+	}
+
+	/** Copies through the mappings of processes that still have one. */
+	#throughWindow(
+		at: number,
+		length: number,
+		copy: (memory: ProcessMemory, address: number, from: number, to: number) => number,
+	): number {
+		let done = 0;
+		while (done < length) {
+			const place = at + done;
+			const window = this.#windows.find(
+				(window) => window.offset <= place && place < window.offset + window.length && this.#isCurrent(window),
+			);
+			if (window === undefined) break;
+			const end = Math.min(length, done + window.offset + window.length - place);
+			const copied = copy(window.memory, window.address + place - window.offset, done, end);
+			if (copied === 0) break;
+			done += copied;
+		}
+		return done;
+	}
+
+	/** Whether the process still has the file there. */
+	#isCurrent({ memory, address, offset }: Window): boolean {
+		const area = memory.areaAt(address);
+		return area !== undefined && keyOf(area) === this.#holdings.key && area.offset + address - area.start === offset;
+	}
+
+	/** To a mapping of our own, but not by touching it: the program may have cut the file short, and that would be SIGBUS. */
+	#writeMapped(at: number, from: Uint8Array): number {
+		const { size } = this;
+		const holdings = this.#holdings;
+		if (holdings.mapped === undefined || holdings.mapped.length < size) {
+			unmap(holdings);
+			const address = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, holdings.fd, 0);
+			if (address === MAP_FAILED) return 0;
+			holdings.mapped = { address, length: size };
+		}
+		const room = Math.min(from.length, size - at);
+		if (room <= 0) return 0;
+		return Math.max(0, writeRemote(process.pid, holdings.mapped.address + at, addressOf(from), room));
+	}
+}
+
+export class SharedFiles {
+	readonly #files = new Map<string, WeakRef<SharedFile>>();
+	readonly #abandoned = new FinalizationRegistry<Holdings>((holdings) => this.#giveBack(holdings));
+	#collectGarbage: (() => void) | undefined;
+
+	/** How many there are, for all that we know. */
+	get count(): number {
+		return this.#files.size;
+	}
+
+	/**
+	 * The file that an fd of ours refers to, which we took from a program.
+	 * @param fd is taken over: it is closed when it isn't needed
+	 * @returns undefined when it isn't shared memory: neither tmpfs, which memfds are in, nor hugetlbfs
+	 */
+	opened(fd: number): SharedFile | undefined {
+		const type = typeOf(fd);
+		const found = statOf(fd);
+		if (found === undefined || (type !== TMPFS_MAGIC && type !== HUGETLBFS_MAGIC)) {
+			if (fd !== -1) close(fd);
+			return undefined;
+		}
+		const key = keyOf(found);
+		const known = this.#files.get(key)?.deref();
+		if (known === undefined) return this.#add(key, fd, nameOf(fd), type === HUGETLBFS_MAGIC);
+		if (known.isOpen) close(fd);
+		else known.open(fd);
+		return known;
+	}
+
+	/**
+	 * The file that a process has mapped in an area.
+	 * @throws EFAULT when it is to be written by a device, but is one whose changes the kernel must see to write them to a disk
+	 */
+	mapped(memory: ProcessMemory, area: Vmas, writable: boolean): SharedFile {
+		const key = keyOf(area);
+		let file = this.#files.get(key)?.deref();
+		if (file === undefined) {
+			const fd = openMapped(memory.stopped, area, key);
+			const type = typeOf(fd);
+			// writable_file_mapping_allowed() in mm/gup.c: memory of such a file can't be pinned for long and for writing.
+			if (writable && fd !== -1 && type !== TMPFS_MAGIC && type !== HUGETLBFS_MAGIC) {
+				close(fd);
+				throw new Errno("EFAULT", `${nameOf(fd)} is mapped shared and writable, and isn't memory but a file on a disk`);
+			}
+			const name = fd === -1 ? `shared memory of process ${memory.process}` : nameOf(fd);
+			file = this.#add(key, fd, name, type === HUGETLBFS_MAGIC);
+		}
+		if (!file.isOpen)
+			file.addWindow({ memory, address: area.start, offset: area.offset, length: area.end - area.start });
+		return file;
+	}
+
+	/** Finds out which are not needed any more. What they hold is given back when the event loop is next reached. */
+	collect(): void {
+		if (this.#collectGarbage === undefined) {
+			setFlagsFromString("--expose-gc");
+			this.#collectGarbage = runInNewContext("gc") as () => void;
+		}
+		this.#collectGarbage();
+	}
+
+	#add(key: string, fd: number, name: string, isHuge: boolean): SharedFile {
+		const holdings: Holdings = { key, fd, mapped: undefined };
+		const file = new SharedFile(name, holdings, isHuge);
+		this.#files.set(key, new WeakRef(file));
+		this.#abandoned.register(file, holdings);
+		return file;
+	}
+
+	#giveBack(holdings: Holdings): void {
+		unmap(holdings);
+		if (holdings.fd !== -1) close(holdings.fd);
+		// There may be a new one for the same file already.
+		if (this.#files.get(holdings.key)?.deref() === undefined) this.#files.delete(holdings.key);
+	}
+}
+
+/** What a file is known by: the same in a Stat and in an area of memory. */
+function keyOf({ deviceMajor, deviceMinor, inode }: Stat | Vmas): string {
+	return `${deviceMajor}:${deviceMinor}:${inode}`;
+}
+
+function statOf(fd: number): Stat | undefined {
+	const result = statx(fd, path.setString(""), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, Stat.MASK, stat.address);
+	return result === 0 ? stat : undefined;
+}
+
+function typeOf(fd: number): number | undefined {
+	return fstatfs(fd, statfs.address) === 0 ? statfs.words[0] : undefined;
+}
+
+/** "memfd:guest-ram" */
+function nameOf(fd: number): string {
+	const link = path.setString(`/proc/self/fd/${fd}`);
+	const length = readlinkat(AT_FDCWD, link, target.address, target.bytes.length);
+	const text = Buffer.from(target.bytes.buffer, 0, Math.max(0, length)).toString("utf8");
+	return text.replace(/ \(deleted\)$/, "").replace(/^\/(?=memfd:)/, "");
+}
+
+/** An fd of ours for the file that a thread, which we have stopped, has mapped in an area; -1 if there is no way to it. */
+function openMapped(thread: number, area: Vmas, key: string): number {
+	const range = `${area.start.toString(16)}-${area.end.toString(16)}`;
+	const fd = openIfSame(`/proc/${thread}/map_files/${range}`, key);
+	if (fd !== -1) return fd;
+	for (const number of fdsOf(thread)) {
+		const link = `/proc/${thread}/fd/${number}`;
+		const same = statx(AT_FDCWD, path.setString(link), AT_STATX_DONT_SYNC, Stat.MASK, stat.address) === 0;
+		if (same && keyOf(stat) === key) return openIfSame(link, key);
+	}
+	return -1;
+}
+
+function openIfSame(link: string, key: string): number {
+	const fd = openat(AT_FDCWD, path.setString(link), O_RDWR | O_CLOEXEC);
+	if (fd === -1) return -1;
+	const found = statOf(fd);
+	if (found !== undefined && keyOf(found) === key) return fd;
+	close(fd);
+	return -1;
+}
+
+function fdsOf(thread: number): string[] {
+	try {
+		return readdirSync(`/proc/${thread}/fd`);
+	} catch {
+		return [];
+	}
+}
+
+function unmap(holdings: Holdings): void {
+	if (holdings.mapped !== undefined) munmap(holdings.mapped.address, holdings.mapped.length);
+	holdings.mapped = undefined;
+}

@@ -47,7 +47,7 @@ export function readMapsAsText(text: boolean): void {
 
 /** Looks at the memory that a process has when this is made; after an execve(2) that is the old, which is gone. */
 export class Vmas {
-	readonly #maps: number;
+	#maps: number;
 	/** Where there is no PROCMAP_QUERY: all areas, in order, as of the last refresh(). */
 	#areas: Area[] = [];
 
@@ -117,6 +117,7 @@ export class Vmas {
 
 	close(): void {
 		if (this.#maps !== -1) close(this.#maps);
+		this.#maps = -1;
 	}
 
 	#query(address: number, flags: number): number {

@@ -4,8 +4,10 @@
 // table (2^granuleLg2 bytes), as doubles; ranges in bytes are bigints.
 
 import type { PageTable } from "../pagetable/pagetable.js";
+import { Errno } from "../uapi/errno.js";
 import type { Device } from "./device.js";
 import type { IommuDriver } from "./driver.js";
+import type { FaultHandler } from "./fault.js";
 import type { UserDataArray } from "./user-data.js";
 
 export type DomainType = "paging" | "nested" | "blocked" | "identity";
@@ -18,8 +20,8 @@ export abstract class Domain {
 	abstract readonly type: DomainType;
 	/** Whose domain it is: a device of another driver can't be attached. */
 	readonly driver: IommuDriver;
-	/** What the core has told to take page faults of this domain; the drivers look only at whether there is one. */
-	faultHandler: object | undefined;
+	/** Who takes page faults of this domain. A driver looks only at whether there is one: then devices may fault. */
+	faultHandler: FaultHandler | undefined;
 
 	constructor(driver: IommuDriver) {
 		this.driver = driver;
@@ -41,26 +43,52 @@ export abstract class Domain {
 /** A domain whose translation the kernel keeps, in an I/O page table. */
 export abstract class PagingDomain extends Domain {
 	override readonly type = "paging";
-	readonly table: PageTable;
 	/** Page sizes in bytes as a bitmap; 4096 or something smaller is among them. */
-	pageSizes: bigint;
+	pageSizes = 4096n;
 	/** The IOVAs that it translates, in bytes, both ends included. */
-	aperture: { first: bigint; last: bigint };
+	aperture = { first: 0n, last: (1n << 64n) - 1n };
 	/** Present where the domain was made to track what devices write. */
 	dirtyTracking: DirtyTracking | undefined;
+	#table: PageTable | undefined;
 
-	constructor(driver: IommuDriver, table: PageTable) {
+	/** @param table undefined where the driver finishes its domains only when they are attached: see finish() */
+	constructor(driver: IommuDriver, table: PageTable | undefined) {
 		super(driver);
-		this.table = table;
+		if (table !== undefined) this.finish(table);
+	}
+
+	/** @throws ENODEV while the domain is not finished */
+	get table(): PageTable {
+		if (this.#table === undefined)
+			throw new Errno(
+				"ENODEV",
+				`${this.driver.name} finishes a domain when it is first attached: nothing can be mapped before that`,
+			);
+		return this.#table;
+	}
+
+	/** Whether it has its page table. */
+	get isFinished(): boolean {
+		return this.#table !== undefined;
+	}
+
+	/** Gives the domain its page table, and what follows from it. */
+	protected finish(table: PageTable): void {
+		this.#table = table;
 		this.pageSizes = table.pageSizes;
 		this.aperture = { first: table.firstAddress, last: table.lastAddress };
+	}
+
+	/** Maps frames as PageTable.map does; a driver may have to refuse some, or want more in every entry. */
+	map(va: number, pa: number, count: number, protection: number, allowedSizes: bigint): void {
+		this.table.map(va, pa, count, protection, allowedSizes);
 	}
 
 	/** Makes every request snoop the CPU's caches from now on; false where the IOMMU can't. Called before any map. */
 	enforceCacheCoherency?(): boolean;
 
 	override free(): void {
-		this.table.free();
+		this.#table?.free();
 	}
 }
 
@@ -74,6 +102,8 @@ export interface DirtyTracking {
 /** A domain whose first stage is in the hands of user space, and whose second stage is a paging domain. */
 export abstract class NestedDomain extends Domain {
 	override readonly type = "nested";
+	/** Told which addresses of the first stage were invalidated; whoever keeps translations of it sets this. */
+	flushed: ((first: bigint, last: bigint) => void) | undefined;
 
 	/**
 	 * Carries out invalidations that user space queued, in order.

@@ -3,8 +3,10 @@
 
 import type { Device } from "./device.js";
 import type { Domain, NestedDomain, PagingDomain } from "./domain.js";
+import type { PageRequest } from "./fault.js";
 import type { ReservedRegion } from "./reserved.js";
 import type { UserData } from "./user-data.js";
+import type { DriverViommu, ViommuCore } from "./viommu.js";
 
 /** enum iommu_cap */
 export type IommuCapability =
@@ -35,8 +37,8 @@ export interface IommuDriver {
 	 */
 	domainAllocPagingFlags?(device: Device, flags: number, data: UserData | undefined): PagingDomain;
 
-	/** A paging domain as the driver likes it. A driver has this or domainAllocPagingFlags. */
-	domainAllocPaging?(device: Device): PagingDomain;
+	/** A paging domain as the driver likes it; undefined is Linux's null. A driver has this or domainAllocPagingFlags. */
+	domainAllocPaging?(device: Device): PagingDomain | undefined;
 
 	/** A nested domain on a parent that was allocated as one. */
 	domainAllocNested?(device: Device, parent: PagingDomain, flags: number, data: UserData): NestedDomain;
@@ -50,4 +52,31 @@ export interface IommuDriver {
 
 	/** Ranges that the device's IOAS must leave alone. */
 	reservedRegions?(device: Device): readonly ReservedRegion[];
+
+	/**
+	 * Tells a device how its page request was answered. Absent where devices can't fault.
+	 * @param code PageResponseCode
+	 */
+	pageResponse?(device: Device, request: PageRequest, code: number): void;
+
+	/** Whether a nested domain brings its own table of PASIDs, so that faults of any PASID are faults of it. */
+	readonly userPasidTable?: boolean;
+
+	/**
+	 * Whether viommuInit() can make a vIOMMU of this type: get_viommu_size() in Linux.
+	 * @param type ViommuType
+	 */
+	hasViommu?(device: Device, type: number): boolean;
+
+	/**
+	 * The driver's half of a new vIOMMU on a domain that was allocated as a parent.
+	 * @throws EINVAL or EOPNOTSUPP for data that it can't use
+	 */
+	viommuInit?(
+		core: ViommuCore,
+		device: Device,
+		type: number,
+		parent: PagingDomain,
+		data: UserData | undefined,
+	): DriverViommu;
 }

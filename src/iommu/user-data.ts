@@ -1,7 +1,7 @@
 // Data of a driver's own that comes with an ioctl: a struct, or an array of structs, in the caller's memory.
 // iommu_copy_struct_from_user() and its relatives in include/linux/iommu.h, for the rules.
 
-import { type AddressSpace, copyIn } from "../memory/address-space.js";
+import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { FieldTable } from "../uapi/field.js";
 import type { Struct } from "../uapi/struct.js";
@@ -48,6 +48,11 @@ export function readUserData<F extends FieldTable>(data: UserData, type: number,
 	return view;
 }
 
+/** Writes a struct back that readUserData() has read, as much of it as the caller has. @throws EFAULT */
+export function writeUserData<F extends FieldTable>(data: UserData, view: WritableView<F>, struct: Struct<F>): void {
+	copyOut(data.memory, data.address, view.bytes.subarray(0, data.length), struct.name);
+}
+
 /** Reads entry number `index` of an array; see readUserData. */
 export function readUserDataEntry<F extends FieldTable>(
 	array: UserDataArray,
@@ -62,4 +67,35 @@ export function readUserDataEntry<F extends FieldTable>(
 		memory: array.memory,
 	};
 	return readUserData(entry, type, struct);
+}
+
+/**
+ * Reads all entries of an array before the first is carried out, then calls `carryOut` for each, and counts them in
+ * `array.done`. Unlike entries that are read one by one, these may be shorter than the struct, which goes on with zeroes
+ * then, or longer, where what is too much is zero.
+ * @throws EINVAL for another type or no entry, E2BIG, EFAULT, and what carryOut throws
+ */
+export function carryOutUserData<F extends FieldTable>(
+	array: UserDataArray,
+	type: number,
+	struct: Struct<F>,
+	carryOut: (entry: WritableView<F>, index: number) => void,
+): void {
+	if (array.type !== type)
+		throw new Errno("EINVAL", `the data's type is ${hex(array.type)}: here it must be ${hex(type)}, ${struct.name}`);
+	if (array.entries === 0) throw new Errno("EINVAL", "the array has no entry");
+	const { size } = struct;
+	const entries = new Uint8Array(array.entries * size);
+	const entry = new Uint8Array(array.entryLength);
+	for (let index = 0; index < array.entries; index++) {
+		copyIn(array.memory, array.address + index * array.entryLength, entry, `entry ${index}`);
+		if (entry.subarray(size).some((byte) => byte !== 0))
+			throw new Errno("E2BIG", `entry ${index} has something after the ${size} bytes of ${struct.name}`);
+		entries.set(entry.subarray(0, size), index * size);
+	}
+	const view = struct.newView();
+	for (; array.done < array.entries; array.done++) {
+		view.bytes.set(entries.subarray(array.done * size, (array.done + 1) * size));
+		carryOut(view, array.done);
+	}
 }

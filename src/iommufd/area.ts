@@ -61,6 +61,7 @@ export class Area {
 	 * @throws what the page table throws; the domain is then as before
 	 */
 	map(domain: PagingDomain, smallPagesOnly: boolean): void {
+		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
 		const perPage = 2 ** (PAGE_SHIFT - granule);
 		const sizes = smallPagesOnly ? domain.pageSizes & BigInt(2 * PAGE_SIZE - 1) : domain.pageSizes;
@@ -85,6 +86,7 @@ export class Area {
 
 	/** Takes the area out of a domain that shows it. */
 	unmap(domain: PagingDomain): void {
+		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
 		domain.table.unmap(Number(this.first >> BigInt(granule)), Number(this.length >> BigInt(granule)));
 	}

@@ -53,8 +53,10 @@ export function detachHwpt(device: BoundDevice, pasid: Pasid): boolean {
 	if (attachment === undefined) return false;
 	attachment.devices.delete(device);
 	if (attachment.devices.size === 0) {
+		const gone = group.group.attachment(pasid)!;
 		if (pasid === NO_PASID) group.group.detach();
 		else group.group.detachPasid(pasid);
+		attachment.hwpt.faultQueue?.answerFor(gone);
 		group.attachments.delete(pasid);
 	}
 	if (pasid === NO_PASID) attachment.hwpt.paging.ioas.map.ranges.unreserve(device.device);
@@ -79,6 +81,7 @@ export function replaceHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): Hwpt
 	const newIoas = hwpt.paging.ioas;
 	const oldIoas = old.paging.ioas;
 	const moves = pasid === NO_PASID && newIoas !== oldIoas;
+	const gone = group.group.attachment(pasid)!;
 	try {
 		if (moves) for (const member of attachment.devices) newIoas.map.reserveForDevice(member.device);
 		checkPasidCompatible(group, hwpt, pasid);
@@ -89,6 +92,7 @@ export function replaceHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): Hwpt
 		if (pasid === NO_PASID) for (const member of attachment.devices) newIoas.map.ranges.unreserve(member.device);
 		throw error;
 	}
+	old.faultQueue?.answerFor(gone);
 	if (moves) for (const member of attachment.devices) oldIoas.map.ranges.unreserve(member.device);
 	attachment.hwpt = hwpt;
 	hwpt.users += attachment.devices.size;

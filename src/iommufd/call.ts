@@ -8,6 +8,8 @@ import type { Context } from "./context.js";
 export class Call {
 	readonly context: Context;
 	caller!: Caller;
+	/** What the ioctl returns: 0 but for a few test commands. */
+	result = 0;
 	#command!: AnyCommand;
 	#address = 0;
 	#callerSize = 0;
@@ -19,6 +21,7 @@ export class Call {
 	/** Makes this object the call that is under way now. There is one per context, reused. */
 	begin(caller: Caller, command: AnyCommand, address: number, callerSize: number): void {
 		this.caller = caller;
+		this.result = 0;
 		this.#command = command;
 		this.#address = address;
 		this.#callerSize = callerSize;
@@ -30,6 +33,15 @@ export class Call {
 	 */
 	respond(): void {
 		respond(this.caller.memory, this.#address, this.#command, this.#callerSize);
+	}
+
+	/**
+	 * Writes the struct back as it came. Who is about to do what can't be taken back, as handing out an fd, calls it
+	 * before any output is set.
+	 * @throws EFAULT when respond() would
+	 */
+	checkRespond(): void {
+		this.respond();
 	}
 
 	/** Writes one field of it back. */

@@ -45,3 +45,42 @@ export interface OpenFile {
 	/** The last fd, fork's copy and mapping of it are gone. Called exactly once. */
 	release(): void;
 }
+
+/** A file that is read and written as a queue: of events, of page faults. Neither ever waits: who wants to, polls. */
+export interface ReadableFile extends OpenFile {
+	/** poll(2)'s POLLIN. */
+	readonly readable: boolean;
+	/** poll(2)'s POLLOUT. */
+	readonly writable: boolean;
+	/** Called whenever `readable` has changed; the host sets it. */
+	onReadableChange: (() => void) | undefined;
+	/**
+	 * read(2)
+	 * @returns how many bytes of `into` were filled; 0 when there is nothing
+	 * @throws EINVAL or ESPIPE for a length that can't be read
+	 */
+	read(into: Uint8Array): number;
+	/**
+	 * write(2)
+	 * @returns how many bytes of `from` were taken
+	 * @throws EINVAL or ESPIPE
+	 */
+	write(from: Uint8Array): number;
+}
+
+/** Something that a file shows in memory. */
+export interface Mapping {
+	readonly backing: Backing;
+	/** The last munmap(2) of it. Until then it is in use. */
+	release(): void;
+}
+
+/** A file of which parts can be mapped. */
+export interface MappableFile extends OpenFile {
+	/**
+	 * mmap(2), shared and not executable.
+	 * @param offset in bytes, as the length
+	 * @throws ENXIO where nothing is that can be mapped
+	 */
+	mmap(offset: number, length: number): Mapping;
+}

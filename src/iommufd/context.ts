@@ -4,22 +4,43 @@
 import type { Group } from "../iommu/group.js";
 import type { IommufdGroup } from "./device.js";
 import type { Ioas } from "./ioas.js";
+import { MmapRegions } from "./mmap-regions.js";
 import { ObjectTable } from "./object.js";
 import type { Platform } from "./platform.js";
 
 export class Context {
 	readonly platform: Platform;
 	readonly objects = new ObjectTable();
+	/** What can be mapped with mmap(2) on the file. */
+	readonly mmapRegions = new MmapRegions();
 	/** What iommufd knows of a group that has devices bound here. */
 	readonly groups = new Map<Group, IommufdGroup>();
 	/** IOMMU_OPTION_RLIMIT_MODE: for whom pinned memory is counted, of those who are not exempt. */
 	accountMode: "user" | "mm";
 	/** The IOAS that VFIO's container ioctls work on. */
 	vfioIoas: Ioas | undefined;
+	/** The file itself, and files and devices that were made from it and are still there. */
+	#holders = 1;
 
 	/** @param asContainer opened as /dev/vfio/vfio, which counts memory as VFIO does */
 	constructor(platform: Platform, asContainer = false) {
 		this.platform = platform;
 		this.accountMode = asContainer ? "mm" : "user";
+	}
+
+	/** Whether files or devices were made from it that may have been closed by now without our having heard of it. */
+	get hasHolders(): boolean {
+		return this.#holders > 1;
+	}
+
+	/** Keeps the context until drop(), also when its file is closed before. */
+	hold(): void {
+		this.#holders++;
+	}
+
+	/** Undoes one hold(), or is the file's own end. The last one destroys all objects. */
+	drop(): void {
+		this.#holders--;
+		if (this.#holders === 0) this.objects.removeAll();
 	}
 }

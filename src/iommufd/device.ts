@@ -7,6 +7,7 @@ import { Errno } from "../uapi/errno.js";
 import type { Context } from "./context.js";
 import type { Hwpt } from "./hwpt.js";
 import { IommufdObject } from "./object.js";
+import type { Vdevice } from "./vdevice.js";
 
 /** What a group is attached to for one PASID, and which of its devices have asked for it. */
 interface GroupAttachment {
@@ -34,20 +35,33 @@ export class BoundDevice extends IommufdObject {
 	readonly device: Device;
 	readonly group: IommufdGroup;
 	readonly enforcesCacheCoherency: boolean;
+	/** What it is in the guest of a vIOMMU. */
+	vdevice: Vdevice | undefined;
+	readonly #keepsContext: boolean;
 
-	constructor(context: Context, id: number, device: Device, group: IommufdGroup) {
+	constructor(context: Context, id: number, device: Device, group: IommufdGroup, keepsContext: boolean) {
 		super(id);
 		this.context = context;
 		this.device = device;
 		this.group = group;
+		this.#keepsContext = keepsContext;
+		if (keepsContext) context.hold();
 		this.enforcesCacheCoherency = device.driver.capable(device, "enforce-cache-coherency");
 		group.bound++;
+	}
+
+	/** A vDEVICE does not keep its device: it goes with it, but leaves its id behind. */
+	override preDestroy(): void {
+		if (this.vdevice === undefined) return;
+		this.vdevice.users++;
+		this.context.objects.tombstoneUser(this.vdevice);
 	}
 
 	override destroy(): void {
 		this.group.group.release();
 		this.group.bound--;
 		if (this.group.bound === 0) this.context.groups.delete(this.group.group);
+		if (this.#keepsContext) this.context.drop();
 	}
 
 	override toString(): string {
@@ -57,9 +71,11 @@ export class BoundDevice extends IommufdObject {
 
 /**
  * Takes a device over for a context: nobody else can use its group until it is unbound.
- * @throws EINVAL for a device that isn't cache coherent, EPERM when its group belongs to another context
+ * @param keepsContext whether the context stays until then; false for a device that is an object of the context itself
+ * @throws EINVAL for a device that isn't cache coherent, EOPNOTSUPP for one that the allocation rule keeps out, EPERM when
+ * its group belongs to another context
  */
-export function bindDevice(context: Context, device: Device): BoundDevice {
+export function bindDevice(context: Context, device: Device, keepsContext = true): BoundDevice {
 	const id = context.objects.reserve();
 	try {
 		if (!device.driver.capable(device, "cache-coherency"))
@@ -67,6 +83,7 @@ export function bindDevice(context: Context, device: Device): BoundDevice {
 				"EINVAL",
 				`${device.name} is not cache coherent behind ${device.driver.name}, and user space can't flush caches`,
 			);
+		context.platform.policy.checkBind?.(device);
 		device.group.claim(context);
 	} catch (error) {
 		context.objects.cancel(id);
@@ -77,7 +94,7 @@ export function bindDevice(context: Context, device: Device): BoundDevice {
 		group = new IommufdGroup(device.group);
 		context.groups.set(device.group, group);
 	}
-	const bound = new BoundDevice(context, id, device, group);
+	const bound = new BoundDevice(context, id, device, group, keepsContext);
 	bound.users++; // the driver that binds it
 	context.objects.install(bound);
 	return bound;
@@ -85,5 +102,5 @@ export function bindDevice(context: Context, device: Device): BoundDevice {
 
 /** Undoes bindDevice(); nothing is attached any more. */
 export function unbindDevice(device: BoundDevice): void {
-	device.context.objects.putAndTryDestroy(device);
+	device.context.objects.destroyUser(device);
 }

@@ -10,10 +10,12 @@ import { attachHwpt, detachHwpt } from "./attachment.js";
 import type { Call } from "./call.js";
 import type { Context } from "./context.js";
 import { BoundDevice } from "./device.js";
+import { FaultQueue } from "./fault-queue.js";
 import { NestedHwpt, PagingHwpt } from "./hwpt.js";
-import { type HwptRequest, mainline } from "./hwpt-policy.js";
+import type { HwptRequest } from "./hwpt-policy.js";
 import { Ioas } from "./ioas.js";
 import { Undo } from "./undo.js";
+import { Viommu } from "./viommu.js";
 
 const AUTOMATIC: HwptRequest = { flags: 0, data: undefined };
 
@@ -33,9 +35,11 @@ export function allocateForUser(context: Context, ioas: Ioas, device: BoundDevic
 export function allocateForAttach(context: Context, ioas: Ioas, device: BoundDevice, pasid: Pasid): PagingHwpt {
 	using undo = new Undo();
 	const hwpt = allocate(context, ioas, device, AUTOMATIC, undo);
+	const { mapsBeforeAttach } = context.platform.policy;
+	if (mapsBeforeAttach) hwpt.show();
 	attachHwpt(device, hwpt, pasid);
 	undo.push(() => detachHwpt(device, pasid));
-	hwpt.show();
+	if (!mapsBeforeAttach) hwpt.show();
 	undo.keep();
 	return hwpt;
 }
@@ -43,7 +47,7 @@ export function allocateForAttach(context: Context, ioas: Ioas, device: BoundDev
 function allocate(context: Context, ioas: Ioas, device: BoundDevice, request: HwptRequest, undo: Undo): PagingHwpt {
 	const id = context.objects.reserve();
 	undo.push(() => context.objects.cancel(id));
-	const domain = mainline(device.device, request);
+	const domain = context.platform.policy.allocate(device.device, request);
 	const hwpt = new PagingHwpt(id, request.flags, ioas, domain);
 	undo.push(() => hwpt.destroy());
 	// Before anything is mapped: some IOMMUs have a bit for it in every entry.
@@ -51,6 +55,7 @@ function allocate(context: Context, ioas: Ioas, device: BoundDevice, request: Hw
 	return hwpt;
 }
 
+/** IOMMU_HWPT_ALLOC on a HWPT: a first stage of user space's on top of it. */
 function allocateNested(
 	context: Context,
 	parent: PagingHwpt,
@@ -59,14 +64,7 @@ function allocateNested(
 	data: UserData,
 ): NestedHwpt {
 	const { driver } = device.device;
-	const known = HwptAllocFlags.FAULT_ID_VALID | HwptAllocFlags.PASID;
-	if (flags & ~known)
-		throw new Errno(
-			"EOPNOTSUPP",
-			`a nested HWPT takes the flags FAULT_ID_VALID and PASID, and flags has ${hex(flags & ~known)}`,
-		);
-	if (data.length === 0)
-		throw new Errno("EOPNOTSUPP", "a nested HWPT needs data that describes its first stage: data_len is 0");
+	checkNested(flags, data);
 	if (!driver.domainAllocNested) throw new Errno("EOPNOTSUPP", `${driver.name} has no nested domains`);
 	if (parent.isAutomatic || !parent.isNestParent || parent.domain.driver !== driver)
 		throw new Errno(
@@ -79,6 +77,39 @@ function allocateNested(
 	const domain = driver.domainAllocNested(device.device, parent.domain, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
 	undo.keep();
 	return new NestedHwpt(id, flags, parent, domain);
+}
+
+/** IOMMU_HWPT_ALLOC on a vIOMMU: a first stage of its guest's, on top of the vIOMMU's own HWPT. */
+function allocateOnViommu(
+	context: Context,
+	viommu: Viommu,
+	device: BoundDevice,
+	flags: number,
+	data: UserData,
+): NestedHwpt {
+	if (device.device.iommu !== viommu.iommu)
+		throw new Errno("EINVAL", `${device} is behind another IOMMU than the one that ${viommu} is a share of`);
+	checkNested(flags, data);
+	const { driver } = viommu;
+	if (!driver.allocDomainNested) throw new Errno("EOPNOTSUPP", `${viommu} has no nested domains`);
+	using undo = new Undo();
+	const id = context.objects.reserve();
+	undo.push(() => context.objects.cancel(id));
+	const domain = driver.allocDomainNested(flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
+	undo.keep();
+	return new NestedHwpt(id, flags, viommu, domain);
+}
+
+/** @throws EOPNOTSUPP for what no nested HWPT can have, or can do without */
+function checkNested(flags: number, data: UserData): void {
+	const known = HwptAllocFlags.FAULT_ID_VALID | HwptAllocFlags.PASID;
+	if (flags & ~known)
+		throw new Errno(
+			"EOPNOTSUPP",
+			`a nested HWPT takes the flags FAULT_ID_VALID and PASID, and flags has ${hex(flags & ~known)}`,
+		);
+	if (data.length === 0)
+		throw new Errno("EOPNOTSUPP", "a nested HWPT needs data that describes its first stage: data_len is 0");
 }
 
 /** IOMMU_HWPT_ALLOC */
@@ -102,6 +133,7 @@ export function hwptAlloc(call: Call, alloc: Args<typeof HwptAlloc>): void {
 		const request = { flags, data: length === 0 ? undefined : data };
 		hwpt = allocateForUser(context, parent, device, request);
 	} else if (parent instanceof PagingHwpt) hwpt = allocateNested(context, parent, device, flags, data);
+	else if (parent instanceof Viommu) hwpt = allocateOnViommu(context, parent, device, flags, data);
 	else
 		throw new Errno(
 			"EINVAL",
@@ -110,7 +142,7 @@ export function hwptAlloc(call: Call, alloc: Args<typeof HwptAlloc>): void {
 
 	try {
 		if (flags & HwptAllocFlags.FAULT_ID_VALID)
-			throw new Errno("ENOENT", `fault_id is ${alloc.faultId}, and there is no fault queue ${alloc.faultId}`);
+			hwpt.sendFaultsTo(context.objects.get(alloc.faultId, FaultQueue, "fault_id"));
 		alloc.outHwptId = hwpt.id;
 		call.respond();
 	} catch (error) {

@@ -8,6 +8,7 @@ import { HWPT_INVALIDATE_ENTRY_NUM_MAX, type HwptInvalidate } from "../uapi/iomm
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import { NestedHwpt } from "./hwpt.js";
+import { Viommu } from "./viommu.js";
 
 /** IOMMU_HWPT_INVALIDATE. Answers how many entries were done, also when one of them is an error. */
 export function hwptInvalidate(call: Call, invalidate: Args<typeof HwptInvalidate>): void {
@@ -24,11 +25,11 @@ export function hwptInvalidate(call: Call, invalidate: Args<typeof HwptInvalidat
 			throw new Errno("EOPNOTSUPP", `__reserved is ${hex(invalidate.reserved)}: it must be 0`);
 		checkArray(array);
 		const object = call.context.objects.any(invalidate.hwptId, "hwpt_id");
-		if (!(object instanceof NestedHwpt))
+		if (!(object instanceof NestedHwpt || object instanceof Viommu))
 			throw new Errno("EINVAL", `hwpt_id is ${object.id}, and ${object} is neither a nested HWPT nor a vIOMMU`);
-		if (!object.domain.invalidateCache)
-			throw new Errno("EOPNOTSUPP", `${object.domain.driver.name} takes no invalidations for a nested HWPT`);
-		object.domain.invalidateCache(array);
+		const target = object instanceof Viommu ? object.driver : object.domain;
+		if (!target.invalidateCache) throw new Errno("EOPNOTSUPP", `the driver of ${object} takes no invalidations for it`);
+		target.invalidateCache(array);
 	} finally {
 		invalidate.entryNum = array.done;
 		call.respond();

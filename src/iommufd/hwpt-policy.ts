@@ -1,8 +1,11 @@
-// The allocation rule: which op of a driver makes the domain of a new paging HWPT, and who is refused.
+// The allocation rule: which op of a driver makes the domain of a new paging HWPT, and which drivers are kept out.
+// Three rules as they were discussed in 2023 for one patch, "iommufd/hw_pagetable: use domain_alloc_user op for domain
+// allocation", and what became of them. A rule of one's own is a HwptPolicy more; docs/policies.md says how to run it.
 
 import type { Device } from "../iommu/device.js";
 import type { PagingDomain } from "../iommu/domain.js";
 import type { UserData } from "../iommu/user-data.js";
+import { copyIn } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { HwptAllocFlags } from "../uapi/iommufd.js";
 
@@ -13,27 +16,106 @@ export interface HwptRequest {
 	readonly data: UserData | undefined;
 }
 
-/**
- * Makes a domain for a device.
- * @throws EOPNOTSUPP for what the driver or this kernel can't do, and what the driver throws
- */
-export type HwptPolicy = (device: Device, request: HwptRequest) => PagingDomain;
+export interface HwptPolicy {
+	readonly name: string;
+
+	/** Keeps devices out whose driver can't serve user space: called when a device is bound. @throws EOPNOTSUPP */
+	checkBind?(device: Device): void;
+
+	/**
+	 * Makes a domain for a device.
+	 * @throws EOPNOTSUPP for what the driver or this rule can't do, ENOMEM, and what the driver throws
+	 */
+	allocate(device: Device, request: HwptRequest): PagingDomain;
+
+	/** The automatic flow maps the IOAS before it attaches the device. Some drivers finish a domain only at attach. */
+	readonly mapsBeforeAttach?: true;
+}
+
+/** As the patch was posted: the op or nothing, which was meant to keep drivers out that have no such op. It broke s390. */
+export const posted: HwptPolicy = {
+	name: "posted",
+
+	allocate(device, { flags, data }) {
+		const { driver } = device;
+		if (!driver.domainAllocPagingFlags)
+			throw new Errno("EOPNOTSUPP", `posted: ${driver.name} has no domain_alloc_user`);
+		return driver.domainAllocPagingFlags(device, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
+	},
+};
+
+/** As it was agreed: who asks for nothing gets what the driver likes, and drivers are kept out when a device is bound. */
+export const agreed: HwptPolicy = {
+	name: "agreed",
+	checkBind: refuseWithoutDomains,
+
+	allocate(device, { flags, data }) {
+		const { driver } = device;
+		if (flags === 0 && (data === undefined || isAllZero(data))) return ordinaryDomain(device);
+		if (!driver.domainAllocPagingFlags)
+			throw new Errno(
+				"EOPNOTSUPP",
+				`agreed: ${driver.name} has no domain_alloc_user, so flags and data can't be served`,
+			);
+		return driver.domainAllocPagingFlags(device, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
+	},
+};
+
+/** The agreed rule with a later patch of that series, which made the automatic flow like the other one. It broke Arm. */
+export const reordered: HwptPolicy = { ...agreed, name: "reordered", mapsBeforeAttach: true };
+
+/** Linux 7.3: iommufd_hwpt_paging_alloc() in drivers/iommu/iommufd/hw_pagetable.c. */
+export const mainline: HwptPolicy = {
+	name: "mainline",
+	checkBind: refuseWithoutDomains,
+
+	allocate(device, { flags, data }) {
+		const { driver } = device;
+		if ((flags !== 0 || data !== undefined) && !driver.domainAllocPagingFlags)
+			throw new Errno(
+				"EOPNOTSUPP",
+				`${driver.name} has no domain_alloc_paging_flags, so flags and data can't be served`,
+			);
+		if (flags & ~KNOWN_FLAGS)
+			throw new Errno("EOPNOTSUPP", `flags has ${hex(flags & ~KNOWN_FLAGS)}, which is no flag of HWPT_ALLOC`);
+		if (flags & HwptAllocFlags.DIRTY_TRACKING && !driver.capable(device, "dirty-tracking"))
+			throw new Errno("EOPNOTSUPP", `DIRTY_TRACKING: the IOMMU of ${device.name} can't track what is written`);
+		if (flags & HwptAllocFlags.FAULT_ID_VALID && flags & HwptAllocFlags.NEST_PARENT)
+			throw new Errno("EOPNOTSUPP", "FAULT_ID_VALID and NEST_PARENT exclude one another: faults go to the nested HWPT");
+		if (driver.domainAllocPagingFlags)
+			return driver.domainAllocPagingFlags(device, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
+		return ordinaryDomain(device);
+	},
+};
+
+/** By name. */
+export const policies: ReadonlyMap<string, HwptPolicy> = new Map(
+	[mainline, agreed, posted, reordered].map((policy) => [policy.name, policy]),
+);
 
 const KNOWN_FLAGS = Object.values(HwptAllocFlags).reduce((known, flag) => known | flag, 0);
 
-/** Linux 7.3: iommufd_hwpt_paging_alloc() in drivers/iommu/iommufd/hw_pagetable.c. */
-export const mainline: HwptPolicy = (device, { flags, data }) => {
+/** What a driver gives to who asks for nothing: iommu_paging_domain_alloc(), or iommu_domain_alloc() of old. */
+function ordinaryDomain(device: Device): PagingDomain {
 	const { driver } = device;
-	if ((flags !== 0 || data !== undefined) && !driver.domainAllocPagingFlags)
-		throw new Errno("EOPNOTSUPP", `${driver.name} has no domain_alloc_paging_flags, so flags and data can't be served`);
-	if (flags & ~KNOWN_FLAGS)
-		throw new Errno("EOPNOTSUPP", `flags has ${hex(flags & ~KNOWN_FLAGS)}, which is no flag of HWPT_ALLOC`);
-	if (flags & HwptAllocFlags.DIRTY_TRACKING && !driver.capable(device, "dirty-tracking"))
-		throw new Errno("EOPNOTSUPP", `DIRTY_TRACKING: the IOMMU of ${device.name} can't track what is written`);
-	if (flags & HwptAllocFlags.FAULT_ID_VALID && flags & HwptAllocFlags.NEST_PARENT)
-		throw new Errno("EOPNOTSUPP", "FAULT_ID_VALID and NEST_PARENT exclude one another: faults go to the nested HWPT");
-	if (driver.domainAllocPagingFlags)
-		return driver.domainAllocPagingFlags(device, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
-	if (driver.domainAllocPaging) return driver.domainAllocPaging(device);
+	if (driver.domainAllocPaging) {
+		const domain = driver.domainAllocPaging(device);
+		if (domain === undefined) throw new Errno("ENOMEM", `${driver.name} has made no domain, and doesn't say why`);
+		return domain;
+	}
+	if (driver.domainAllocPagingFlags) return driver.domainAllocPagingFlags(device, 0, undefined);
 	throw new Errno("EOPNOTSUPP", `${driver.name} has no paging domains`);
-};
+}
+
+/** A driver without DMA domains can't serve user space, and this is how it is known. */
+function refuseWithoutDomains({ name, driver }: Device): void {
+	if (!driver.domainAllocPaging && !driver.domainAllocPagingFlags)
+		throw new Errno("EOPNOTSUPP", `${name} is behind ${driver.name}, which has no DMA domains`);
+}
+
+/** Data of nothing but zeroes asks for nothing. @throws EFAULT */
+function isAllZero({ memory, address, length }: UserData): boolean {
+	const bytes = new Uint8Array(length);
+	copyIn(memory, address, bytes, "data_uptr");
+	return bytes.every((byte) => byte === 0);
+}

@@ -3,14 +3,18 @@
 import type { Domain, NestedDomain, PagingDomain } from "../iommu/domain.js";
 import { Errno } from "../uapi/errno.js";
 import { HwptAllocFlags } from "../uapi/iommufd.js";
+import type { FaultQueue } from "./fault-queue.js";
 import type { Ioas } from "./ioas.js";
 import { IommufdObject, type ObjectKind } from "./object.js";
+import type { Viommu } from "./viommu.js";
 
 export abstract class Hwpt extends IommufdObject {
 	abstract override readonly kind: ObjectKind;
 	abstract readonly domain: Domain;
 	/** Whether it may be attached to a PASID, or to a device that has something attached to a PASID. */
 	readonly pasidCompatible: boolean;
+	/** Gets the page faults of devices that are attached; absent where they can't fault. */
+	#faultQueue: FaultQueue | undefined;
 
 	constructor(id: number, flags: number) {
 		super(id);
@@ -19,6 +23,23 @@ export abstract class Hwpt extends IommufdObject {
 
 	/** The HWPT whose IOAS the devices' reserved regions come from. */
 	abstract get paging(): PagingHwpt;
+
+	get faultQueue(): FaultQueue | undefined {
+		return this.#faultQueue;
+	}
+
+	/** Before the first attach: has page faults go to a queue. */
+	sendFaultsTo(queue: FaultQueue): void {
+		this.#faultQueue = queue;
+		queue.users++;
+		this.domain.faultHandler = (group) => queue.deliver(group);
+	}
+
+	/** The part of destroy() that all kinds have. */
+	protected freeDomain(): void {
+		this.domain.free();
+		if (this.#faultQueue) this.#faultQueue.users--;
+	}
 
 	override toString(): string {
 		return `HWPT ${this.id}`;
@@ -66,7 +87,7 @@ export class PagingHwpt extends Hwpt {
 			this.ioas.hwpts.splice(at, 1);
 			this.ioas.map.removeDomain(this.domain);
 		}
-		this.domain.free();
+		this.freeDomain();
 		this.ioas.users--;
 	}
 }
@@ -76,12 +97,15 @@ export class NestedHwpt extends Hwpt {
 	override readonly kind = "HWPT_NESTED";
 	override readonly domain: NestedDomain;
 	readonly parent: PagingHwpt;
+	/** What it was made on: the parent, or a vIOMMU that is on the parent. */
+	readonly #base: PagingHwpt | Viommu;
 
-	constructor(id: number, flags: number, parent: PagingHwpt, domain: NestedDomain) {
+	constructor(id: number, flags: number, base: PagingHwpt | Viommu, domain: NestedDomain) {
 		super(id, flags);
-		this.parent = parent;
+		this.parent = base instanceof PagingHwpt ? base : base.hwpt;
 		this.domain = domain;
-		parent.users++;
+		this.#base = base;
+		base.users++;
 	}
 
 	override get paging(): PagingHwpt {
@@ -89,7 +113,7 @@ export class NestedHwpt extends Hwpt {
 	}
 
 	override destroy(): void {
-		this.domain.free();
-		this.parent.users--;
+		this.freeDomain();
+		this.#base.users--;
 	}
 }

@@ -20,7 +20,7 @@ export interface Slice {
 }
 
 /** An in-kernel user of the map, as far as the map has to know it. */
-export interface Access {
+export interface MapUser {
 	/** What an IOVA must be a multiple of for it, in bytes. */
 	readonly iovaAlignment: bigint;
 	/** Asks it to let go of first..last. Absent where it can't. */
@@ -32,7 +32,7 @@ export class IoPagetable {
 	readonly ranges = new IovaRanges();
 	/** Domains that show every area. The last one moves into the place of one that goes. */
 	readonly domains: PagingDomain[] = [];
-	readonly accesses: Access[] = [];
+	readonly accesses: MapUser[] = [];
 	/** What IOVAs, lengths and offsets in pages must be multiples of, in bytes: what the domains and accesses need. */
 	alignment = 1n;
 	/** IOMMU_OPTION_HUGE_PAGES 0: every page of 4096 bytes is mapped by itself. */
@@ -73,12 +73,12 @@ export class IoPagetable {
 
 	/**
 	 * Unmaps the areas in a range; the range must not cut one in two.
+	 * @param done counts the bytes that were unmapped, also those before an error
 	 * @returns the bytes that were unmapped: 0 when there were no areas
 	 * @throws ENOENT for an area that lies in it only in part, EBUSY for one that is locked; areas before it are gone then
 	 */
-	unmap(first: bigint, last: bigint): bigint {
+	unmap(first: bigint, last: bigint, done = { bytes: 0n }): bigint {
 		let from = first;
-		let unmapped = 0n;
 		for (let area = this.areas.firstIn(from, last); area !== undefined; area = this.areas.firstIn(from, last)) {
 			if (area.locks > 0)
 				throw new Errno("EBUSY", `the mapping ${inWords(area)} is locked by a hardware queue or another object`);
@@ -89,11 +89,11 @@ export class IoPagetable {
 				);
 			this.#evictAccesses(area);
 			this.#remove(area);
-			unmapped += area.length;
+			done.bytes += area.length;
 			if (area.last >= last) break;
 			from = area.last + 1n;
 		}
-		return unmapped;
+		return done.bytes;
 	}
 
 	/**
@@ -221,7 +221,7 @@ export class IoPagetable {
 	}
 
 	/** @throws EADDRINUSE when an area doesn't fit the alignment that the access needs */
-	addAccess(access: Access): void {
+	addAccess(access: MapUser): void {
 		this.accesses.push(access);
 		try {
 			this.#recalculateAlignment();
@@ -231,7 +231,7 @@ export class IoPagetable {
 		}
 	}
 
-	removeAccess(access: Access): void {
+	removeAccess(access: MapUser): void {
 		this.accesses.splice(this.accesses.indexOf(access), 1);
 		this.#recalculateAlignment();
 	}

@@ -18,6 +18,7 @@ import {
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import type { Context } from "./context.js";
+import { DmaBuf } from "./dmabuf.js";
 import type { PagingHwpt } from "./hwpt.js";
 import type { Interval } from "./interval-tree.js";
 import { IoPagetable } from "./io-pagetable.js";
@@ -109,13 +110,11 @@ function readRanges(call: Call, address: number, count: number): Interval[] {
 
 /** IOMMU_IOAS_MAP */
 export function ioasMap(call: Call, map: Args<typeof IoasMap>): void {
-	const { context, caller } = call;
 	const { flags, length } = map;
 	checkRange(map.iova, length);
 	const protection = protectionOf(flags);
-	const ioas = context.objects.get(map.ioasId, Ioas, "ioas_id");
-	const pages = new UserPages(context.platform, caller, map.userVa, length, (protection & WRITE) !== 0);
-	map.iova = mapPages(context, ioas, pages, map.userVa & 0xfffn, length, flags, map.iova, protection);
+	const ioas = call.context.objects.get(map.ioasId, Ioas, "ioas_id");
+	map.iova = mapUserMemory(call, ioas, map.userVa, length, fixedIova(flags, map.iova), protection);
 	call.respond();
 }
 
@@ -131,8 +130,12 @@ export function ioasMapFile(call: Call, map: Args<typeof IoasMapFile>): void {
 		throw new Errno("EOVERFLOW", `start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`);
 	const file = caller.file(map.fd);
 	if (file === undefined) throw new Errno("EBADF", `fd ${map.fd} is not open`);
-	const pages = new FilePages(context.platform, caller, file, start, length, (protection & WRITE) !== 0);
-	map.iova = mapPages(context, ioas, pages, start & 0xfffn, length, flags, map.iova, protection);
+	const writable = (protection & WRITE) !== 0;
+	const pages =
+		file.kind === "ours" && file.file instanceof DmaBuf
+			? file.file.pages(context, caller, start, length, writable)
+			: new FilePages(context.platform, caller, file, start, length, writable);
+	map.iova = mapPages(context, ioas, pages, start & 0xfffn, length, fixedIova(flags, map.iova), protection);
 	call.respond();
 }
 
@@ -141,7 +144,8 @@ export function ioasCopy(call: Call, copy: Args<typeof IoasCopy>): void {
 	const { context } = call;
 	let { flags, srcIova } = copy;
 	if (flags & IoasCopyFlags.ACCESS_SYZ) {
-		srcIova = iovaOfNthArea(context, copy.srcIoasId, srcIova) ?? srcIova;
+		const source = context.objects.find(copy.srcIoasId);
+		if (source instanceof Ioas) srcIova = iovaOfNthArea(source, srcIova);
 		flags &= ~IoasCopyFlags.ACCESS_SYZ;
 	}
 	checkRange(srcIova, copy.length);
@@ -150,8 +154,7 @@ export function ioasCopy(call: Call, copy: Args<typeof IoasCopy>): void {
 	const source = context.objects.get(copy.srcIoasId, Ioas, "src_ioas_id");
 	const slices = source.map.slices(srcIova, copy.length);
 	const destination = context.objects.get(copy.dstIoasId, Ioas, "dst_ioas_id");
-	const iova = flags & IoasMapFlags.FIXED_IOVA ? copy.dstIova : undefined;
-	copy.dstIova = destination.map.map(slices, copy.length, iova, protection);
+	copy.dstIova = destination.map.map(slices, copy.length, fixedIova(flags, copy.dstIova), protection);
 	call.respond();
 }
 
@@ -174,6 +177,23 @@ export function ioasUnmap(call: Call, unmap: Args<typeof IoasUnmap>): void {
 }
 
 /**
+ * Maps memory of the caller.
+ * @param userVa in bytes; @param iova undefined to have one chosen; @param protection READ, WRITE, CACHE
+ * @returns the IOVA
+ */
+export function mapUserMemory(
+	{ context, caller }: Call,
+	ioas: Ioas,
+	userVa: bigint,
+	length: bigint,
+	iova: bigint | undefined,
+	protection: number,
+): bigint {
+	const pages = new UserPages(context.platform, caller, userVa, length, (protection & WRITE) !== 0);
+	return mapPages(context, ioas, pages, userVa & 0xfffn, length, iova, protection);
+}
+
+/**
  * Maps new pages that nothing else uses.
  * @param startByte where in the first page they begin
  */
@@ -183,13 +203,16 @@ function mapPages(
 	pages: Pages,
 	startByte: bigint,
 	length: bigint,
-	flags: number,
-	iova: bigint,
+	iova: bigint | undefined,
 	protection: number,
 ): bigint {
 	if (context.accountMode === "mm" && pages.accountMode === "user") pages.accountMode = "mm";
-	const fixed = flags & IoasMapFlags.FIXED_IOVA ? iova : undefined;
-	return ioas.map.map([{ pages, startByte, length }], length, fixed, protection);
+	return ioas.map.map([{ pages, startByte, length }], length, iova, protection);
+}
+
+/** The IOVA that the caller asks for; undefined when one is to be chosen. */
+function fixedIova(flags: number, iova: bigint): bigint | undefined {
+	return flags & IoasMapFlags.FIXED_IOVA ? iova : undefined;
 }
 
 /** @throws EOVERFLOW for the one value of 64 bits that Linux keeps for itself */
@@ -208,12 +231,10 @@ function protectionOf(flags: number): number {
 	return readable | writeable | CACHE;
 }
 
-/** What a fuzzer's "iova" stands for: the number of an area, and an offset into it. iommufd_test_syz_conv_iova_id() */
-function iovaOfNthArea(context: Context, ioasId: number, packed: bigint): bigint | undefined {
-	const object = [...context.objects].find((candidate) => candidate.id === ioasId);
-	if (!(object instanceof Ioas)) return undefined;
+/** What a fuzzer's "iova" stands for: the number of an area, and an offset into it. __iommufd_test_syz_conv_iova() */
+export function iovaOfNthArea(ioas: Ioas, packed: bigint): bigint {
 	let number = Number(packed & 0xffffffffn);
-	for (const area of object.map.areas) {
+	for (const area of ioas.map.areas) {
 		if (number === 0) return area.first + (packed >> 32n);
 		number--;
 	}

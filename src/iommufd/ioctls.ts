@@ -1,13 +1,15 @@
 // /dev/iommu as a file: which handler answers which ioctl. iommufd_fops in drivers/iommu/iommufd/main.c.
 
-import { Errno } from "../uapi/errno.js";
+import { Errno, hex } from "../uapi/errno.js";
 import {
 	Destroy,
+	FaultQueueAlloc,
 	GetHwInfo,
 	HwptAlloc,
 	HwptGetDirtyBitmap,
 	HwptInvalidate,
 	HwptSetDirtyTracking,
+	HwQueueAlloc,
 	IoasAlloc,
 	IoasAllowIovas,
 	IoasChangeProcess,
@@ -15,27 +17,36 @@ import {
 	IoasIovaRanges,
 	IoasMap,
 	IoasMapFile,
+	IoasNoiommuGetPa,
 	IoasUnmap,
-	iommufdCommands,
 	Option,
+	VdeviceAlloc,
+	VeventqAlloc,
 	VfioIoas,
+	ViommuAlloc,
 } from "../uapi/iommufd.js";
 import { TestCommand } from "../uapi/iommufd-test.js";
 import { checkFields, readCommand, readSize } from "../uapi/rules.js";
 import type { AnyCommand, Args } from "../uapi/struct.js";
 import { Call } from "./call.js";
-import type { Caller, OpenFile } from "./caller.js";
+import type { Caller, MappableFile, Mapping } from "./caller.js";
 import { ioasChangeProcess } from "./change-process.js";
 import { Context } from "./context.js";
 import { hwptGetDirtyBitmap, hwptSetDirtyTracking } from "./dirty.js";
+import { faultQueueAlloc } from "./fault-queue.js";
 import { getHwInfo } from "./hw-info.js";
+import { hwQueueAlloc } from "./hw-queue.js";
 import { hwptAlloc } from "./hwpt-alloc.js";
 import { hwptInvalidate } from "./hwpt-invalidate.js";
 import { ioasAlloc, ioasAllowIovas, ioasCopy, ioasIovaRanges, ioasMap, ioasMapFile, ioasUnmap } from "./ioas.js";
+import { noiommuGetPa } from "./noiommu.js";
 import { option } from "./option.js";
 import type { Platform } from "./platform.js";
 import { testCommand } from "./selftest.js";
-import { vfioIoas } from "./vfio-compat.js";
+import { vdeviceAlloc } from "./vdevice.js";
+import { veventqAlloc } from "./veventq.js";
+import { containerIoctl, vfioIoas } from "./vfio-compat.js";
+import { viommuAlloc } from "./viommu.js";
 
 const FIRST = 0x80;
 
@@ -65,8 +76,14 @@ const served: readonly Entry[] = [
 	on(HwptSetDirtyTracking, hwptSetDirtyTracking),
 	on(HwptGetDirtyBitmap, hwptGetDirtyBitmap),
 	on(HwptInvalidate, hwptInvalidate),
+	on(FaultQueueAlloc, faultQueueAlloc),
 	on(IoasMapFile, ioasMapFile),
+	on(ViommuAlloc, viommuAlloc),
+	on(VdeviceAlloc, vdeviceAlloc),
 	on(IoasChangeProcess, ioasChangeProcess),
+	on(VeventqAlloc, veventqAlloc),
+	on(HwQueueAlloc, hwQueueAlloc),
+	on(IoasNoiommuGetPa, noiommuGetPa),
 ];
 
 /** By number - FIRST, so that finding one is a load. Its length is the range of numbers that are iommufd's. */
@@ -76,13 +93,10 @@ function tableOf(entries: readonly Entry[], lastNumber: number): readonly (Entry
 	return table;
 }
 
-const notServed = iommufdCommands
-	.filter((command) => served.every((entry) => entry.command !== command))
-	.map((command) => on(command, () => refuse(command)));
-const commands = tableOf([...served, ...notServed], 0x95);
-const commandsWithTests = tableOf([...served, ...notServed, on(TestCommand, testCommand)], 0xa0);
+const commands = tableOf(served, 0x95);
+const commandsWithTests = tableOf([...served, on(TestCommand, testCommand)], 0xa0);
 
-export class IommufdFile implements OpenFile {
+export class IommufdFile implements MappableFile {
 	readonly path: string;
 	readonly context: Context;
 	readonly #call: Call;
@@ -98,34 +112,34 @@ export class IommufdFile implements OpenFile {
 
 	ioctl(caller: Caller, command: number, argument: number): number {
 		const index = (command & 0xff) - FIRST;
-		if (index < 0 || index >= this.#table.length) throw unknown(command);
+		if (index < 0 || index >= this.#table.length) return containerIoctl(this.#call, caller, command, argument);
 		const entry = this.#table[index];
 		if (entry === undefined || entry.command.number !== command) {
 			readSize(caller.memory, argument);
-			throw unknown(command);
+			throw new Errno("ENOTTY", `${hex(command)} is not an ioctl of /dev/iommu`);
 		}
+		// What was closed before this call is gone for it: a device's id is free again, for one.
+		if (this.context.hasHolders) this.context.platform.settle();
 		const callerSize = readCommand(caller.memory, argument, entry.command);
 		checkFields(entry.command);
 		this.#call.begin(caller, entry.command, argument, callerSize);
 		entry.handle(this.#call);
-		return 0;
+		return this.#call.result;
+	}
+
+	mmap(offset: number, length: number): Mapping {
+		return this.context.mmapRegions.map(offset, length);
 	}
 
 	release(): void {
-		this.context.objects.removeAll();
+		this.context.drop();
 	}
 }
 
 /** IOMMU_DESTROY */
 function destroy(call: Call, args: Args<typeof Destroy>): void {
-	const { objects } = call.context;
+	const { objects, platform } = call.context;
+	// A file that is closed already may still count as a user: of an IOAS that it accesses, of its queue.
+	if (objects.any(args.id, "id").users > 1) platform.settle();
 	objects.remove(objects.any(args.id, "id"));
-}
-
-function refuse(command: AnyCommand): never {
-	throw new Errno("EOPNOTSUPP", `${command.name} is not part of Ioasis yet: docs/fidelity.md says what is`);
-}
-
-function unknown(command: number): Errno {
-	return new Errno("ENOTTY", `0x${command.toString(16)} is not an ioctl of /dev/iommu`);
 }

@@ -29,6 +29,9 @@ export abstract class IommufdObject {
 	/** Gives back what the object holds. It is out of the table by then, and nobody uses it. */
 	abstract destroy(): void;
 
+	/** The driver that made the object is done with it: has objects of user space that depend on it go first. */
+	preDestroy?(): void;
+
 	/** For a reason: "IOAS 1". */
 	toString(): string {
 		return `${this.kind} ${this.id}`;
@@ -125,6 +128,21 @@ export class ObjectTable {
 		if (object.users === 1) this.remove(object);
 	}
 
+	/** Destroys an object that the caller uses, and is done with; so nobody else uses it, or is made to let go. */
+	destroyUser(object: IommufdObject): void {
+		object.preDestroy?.();
+		this.putAndTryDestroy(object);
+	}
+
+	/** The same, but the id stays taken: user space still has it, and would mean this object by it and not another. */
+	tombstoneUser(object: IommufdObject): void {
+		object.preDestroy?.();
+		object.users--;
+		if (object.users !== 1) return;
+		this.#slots[object.id] = null;
+		object.destroy();
+	}
+
 	/** Destroys everything, users before what they use, lowest id first. */
 	removeAll(): void {
 		for (let destroyed = true; destroyed; ) {
@@ -136,6 +154,7 @@ export class ObjectTable {
 				destroyed = true;
 			}
 		}
+		for (let id = this.#slots.length - 1; id > 0; id--) if (this.#slots[id] === null) this.cancel(id);
 	}
 
 	/** The finished objects, by id. */

@@ -34,7 +34,7 @@ interface PinnedStretch {
 const found = new Extents();
 
 export abstract class Pages {
-	abstract readonly kind: "user" | "file";
+	abstract readonly kind: "user" | "file" | "dmabuf";
 	/** The first page's place in bytes: its low 12 bits are zero. Exact, because it decides about alignment. */
 	readonly start: bigint;
 	/** Number of pages. */
@@ -72,6 +72,11 @@ export abstract class Pages {
 	 * @throws EFAULT, EINVAL or EOVERFLOW when they aren't there
 	 */
 	protected abstract find(first: number, count: number, into: Extents): void;
+
+	/** Whether the memory has been taken away, so that no domain may show it. */
+	get revoked(): boolean {
+		return false;
+	}
 
 	/** Pages that are pinned now. */
 	get pinned(): number {
@@ -167,6 +172,15 @@ export abstract class Pages {
 			const from = Math.max(first, stretch.first);
 			const to = Math.min(last + 1, stretch.first + stretch.count);
 			this.#platform.frames.runs(stretch.backing, stretch.page + from - stretch.first, to - from, into);
+		}
+	}
+
+	/** Appends where pages that are held lie, first..last. */
+	extents(first: number, last: number, into: Extents): void {
+		for (const stretch of this.#between(first, last)) {
+			const from = Math.max(first, stretch.first);
+			const to = Math.min(last + 1, stretch.first + stretch.count);
+			into.add(stretch.backing, stretch.page + from - stretch.first, to - from);
 		}
 	}
 

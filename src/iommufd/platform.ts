@@ -3,12 +3,15 @@
 import type { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { Frames } from "../memory/frames.js";
 import type { Memlock } from "../memory/memlock.js";
+import type { HwptPolicy } from "./hwpt-policy.js";
 
 export interface Platform {
 	readonly frames: Frames;
 	readonly memlock: Memlock;
 	/** The mock IOMMU of CONFIG_IOMMUFD_TEST; absent where the kernel is built without it. */
 	readonly selftest: SelftestIommu | undefined;
+	/** The rule by which page tables are allocated. */
+	readonly policy: HwptPolicy;
 	/**
 	 * Carries out releases of files that have been closed but that nobody has looked at yet. The engine calls it before it
 	 * refuses something that only a file which may be closed by now stands in the way of.

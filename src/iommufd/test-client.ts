@@ -9,7 +9,8 @@ import type { FieldTable } from "../uapi/field.js";
 import { type TestArgs, TestCommand, TestOp, type TestOpName, testVariants } from "../uapi/iommufd-test.js";
 import { type Command, encode, type Struct } from "../uapi/struct.js";
 import type { Values, WritableView } from "../uapi/view.js";
-import type { Caller, CallerFile, Capability, OpenFile } from "./caller.js";
+import type { Caller, CallerFile, Capability, OpenFile, ReadableFile } from "./caller.js";
+import { type HwptPolicy, mainline } from "./hwpt-policy.js";
 import { IommufdFile } from "./ioctls.js";
 import type { Platform } from "./platform.js";
 
@@ -25,6 +26,7 @@ export class TestPlatform implements Platform {
 	readonly memlock = new Memlock();
 	readonly tables: TableMemory;
 	readonly selftest: SelftestIommu;
+	policy: HwptPolicy = mainline;
 
 	constructor(options: TableMemoryOptions = {}) {
 		this.tables = new TableMemory(options);
@@ -66,16 +68,33 @@ export class TestClient implements Caller {
 	}
 
 	install(file: OpenFile): number {
-		const fd = this.files.size + 3;
-		this.files.set(fd, { kind: "ours", file });
-		return fd;
+		return this.#addFile({ kind: "ours", file });
 	}
 
 	/** Adds a memfd; returns its number. */
 	addMemfd(backing: ArrayBacking): number {
-		const fd = this.files.size + 3;
-		this.files.set(fd, { kind: "shared-memory", backing, size: () => backing.bytes.length });
+		return this.#addFile({ kind: "shared-memory", backing, size: () => backing.bytes.length });
+	}
+
+	#addFile(file: CallerFile): number {
+		let fd = 3;
+		while (this.files.has(fd)) fd++;
+		this.files.set(fd, file);
 		return fd;
+	}
+
+	/** close(2) of an fd that the engine handed out: its only one. */
+	close(fd: number): void {
+		const found = this.files.get(fd);
+		this.files.delete(fd);
+		if (found?.kind === "ours") found.file.release();
+	}
+
+	/** The queue behind an fd that the engine handed out. */
+	queue(fd: number): ReadableFile {
+		const found = this.files.get(fd);
+		if (found?.kind !== "ours") throw new Error(`fd ${fd} is not a file of ours`);
+		return found.file as ReadableFile;
 	}
 
 	/** Makes an ioctl; returns its struct as it is afterwards. @throws Errno */

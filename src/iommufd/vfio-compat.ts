@@ -1,18 +1,38 @@
-// VFIO's container interface on an iommufd. drivers/iommu/iommufd/vfio_compat.c.
+// VFIO's container interface on an iommufd, so that programs which know nothing else can be served.
+// drivers/iommu/iommufd/vfio_compat.c. It works on one IOAS of the context: VFIO_IOAS says which.
 
-import { Errno } from "../uapi/errno.js";
+import { CACHE, READ, WRITE } from "../pagetable/format.js";
+import { Errno, hex } from "../uapi/errno.js";
 import { type VfioIoas, VfioIoasOp } from "../uapi/iommufd.js";
-import type { Args } from "../uapi/struct.js";
+import { checkFields, readVfioCommand } from "../uapi/rules.js";
+import type { AnyCommand, Args } from "../uapi/struct.js";
+import {
+	VFIO_API_VERSION,
+	VfioCheckExtension,
+	VfioDmaMapFlags,
+	VfioDmaUnmapFlags,
+	VfioExtension,
+	VfioGetApiVersion,
+	VfioIommuGetInfo,
+	VfioIommuMapDma,
+	VfioIommuUnmapDma,
+	VfioSetIommu,
+} from "../uapi/vfio.js";
+import { cutAfter } from "./area-split.js";
 import type { Call } from "./call.js";
-import { Ioas } from "./ioas.js";
+import type { Caller } from "./caller.js";
+import type { Context } from "./context.js";
+import type { IoPagetable } from "./io-pagetable.js";
+import { Ioas, mapUserMemory } from "./ioas.js";
+import { LAST_IOVA } from "./iova-ranges.js";
+import { iommuGetInfo } from "./vfio-info.js";
 
 /** IOMMU_VFIO_IOAS: which IOAS the container ioctls work on. */
 export function vfioIoas(call: Call, request: Args<typeof VfioIoas>): void {
 	const { context } = call;
 	switch (request.op) {
 		case VfioIoasOp.GET:
-			if (context.vfioIoas === undefined) throw new Errno("ENODEV", "no IOAS has been set for VFIO's ioctls");
-			request.ioasId = context.vfioIoas.id;
+			request.ioasId = compatIoas(context).id;
 			call.respond();
 			return;
 		case VfioIoasOp.SET:
@@ -24,4 +44,123 @@ export function vfioIoas(call: Call, request: Args<typeof VfioIoas>): void {
 		default:
 			throw new Errno("EOPNOTSUPP", `op ${request.op} is none of GET, SET and CLEAR`);
 	}
+}
+
+/** The IOAS that stands in for a container's. @throws ENODEV when there is none */
+export function compatIoas(context: Context): Ioas {
+	if (context.vfioIoas === undefined)
+		throw new Errno("ENODEV", "no IOAS has been set for VFIO's ioctls: VFIO_IOAS does it, or attaching a group");
+	return context.vfioIoas;
+}
+
+/** Makes an IOAS for VFIO's ioctls unless there is one, as attaching a group does. User space may destroy it like others. */
+export function ensureCompatIoas(context: Context): Ioas {
+	if (context.vfioIoas === undefined) {
+		const ioas = new Ioas(context, context.objects.reserve());
+		context.objects.install(ioas);
+		context.vfioIoas = ioas;
+	}
+	return context.vfioIoas;
+}
+
+/**
+ * Answers an ioctl of a VFIO container.
+ * @param argument a pointer in bytes, or a number
+ * @returns the ioctl's return value
+ * @throws ENOTTY when it is none
+ */
+export function containerIoctl(call: Call, caller: Caller, command: number, argument: number): number {
+	const { context } = call;
+	switch (command) {
+		case VfioGetApiVersion.number:
+			return VFIO_API_VERSION;
+		case VfioCheckExtension.number:
+			return checkExtension(context, argument) ? 1 : 0;
+		case VfioSetIommu.number:
+			setIommu(context, argument);
+			return 0;
+		case VfioIommuGetInfo.number:
+			begin(call, caller, VfioIommuGetInfo, argument);
+			iommuGetInfo(call, argument, VfioIommuGetInfo.view, compatIoas(context).map);
+			return 0;
+		case VfioIommuMapDma.number:
+			begin(call, caller, VfioIommuMapDma, argument);
+			mapDma(call, VfioIommuMapDma.view);
+			return 0;
+		case VfioIommuUnmapDma.number:
+			begin(call, caller, VfioIommuUnmapDma, argument);
+			unmapDma(call, VfioIommuUnmapDma.view);
+			return 0;
+		default:
+			throw new Errno("ENOTTY", `${hex(command)} is neither an ioctl of /dev/iommu nor of a VFIO container`);
+	}
+}
+
+/** Reads a command's struct, and makes it the call that is under way. */
+function begin(call: Call, caller: Caller, command: AnyCommand, address: number): void {
+	const argsz = readVfioCommand(caller.memory, address, command);
+	checkFields(command);
+	call.begin(caller, command, address, argsz);
+}
+
+/** VFIO_CHECK_EXTENSION */
+function checkExtension(context: Context, extension: number): boolean {
+	switch (extension) {
+		case VfioExtension.TYPE1_IOMMU:
+		case VfioExtension.TYPE1v2_IOMMU:
+		case VfioExtension.UNMAP_ALL:
+		case VfioExtension.NOIOMMU_IOMMU: // the kernel is built with it, which doesn't mean that a device has it
+			return true;
+		case VfioExtension.DMA_CC_IOMMU:
+			return compatIoas(context).hwpts.every((hwpt) => hwpt.enforcesCacheCoherency);
+		default:
+			return false;
+	}
+}
+
+/**
+ * VFIO_SET_IOMMU. The first version lets a part of a mapping be unmapped, which the second doesn't; for that every page
+ * has to be mapped by itself.
+ */
+function setIommu(context: Context, type: number): void {
+	if (type !== VfioExtension.TYPE1_IOMMU && type !== VfioExtension.TYPE1v2_IOMMU)
+		throw new Errno("EINVAL", `type ${type} is neither TYPE1_IOMMU nor TYPE1v2_IOMMU`);
+	const ioas = compatIoas(context);
+	if (type === VfioExtension.TYPE1_IOMMU) ioas.map.disableLargePages();
+}
+
+/** VFIO_IOMMU_MAP_DMA, always at the IOVA that is asked for. */
+function mapDma(call: Call, map: Args<typeof VfioIommuMapDma>): void {
+	const readable = map.flags & VfioDmaMapFlags.READ ? READ : 0;
+	const writeable = map.flags & VfioDmaMapFlags.WRITE ? WRITE : 0;
+	mapUserMemory(call, compatIoas(call.context), map.vaddr, map.size, map.iova, readable | writeable | CACHE);
+}
+
+/** VFIO_IOMMU_UNMAP_DMA. Answers how much was unmapped, also when that ended with an error. */
+function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
+	const { map } = compatIoas(call.context);
+	const { iova, size, flags } = unmap;
+	const all = (flags & VfioDmaUnmapFlags.ALL) !== 0;
+	if (all && (iova !== 0n || size !== 0n))
+		throw new Errno("EINVAL", `with the flag ALL iova and size must be 0, and are ${hex(iova)} and ${hex(size)}`);
+	if (!all && map.largePagesDisabled) cutOut(map, iova, size);
+	const done = { bytes: 0n };
+	try {
+		if (all) map.unmap(0n, LAST_IOVA, done);
+		else {
+			if (size === 0n) throw new Errno("EINVAL", "size is 0");
+			if (iova + size - 1n > LAST_IOVA)
+				throw new Errno("EOVERFLOW", `iova ${hex(iova)} + size ${hex(size)} goes beyond the 64-bit space`);
+			map.unmap(iova, iova + size - 1n, done);
+		}
+	} finally {
+		unmap.size = done.bytes;
+		call.respond();
+	}
+}
+
+/** Cuts the mappings at both ends of a range, whatever the range is. */
+function cutOut(map: IoPagetable, iova: bigint, size: bigint): void {
+	cutAfter(map, BigInt.asUintN(64, iova + size - 1n));
+	if (iova !== 0n) cutAfter(map, iova - 1n);
 }

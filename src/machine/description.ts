@@ -1,6 +1,10 @@
 // What a machine description says: the schema of the files in machines/, and the errors for a wrong one.
 
 import * as v from "valibot";
+import { MachineDescriptionError } from "./errors.js";
+import { iommuDescription } from "./iommu-description.js";
+
+export { MachineDescriptionError } from "./errors.js";
 
 const contiguity = v.picklist(["4K", "2M", "1G", "as-addresses"]);
 
@@ -10,6 +14,8 @@ const schema = v.strictObject({
 	description: v.string(),
 	/** The mock IOMMU of CONFIG_IOMMUFD_TEST, and IOMMU_TEST_CMD. */
 	selftest: v.optional(v.boolean(), false),
+	/** The other IOMMUs, each with the PCI functions behind it. VFIO numbers the functions in this order. */
+	iommus: v.optional(v.array(iommuDescription), []),
 	memory: v.optional(
 		v.strictObject({
 			/** How far physical memory follows the virtual addresses. */
@@ -19,15 +25,6 @@ const schema = v.strictObject({
 });
 
 export type MachineDescription = v.InferOutput<typeof schema>;
-
-/** A description that can't be used, with the field that is wrong. */
-export class MachineDescriptionError {
-	readonly message: string;
-
-	constructor(message: string) {
-		this.message = message;
-	}
-}
 
 /**
  * Reads a description.

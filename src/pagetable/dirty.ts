@@ -1,7 +1,7 @@
 // Reading, and clearing, which leaves a write went through. read_and_clear_dirty() of Linux's generic_pt.
 
 import { Errno } from "../uapi/errno.js";
-import type { ContiguousMark, DirtyBits } from "./format.js";
+import type { DirtyBits } from "./format.js";
 import type { Tree } from "./tree.js";
 
 /** Is told each stretch of dirty frames, in order. */
@@ -20,7 +20,7 @@ export function readDirty(tree: Tree, va: number, count: number, clear: boolean,
 	tree.checkLength(va, count);
 	if (!tree.inRange(va, last)) throw tree.outOfRange(va, last);
 	const scan = new DirtyScan(tree, bits, va, last, clear, report);
-	scan.table(tree.topWords, tree.topLevel, tree.topVa(va), true, true);
+	scan.table(tree.topWords, tree.topLevel, 0, true, true);
 	scan.flush();
 }
 
@@ -28,9 +28,8 @@ export function readDirty(tree: Tree, va: number, count: number, clear: boolean,
 export function setDirty(tree: Tree, va: number): boolean {
 	const bits = tree.format.dirty;
 	if (bits === undefined || !tree.find(va)) return false;
-	const { leafWords: words, leafAt: at } = tree;
-	if ((words[at + 1]! & bits.trackedIfHigh) !== bits.trackedIfHigh) return false;
-	words[at] = (words[at]! & ~bits.mask) | bits.dirty;
+	if ((tree.leafHigh & bits.trackedIfHigh) !== bits.trackedIfHigh) return false;
+	tree.memory.tableAt(tree.leafTable)[2 * tree.leafIndex] = (tree.leafLow & ~bits.mask) | bits.dirty;
 	return true;
 }
 
@@ -38,14 +37,13 @@ export function setDirty(tree: Tree, va: number): boolean {
 export function setAccessed(tree: Tree, va: number): boolean {
 	const { accessed } = tree.format;
 	if (accessed === 0 || !tree.find(va)) return false;
-	tree.leafWords[tree.leafAt] = tree.leafWords[tree.leafAt]! | accessed;
+	tree.memory.tableAt(tree.leafTable)[2 * tree.leafIndex] = tree.leafLow | accessed;
 	return true;
 }
 
 class DirtyScan {
 	readonly #tree: Tree;
 	readonly #bits: DirtyBits;
-	readonly #contiguous: ContiguousMark | undefined;
 	readonly #va: number;
 	readonly #last: number;
 	readonly #clear: boolean;
@@ -57,7 +55,6 @@ class DirtyScan {
 	constructor(tree: Tree, bits: DirtyBits, va: number, last: number, clear: boolean, report: DirtyReport) {
 		this.#tree = tree;
 		this.#bits = bits;
-		this.#contiguous = tree.format.contiguous;
 		this.#va = va;
 		this.#last = last;
 		this.#clear = clear;
@@ -65,88 +62,77 @@ class DirtyScan {
 	}
 
 	/**
-	 * @param tableVa the first address that the table translates
+	 * @param tableVa the first address that the table translates, counted from item 0 of the top
 	 * @param atStart the range starts in this table, rather than before it
 	 * @param atEnd the range ends in this table
 	 */
 	table(words: Uint32Array, level: number, tableVa: number, atStart: boolean, atEnd: boolean): void {
 		const tree = this.#tree;
 		const { items, itemFrames } = tree.levels[level]!;
-		let from = atStart ? tree.indexOf(this.#va, level) : 0;
-		let end = atEnd ? tree.indexOf(this.#last, level) + 1 : items;
-		// Any item of a leaf may be the one that the hardware marked.
-		if (this.#isContiguous(words, from)) from &= -this.#itemsOfLeaf(words, from, level);
-		if (this.#isContiguous(words, end - 1)) end = ((end - 1) | (this.#itemsOfLeaf(words, end - 1, level) - 1)) + 1;
-		let index = from;
-		while (index < end) {
-			if (level > 0 && tree.isTable(words, index, level)) {
+		const from = atStart ? tree.indexOf(this.#va, level) : 0;
+		const to = atEnd ? tree.indexOf(this.#last, level) : items - 1;
+		if (level === 0) {
+			this.#leaves(words, from, to, level, tableVa);
+			return;
+		}
+		for (let index = from; index <= to; index++) {
+			if (tree.isTable(words, index, level)) {
 				const startsHere = atStart && index === from;
-				const endsHere = atEnd && index === end - 1;
+				const endsHere = atEnd && index === to;
 				this.table(tree.tableBelow(words, index), level - 1, tableVa + index * itemFrames, startsHere, endsHere);
-				index++;
-			} else {
-				index = this.#leaves(words, index, end, level, tableVa);
+			} else if (!tree.isEmpty(words, index, level)) {
+				index = this.#leaves(words, index, index, level, tableVa);
 			}
 		}
 	}
 
 	flush(): void {
-		if (this.#end > this.#first) this.#report(this.#first, this.#end - this.#first);
+		if (this.#end > this.#first) this.#report(this.#tree.signExtended(this.#first), this.#end - this.#first);
 		this.#end = this.#first;
 	}
 
-	/** Goes on until an item is a table; returns its index. */
-	#leaves(words: Uint32Array, from: number, end: number, level: number, tableVa: number): number {
-		const { tableMask, tableValue, itemFrames } = this.#tree.levels[level]!;
-		const { mask, dirty } = this.#bits;
-		let index = from;
+	/** Items that are leaves or empty. Returns the last item of the leaf that item `last` belongs to. */
+	#leaves(words: Uint32Array, first: number, last: number, level: number, tableVa: number): number {
+		const tree = this.#tree;
+		const { mask, dirty, clean, trackedIfHigh } = this.#bits;
+		const { itemFrames } = tree.levels[level]!;
+		const clear = this.#clear;
+		// Any item of a leaf may be the one that the hardware marked.
+		let index = first & -this.#itemsOfLeaf(words, first, level);
+		const end = (last | (this.#itemsOfLeaf(words, last, level) - 1)) + 1;
 		while (index < end) {
-			if (level === 0) {
-				// Most items are clean, and four at a time are passed over at the speed of memory.
-				for (let at = 2 * index; index + 4 <= end; index += 4, at += 8) {
-					const differences =
-						(words[at]! ^ dirty) & (words[at + 2]! ^ dirty) & (words[at + 4]! ^ dirty) & (words[at + 6]! ^ dirty);
-					if ((differences & mask) === 0) break;
-				}
-				if (index === end) break;
-			} else if ((words[2 * index]! & tableMask) === tableValue) break;
-			if (!this.#isDirty(words, index)) {
+			// Most are clean: eight at a time are passed over at the speed of memory.
+			if (index + 8 <= end && noneDirty(words, 2 * index, mask, dirty)) {
+				index += 8;
+				continue;
+			}
+			let start = index;
+			let low = words[2 * index]!;
+			let high = words[2 * index + 1]!;
+			if ((low & mask) !== dirty || (high & trackedIfHigh) !== trackedIfHigh) {
 				index++;
 				continue;
 			}
-			let first = index;
-			let after = index + 1;
-			if (this.#isContiguous(words, index)) {
+			if (tree.isContiguous(low, high)) {
 				const items = this.#itemsOfLeaf(words, index, level);
-				first = index & -items;
-				after = first + items;
-			} else if (level === 0) {
-				while (after < end && this.#isDirty(words, after) && !this.#isContiguous(words, after)) after++;
+				start = index & -items;
+				index = start + items;
+				if (clear) for (let item = start; item < index; item++) words[2 * item] = (words[2 * item]! & ~mask) | clean;
+			} else {
+				do {
+					if (clear) words[2 * index] = (low & ~mask) | clean;
+					if (++index === end) break;
+					low = words[2 * index]!;
+					high = words[2 * index + 1]!;
+				} while ((low & mask) === dirty && (high & trackedIfHigh) === trackedIfHigh && !tree.isContiguous(low, high));
 			}
-			if (this.#clear) this.#makeClean(words, first, after);
-			this.#gather(tableVa + first * itemFrames, tableVa + after * itemFrames);
-			index = after;
+			this.#gather(tableVa + start * itemFrames, tableVa + index * itemFrames);
 		}
-		return index;
-	}
-
-	#isDirty(words: Uint32Array, index: number): boolean {
-		const { mask, dirty, trackedIfHigh } = this.#bits;
-		return (words[2 * index]! & mask) === dirty && (words[2 * index + 1]! & trackedIfHigh) === trackedIfHigh;
-	}
-
-	#makeClean(words: Uint32Array, from: number, to: number): void {
-		const { mask, clean } = this.#bits;
-		for (let at = 2 * from; at < 2 * to; at += 2) words[at] = (words[at]! & ~mask) | clean;
-	}
-
-	#isContiguous(words: Uint32Array, index: number): boolean {
-		const mark = this.#contiguous;
-		return mark !== undefined && (words[2 * index + mark.word]! & mark.mask) === mark.mask;
+		return end - 1;
 	}
 
 	#itemsOfLeaf(words: Uint32Array, index: number, level: number): number {
-		const size = this.#tree.format.leafSize(level, words[2 * index]!, words[2 * index + 1]!);
+		const size = this.#tree.leafSize(level, words[2 * index]!, words[2 * index + 1]!);
 		return 1 << (size - this.#tree.levels[level]!.itemSize);
 	}
 
@@ -157,4 +143,18 @@ class DirtyScan {
 		}
 		this.#end = end;
 	}
+}
+
+/** Is the dirty bit of eight items from `at` on other than that of a dirty one? */
+function noneDirty(words: Uint32Array, at: number, mask: number, dirty: number): boolean {
+	const different =
+		(words[at]! ^ dirty) &
+		(words[at + 2]! ^ dirty) &
+		(words[at + 4]! ^ dirty) &
+		(words[at + 6]! ^ dirty) &
+		(words[at + 8]! ^ dirty) &
+		(words[at + 10]! ^ dirty) &
+		(words[at + 12]! ^ dirty) &
+		(words[at + 14]! ^ dirty);
+	return (different & mask) !== 0;
 }

@@ -49,9 +49,9 @@ function meaningOf(tree: Tree, words: Uint32Array, index: number, level: number)
 		const next = BigInt(tree.tableFrame(words, index)) << BigInt(TABLE_FRAME_LG2);
 		return `next table at ${hex(next)} (${bits})`;
 	}
-	const size = byteSize(format.leafSize(level, low, high) + format.granuleLg2);
-	const address = tree.address(format.leafFrame(level, low, high));
-	return `${size} page at ${address}, ${access(format.leafProtection(level, low, high))} (${bits})`;
+	const size = tree.leafSize(level, low, high);
+	const address = tree.address(tree.leafFrame(size, low, high));
+	return `${byteSize(size + format.granuleLg2)} page at ${address}, ${access(format.leafProtection(level, low, high))} (${bits})`;
 }
 
 /** "4K", "512G" */
@@ -83,18 +83,22 @@ function* leavesBelow(tree: Tree, words: Uint32Array, level: number, tableVa: nu
 	const { items, itemFrames, itemSize } = tree.levels[level]!;
 	let index = tree.firstInUse(words, 0, items, level);
 	while (index < items) {
-		let va = tableVa + index * itemFrames;
+		const va = tableVa + index * itemFrames;
 		if (tree.isTable(words, index, level)) {
 			yield* leavesBelow(tree, tree.tableBelow(words, index), level - 1, va);
 			index++;
 		} else {
 			const low = words[2 * index]!;
 			const high = words[2 * index + 1]!;
-			const size = format.leafSize(level, low, high);
-			if (tree.signExtend && va >= 2 ** (tree.vaBits - 1 - format.granuleLg2))
-				va += tree.spaceFrames - 2 ** (tree.vaBits - format.granuleLg2);
+			const size = tree.leafSize(level, low, high);
 			const protection = format.leafProtection(level, low, high);
-			yield { va, frame: format.leafFrame(level, low, high), frames: 2 ** size, level, protection };
+			yield {
+				va: tree.signExtended(va),
+				frame: tree.leafFrame(size, low, high),
+				frames: 2 ** size,
+				level,
+				protection,
+			};
 			index += 1 << (size - itemSize);
 		}
 		index = tree.firstInUse(words, index, items, level);

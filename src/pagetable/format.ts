@@ -1,7 +1,7 @@
 // What a page table format is to the engine: where its bits are. The engine (tree, map, unmap, dirty) has no `if` for any
 // format; it tests the masks below, so that a walk makes no call per level, and calls a format once per run of leaves.
 
-import { highWord, lowWord } from "./bits.js";
+import { highWord, lowWord, powerOfTwo } from "./bits.js";
 
 /** What a mapping permits, in the bits of include/linux/iommu.h. */
 export const READ = 1;
@@ -49,10 +49,23 @@ export interface DirtyBits {
 	readonly trackedIfHigh: number;
 }
 
-/** An item is one of several that form a leaf when (word & mask) === mask. Word 0 is bits 31:0, word 1 bits 63:32. */
-export interface ContiguousMark {
-	readonly word: 0 | 1;
-	readonly mask: number;
+/** Where a leaf has the number of the first frame that it maps to. */
+export interface AddressField {
+	/** The bit of the entry at which it begins. */
+	readonly shift: number;
+	/** The bits of the high word that belong to it, from bit 32 of the entry on. */
+	readonly highMask: number;
+	/** Arm's 64 KiB granule: the bits of the low word that are bits 51:48 of the address; else 0. */
+	readonly wideMask: number;
+}
+
+/** Leaves of several items. */
+export interface ContiguousLeaves {
+	/** An item is one of several when it has all of these bits, in the low and in the high word. */
+	readonly low: number;
+	readonly high: number;
+	/** How large the leaf is that an item belongs to. What its address has below that size is not part of it. */
+	size(low: number, high: number): number;
 }
 
 /** Addresses and sizes are in frames: granules of the format. A size is the lg2 of a number of frames. */
@@ -65,12 +78,13 @@ export interface Format {
 	readonly lowestTopLevel: number;
 	readonly maxVaBits: number;
 	readonly maxPaBits: number;
+	readonly address: AddressField;
 	/** Bit of an entry at which bit 12 of a lower table's address stands. */
 	readonly tableAddressShift: number;
-	/** Absent where a leaf is always one item. */
-	readonly contiguous?: ContiguousMark;
-	/** Absent where Linux can't track dirty pages with the format. */
-	readonly dirty?: DirtyBits;
+	/** Undefined where a leaf is always one item. */
+	readonly contiguous: ContiguousLeaves | undefined;
+	/** Undefined where Linux can't track dirty pages with the format. */
+	readonly dirty: DirtyBits | undefined;
 	/** Bits of the low word that the hardware sets on any access through a leaf; 0 where there are none. */
 	readonly accessed: number;
 	/** A table that can't grow narrows the address space to what its top covers; else a top that small is an error. */
@@ -95,9 +109,6 @@ export interface Format {
 		protection: number,
 	): void;
 
-	/** The first frame that a leaf maps to, from any of its items. */
-	leafFrame(level: number, low: number, high: number): number;
-	leafSize(level: number, low: number, high: number): number;
 	/** What a leaf permits: READ, WRITE. */
 	leafProtection(level: number, low: number, high: number): number;
 	/** An entry's bits by name, for people: "PR NextLevel=2 IR IW". */
@@ -117,29 +128,90 @@ export function storeEntries(
 	high: number,
 	step: number,
 ): void {
+	if (items === 1 && step < CARRY) {
+		storeSmallSteps(words, index, entries, low, high, step);
+		return;
+	}
 	const stepLow = lowWord(step);
 	const stepHigh = highWord(step);
 	let at = 2 * index;
-	if (items === 1) {
-		for (const end = at + 2 * entries; at < end; at += 2) {
-			words[at] = low;
-			words[at + 1] = high;
-			low = (low + stepLow) | 0;
-			high = (high + stepHigh) | 0;
-			if (low >>> 0 < stepLow >>> 0) high++;
-		}
-		return;
-	}
 	for (let entry = 0; entry < entries; entry++) {
-		let item = items;
-		do {
+		for (let item = 0; item < items; item++, at += 2) {
 			words[at] = low;
 			words[at + 1] = high;
-			at += 2;
-		} while (--item !== 0);
+		}
 		low = (low + stepLow) | 0;
 		high = (high + stepHigh) | 0;
-		if (low >>> 0 < stepLow >>> 0) high++;
+		if (low >>> 0 < stepLow >>> 0) high = (high + 1) | 0;
+	}
+}
+
+/**
+ * Leaves of one item each, where an entry is an address and bits beside it.
+ * @param addressShift bit of an entry at which a frame number stands
+ */
+export function storePages(
+	words: Uint32Array,
+	index: number,
+	pages: number,
+	size: number,
+	frame: number,
+	addressShift: number,
+	lowBits: number,
+	highBits: number,
+): void {
+	const low = (lowWord(frame) << addressShift) | lowBits;
+	const high = highWord(frame * powerOfTwo(addressShift)) | highBits;
+	storeEntries(words, index, pages, 1, low, high, powerOfTwo(size + addressShift));
+}
+
+const CARRY = 2 ** 32;
+
+/** Entries of one item each, from one carry of the low word into the high one to the next. */
+function storeSmallSteps(
+	words: Uint32Array,
+	index: number,
+	entries: number,
+	low: number,
+	high: number,
+	step: number,
+): void {
+	let from = index;
+	for (let left = entries; left > 0; high++) {
+		const beforeCarry = Math.min(left, Math.ceil((CARRY - (low >>> 0)) / step) | 0);
+		storeRun(words, from, from + beforeCarry, low, high, step);
+		low = lowWord(low + beforeCarry * step);
+		from += beforeCarry;
+		left -= beforeCarry;
+	}
+}
+
+/**
+ * Most leaves are pages of 4 KiB, so this is the loop that counts. `| 0` tells the compiler that there are only integers
+ * that fit in 32 bits, so that it need not look at each sum whether it still does.
+ */
+function storeRun(words: Uint32Array, from: number, to: number, low: number, high: number, step: number): void {
+	const high32 = high | 0;
+	const step32 = step | 0;
+	const end = (2 * to) | 0;
+	const endOfFours = (end - 6) | 0;
+	let low32 = low | 0;
+	let at = (2 * from) | 0;
+	for (; at < endOfFours; at = (at + 8) | 0) {
+		words[at] = low32;
+		words[(at + 1) | 0] = high32;
+		words[(at + 2) | 0] = low32 = (low32 + step32) | 0;
+		words[(at + 3) | 0] = high32;
+		words[(at + 4) | 0] = low32 = (low32 + step32) | 0;
+		words[(at + 5) | 0] = high32;
+		words[(at + 6) | 0] = low32 = (low32 + step32) | 0;
+		words[(at + 7) | 0] = high32;
+		low32 = (low32 + step32) | 0;
+	}
+	for (; at < end; at = (at + 2) | 0) {
+		words[at] = low32;
+		words[(at + 1) | 0] = high32;
+		low32 = (low32 + step32) | 0;
 	}
 }
 

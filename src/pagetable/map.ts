@@ -44,7 +44,6 @@ export function mapRange(
 			const size = sizes.best(next, end - next, alignment);
 			if (size < 0) throw noSizeFits(tree, next, pa + (next - va), end - next);
 			const leafLevel = tree.levelOfSize(size);
-			if (level < leafLevel) level = leafLevel;
 			let leaves = sizes.countOf(size, next, end - next, alignment);
 			while (leaves > 0) {
 				for (; level > leafLevel; level--) path[level - 1] = tableBelow(tree, path[level]!, level, next);

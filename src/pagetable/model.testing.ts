@@ -70,15 +70,63 @@ export class Model {
 /** Reads table memory by itself, from the words and the specification, without the format's code. */
 export type Decoder = (memory: TableMemory, topAddress: bigint, topLevel: number) => ModelLeaf[];
 
-/** Entry `index` of the table at a physical address. */
-export function rawEntry(memory: TableMemory, tableAddress: bigint, index: number): bigint {
-	const words = memory.tableAt(Number(tableAddress >> 12n));
-	return (BigInt(words[2 * index + 1]!) << 32n) | BigInt(words[2 * index]!);
+/** What a specification says about an entry, for a decoder. */
+export interface Specification {
+	/** By level, from 0: how many bits of the address index a table. */
+	indexBits: readonly bigint[];
+	granuleLg2: bigint;
+	isPresent(entry: bigint, level: number): boolean;
+	/** The table that an entry points to; undefined for a leaf. */
+	table(entry: bigint, level: number): bigint | undefined;
+	leaf(entry: bigint, itemBytes: bigint): Pick<ModelLeaf, "pa" | "bytes" | "protection" | "dirty">;
+	/** The bit of an address that is repeated above it. */
+	signBit?: bigint;
 }
 
-export function rawEntries(memory: TableMemory, tableAddress: bigint): bigint[] {
+export function decoder(specification: Specification): Decoder {
+	const { indexBits, granuleLg2, signBit } = specification;
+	return (memory, topAddress, topLevel) => {
+		const leaves: ModelLeaf[] = [];
+		const walk = (address: bigint, level: number, base: bigint) => {
+			const itemBytes = 1n << indexBits.slice(0, level).reduce((sum, bits) => sum + bits, granuleLg2);
+			for (const [index, entry] of rawEntries(memory, address).entries()) {
+				if (!specification.isPresent(entry, level)) continue;
+				let va = base + BigInt(index) * itemBytes;
+				const table = level > 0 ? specification.table(entry, level) : undefined;
+				if (table !== undefined) {
+					walk(table, level - 1, va);
+					continue;
+				}
+				if (signBit !== undefined && va >> signBit) va += (1n << 64n) - (2n << signBit);
+				const leaf = { va, ...specification.leaf(entry, itemBytes) };
+				const before = leaves.at(-1);
+				if (before === undefined || before.va + before.bytes <= va) {
+					leaves.push(leaf);
+					continue;
+				}
+				// A further item of the same leaf says the same; any of them may be dirty.
+				check(leaf.pa === before.pa && leaf.bytes === before.bytes && leaf.protection === before.protection, entry);
+				before.dirty ||= leaf.dirty;
+			}
+		};
+		walk(topAddress, topLevel, 0n);
+		return leaves;
+	};
+}
+
+/** Bits `last` down to `first` of an entry, in place. */
+export function bitsIn(entry: bigint, last: number, first: number): bigint {
+	return entry & ((1n << BigInt(last + 1)) - (1n << BigInt(first)));
+}
+
+/** For decoders: what an entry must be. expect() is too slow for millions of them. */
+export function check(condition: boolean, entry: bigint): void {
+	if (!condition) throw new Error(`entry 0x${entry.toString(16)} is not as it should be`);
+}
+
+function rawEntries(memory: TableMemory, tableAddress: bigint): bigint[] {
 	const words = memory.tableAt(Number(tableAddress >> 12n));
-	return Array.from({ length: words.length / 2 }, (_, index) => rawEntry(memory, tableAddress, index));
+	return Array.from({ length: words.length / 2 }, (_, n) => (BigInt(words[2 * n + 1]!) << 32n) | BigInt(words[2 * n]!));
 }
 
 interface Operation {
@@ -114,23 +162,20 @@ export interface Subject {
 	decode: Decoder;
 	/** How a format changes what a caller asked for: RISC-V can't write without reading. */
 	permits?: (protection: number) => number;
+	/** A page that may be written is dirty from the start. */
+	bornDirty?: boolean;
 	runs?: number;
 }
 
 /** Thousands of random operations on a table and on the model: both answer the same, and hold the same in the end. */
-export function checkAgainstModel({
-	format,
-	config,
-	decode,
-	permits = (protection) => protection,
-	runs = 60,
-}: Subject): void {
+export function checkAgainstModel(subject: Subject): void {
+	const { format, config, decode, runs = 60 } = subject;
 	fc.assert(
 		fc.property(fc.array(operation, { minLength: 1, maxLength: 80 }), (operations) => {
 			const memory = new TableMemory();
 			const table = new PageTable(format, config, memory);
 			const model = new Model();
-			for (const step of operations) apply(step, table, model, permits);
+			for (const step of operations) apply(step, table, model, subject);
 			expect(decode(memory, table.topAddress, table.topLevel)).toEqual(model.sorted());
 			table.free();
 			expect(memory.tablesInUse).toBe(0);
@@ -140,7 +185,7 @@ export function checkAgainstModel({
 	);
 }
 
-function apply(step: Operation, table: PageTable, model: Model, permits: (protection: number) => number): void {
+function apply(step: Operation, table: PageTable, model: Model, subject: Subject): void {
 	const granule = 1n << BigInt(table.format.granuleLg2);
 	const sizes = bitsOf(table.pageSizes);
 	const unit = sizes[step.unit % sizes.length]!;
@@ -169,7 +214,7 @@ function apply(step: Operation, table: PageTable, model: Model, permits: (protec
 				fits(table, pa + length) ? expected : "ERANGE",
 			);
 			if (expected === "mapped" && fits(table, pa + length))
-				for (const leaf of split) model.leaves.push({ ...leaf, protection: permits(step.protection), dirty: false });
+				for (const leaf of split) model.leaves.push({ ...leaf, ...born(step.protection, subject) });
 			break;
 		}
 		case "unmap": {
@@ -211,6 +256,11 @@ function apply(step: Operation, table: PageTable, model: Model, permits: (protec
 			break;
 		}
 	}
+}
+
+function born(asked: number, { permits, bornDirty = false }: Subject): Pick<ModelLeaf, "protection" | "dirty"> {
+	const protection = permits === undefined ? asked : permits(asked);
+	return { protection, dirty: bornDirty && (protection & WRITE) !== 0 };
 }
 
 function answer(action: () => void): string {

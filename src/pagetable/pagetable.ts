@@ -2,6 +2,7 @@
 // (drivers/iommu/generic_pt). All addresses and lengths are in frames, which are granules of the format: a double holds
 // every one of them exactly, because 2^64 bytes are at most 2^53 frames.
 
+import { alignDown, powerOfTwo } from "./bits.js";
 import { type DirtyReport, readDirty, setAccessed, setDirty } from "./dirty.js";
 import { explain, type Leaf, leaves, type WalkStep } from "./explain.js";
 import type { Format } from "./format.js";
@@ -103,12 +104,11 @@ export class PageTable {
 	lookup(va: number, into: Translation): boolean {
 		const tree = this.#tree;
 		if (!tree.find(va)) return false;
-		const { leafLevel: level } = tree;
-		const low = tree.leafWords[tree.leafAt]!;
-		const high = tree.leafWords[tree.leafAt + 1]!;
-		into.leafFrames = 2 ** this.format.leafSize(level, low, high);
-		into.leafVa = Math.floor(va / into.leafFrames) * into.leafFrames;
-		into.frame = this.format.leafFrame(level, low, high) + (va - into.leafVa);
+		const { leafLevel: level, leafLow: low, leafHigh: high } = tree;
+		const size = tree.leafSize(level, low, high);
+		into.leafFrames = powerOfTwo(size);
+		into.leafVa = alignDown(va, size);
+		into.frame = tree.leafFrame(size, low, high) + (va - into.leafVa);
 		into.protection = this.format.leafProtection(level, low, high);
 		return true;
 	}
@@ -117,7 +117,7 @@ export class PageTable {
 	protectionOf(va: number): number {
 		const tree = this.#tree;
 		if (!tree.find(va)) return 0;
-		return this.format.leafProtection(tree.leafLevel, tree.leafWords[tree.leafAt]!, tree.leafWords[tree.leafAt + 1]!);
+		return this.format.leafProtection(tree.leafLevel, tree.leafLow, tree.leafHigh);
 	}
 
 	/** Marks the leaf at `va` as written to, as the hardware does. False if it can't be: no leaf, or no such format. */

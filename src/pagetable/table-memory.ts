@@ -10,9 +10,9 @@ export const TABLE_FRAME_LG2 = 12;
  * 4 GiB: above what a guest of the small machines has as RAM, so that a table and a page of the client are told apart at
  * sight, and below 2^39, so that every format (Sv39, a 39-bit VT-d host address width) can hold it.
  */
-const DEFAULT_BASE_FRAME = 2 ** (32 - TABLE_FRAME_LG2);
+const DEFAULT_BASE_FRAME = 1 << (32 - TABLE_FRAME_LG2);
 /** 512 GiB - 4 KiB: a table's frame number stays a small integer, and within the 39 bits of the narrowest address. */
-const LAST_FRAME = 2 ** (39 - TABLE_FRAME_LG2) - 1;
+const LAST_FRAME = (1 << (39 - TABLE_FRAME_LG2)) - 1;
 
 /** What is behind a frame that holds no table: reading from it gives nothing, and the walk ends. */
 const NO_TABLE = new Uint32Array(0);
@@ -57,23 +57,23 @@ export class TableMemory {
 	 * @throws ENOMEM
 	 */
 	allocate(bytesLg2: number): number {
-		if (!this.#mayAllocate()) throw new Errno("ENOMEM", `no memory for a page table of ${2 ** bytesLg2} bytes`);
+		if (!this.#mayAllocate()) throw new Errno("ENOMEM", `no memory for a page table of ${1 << bytesLg2} bytes`);
 		const frame = this.#free[bytesLg2]?.pop() ?? this.#newFrame(bytesLg2);
 		const spare = this.#tables[frame - this.baseFrame]!;
 		if (spare === NO_TABLE) {
-			this.#tables[frame - this.baseFrame] = new Uint32Array(2 ** (bytesLg2 - 2));
+			this.#tables[frame - this.baseFrame] = new Uint32Array(1 << (bytesLg2 - 2));
 		} else {
 			spare.fill(0);
 			this.#spare--;
 		}
 		this.#tablesInUse++;
-		this.#bytesInUse += 2 ** bytesLg2;
+		this.#bytesInUse += 1 << bytesLg2;
 		return frame;
 	}
 
 	/** The words of the table at a frame: entry n is the word 2n (bits 31:0) and the word 2n + 1 (bits 63:32). */
 	tableAt(frame: number): Uint32Array {
-		return this.#tables[frame - this.baseFrame] ?? NO_TABLE;
+		return this.#tables[frame - this.baseFrame]!;
 	}
 
 	free(frame: number): void {
@@ -88,7 +88,7 @@ export class TableMemory {
 	}
 
 	#newFrame(bytesLg2: number): number {
-		const frames = Math.max(1, 2 ** (bytesLg2 - TABLE_FRAME_LG2));
+		const frames = bytesLg2 <= TABLE_FRAME_LG2 ? 1 : 1 << (bytesLg2 - TABLE_FRAME_LG2);
 		const tables = this.#tables;
 		// The frames that alignment skips serve later tables of one frame.
 		while ((this.baseFrame + tables.length) % frames !== 0) {

@@ -6,40 +6,48 @@ import { alignDown } from "./bits.js";
 import type { Format, Level } from "./format.js";
 import { TABLE_FRAME_LG2, type TableMemory } from "./table-memory.js";
 
-/** A level as a walk needs it: the format's bits, and the arithmetic of indexes in frames. */
-export class TreeLevel {
+/** A level as a walk needs it: the format's bits, and the arithmetic of indexes. */
+export interface TreeLevel {
+	/** A table's items, which are 2^n, and its size in bytes. */
 	readonly items: number;
 	readonly indexMask: number;
 	readonly tableBytesLg2: number;
-	/** lg2 of the frames that an item covers, their number, and its inverse: an exact power of two, so a multiplication divides. */
+	/** lg2 of the frames that an item covers, and that a table does. */
 	readonly itemSize: number;
-	/** lg2 of the frames that a whole table covers. */
 	readonly tableSize: number;
+	/** The frames that an item covers, and the inverse: an exact power of two, so that a multiplication divides. */
 	readonly itemFrames: number;
 	readonly itemsPerFrame: number;
+	/** Format's patterns for an empty item and for one that points to a table, and the bits of the latter. */
 	readonly emptyMask: number;
 	readonly emptyValue: number;
 	readonly tableMask: number;
 	readonly tableValue: number;
 	readonly tableLow: number;
 	readonly tableHigh: number;
-
-	constructor(level: Level, granuleLg2: number, indexBits: number) {
-		this.items = 2 ** indexBits;
-		this.indexMask = this.items - 1;
-		this.tableBytesLg2 = indexBits + 3;
-		this.itemSize = level.itemLg2 - granuleLg2;
-		this.tableSize = this.itemSize + indexBits;
-		this.itemFrames = 2 ** this.itemSize;
-		this.itemsPerFrame = 2 ** -this.itemSize;
-		this.emptyMask = level.empty.mask;
-		this.emptyValue = level.empty.value;
-		this.tableMask = level.table?.mask ?? 0;
-		this.tableValue = level.table?.value ?? 1; // matches nothing: level 0 has no tables below it
-		this.tableLow = level.tableBits?.[0] ?? 0;
-		this.tableHigh = level.tableBits?.[1] ?? 0;
-	}
 }
+
+function treeLevel(level: Level, granuleLg2: number, indexBits: number): TreeLevel {
+	const itemSize = level.itemLg2 - granuleLg2;
+	return {
+		items: 1 << indexBits,
+		indexMask: (1 << indexBits) - 1,
+		tableBytesLg2: indexBits + 3,
+		itemSize,
+		tableSize: itemSize + indexBits,
+		itemFrames: 2 ** itemSize,
+		itemsPerFrame: 2 ** -itemSize,
+		emptyMask: level.empty.mask,
+		emptyValue: level.empty.value,
+		tableMask: level.table?.mask ?? 0,
+		tableValue: level.table?.value ?? 1, // matches nothing: level 0 has no tables below it
+		tableLow: level.tableBits?.[0] ?? 0,
+		tableHigh: level.tableBits?.[1] ?? 0,
+	};
+}
+
+/** Frames of 64 KiB below 2^48. */
+const WIDE_ADDRESS_UNIT = 2 ** (48 - 16);
 
 export interface TreeConfig {
 	/** Bits of address that the hardware translates, sign bit included. */
@@ -67,7 +75,13 @@ export class Tree {
 	readonly spaceFrames: number;
 	readonly outputFrames: number;
 	readonly #topChanged: (() => void) | undefined;
+	readonly #tableAddressShift: number;
 	readonly #addressShift: number;
+	readonly #addressHigh: number;
+	readonly #addressHighUnit: number;
+	readonly #addressWide: number;
+	readonly #contiguousLow: number;
+	readonly #contiguousHigh: number;
 
 	topLevel: number;
 	topFrame: number;
@@ -78,10 +92,12 @@ export class Tree {
 
 	/** Scratch of a mapping or unmapping under way: by level, the tables on its way. */
 	readonly path: Uint32Array[] = [];
-	/** Where find() found a leaf: its table, the position of its low word there, its level. */
-	leafWords: Uint32Array;
-	leafAt = 0;
+	/** What find() found: the item's level, the frame of its table, its index there, its two words. */
 	leafLevel = 0;
+	leafTable = 0;
+	leafIndex = 0;
+	leafLow = 0;
+	leafHigh = 0;
 
 	constructor(format: Format, config: TreeConfig, memory: TableMemory) {
 		this.format = format;
@@ -94,16 +110,21 @@ export class Tree {
 		this.spaceFrames = 2 ** (64 - format.granuleLg2);
 		this.outputFrames = 2 ** (config.paBits - format.granuleLg2);
 		this.#topChanged = config.topChanged;
-		this.#addressShift = format.tableAddressShift;
+		this.#tableAddressShift = format.tableAddressShift;
+		this.#addressShift = format.address.shift;
+		this.#addressHigh = format.address.highMask;
+		this.#addressHighUnit = 2 ** (32 - format.address.shift);
+		this.#addressWide = format.address.wideMask;
+		this.#contiguousLow = format.contiguous?.low ?? 0;
+		this.#contiguousHigh = format.contiguous?.high ?? 0;
 		this.levels = format.levels.map((level, n) => {
 			// A top that never grows has as many items as the address space needs: fewer, or (concatenated tables) more.
 			const isFixedTop = n === config.topLevel && !this.growsTop;
 			const bits = isFixedTop ? Math.max(0, this.vaBits - level.itemLg2) : level.indexBits;
-			return new TreeLevel(level, format.granuleLg2, bits);
+			return treeLevel(level, format.granuleLg2, bits);
 		});
 		this.topFrame = this.allocate(this.topLevel);
 		this.topWords = memory.tableAt(this.topFrame);
-		this.leafWords = this.topWords;
 		this.#updateRange();
 	}
 
@@ -112,9 +133,10 @@ export class Tree {
 		return last <= this.#lowLast || va >= this.#highFirst;
 	}
 
-	/** The address that item 0 of the top translates, seen from `va`: with sign extension there are two. */
-	topVa(va: number): number {
-		return va >= this.#highFirst ? this.spaceFrames - 2 ** (this.vaBits - this.format.granuleLg2) : 0;
+	/** Counted from what item 0 of the top translates, an address of the upper half comes right after the lower half. */
+	signExtended(counted: number): number {
+		const half = this.#lowLast + 1;
+		return this.signExtend && counted >= half ? counted + this.#highFirst - half : counted;
 	}
 
 	/** The first and last address that translates once the top is as high as it may be. */
@@ -126,30 +148,54 @@ export class Tree {
 	find(va: number): boolean {
 		if (!this.inRange(va, va)) return false;
 		const { memory, levels } = this;
-		const shift = this.#addressShift;
+		const shift = this.#tableAddressShift;
+		let frame = this.topFrame;
 		let words = this.topWords;
 		for (let number = this.topLevel; ; number--) {
 			const level = levels[number]!;
-			const at = ((va * level.itemsPerFrame) & level.indexMask) << 1;
-			const low = words[at]!;
+			const index = (va * level.itemsPerFrame) & level.indexMask;
+			const low = words[index << 1]!;
+			const high = words[(index << 1) | 1]!;
 			if ((low & level.tableMask) !== level.tableValue) {
-				this.leafWords = words;
-				this.leafAt = at;
 				this.leafLevel = number;
+				this.leafTable = frame;
+				this.leafIndex = index;
+				this.leafLow = low | 0;
+				this.leafHigh = high | 0;
 				return (low & level.emptyMask) !== level.emptyValue;
 			}
-			words = memory.tableAt((words[at + 1]! << (32 - shift)) | (low >>> shift));
+			frame = (high << (32 - shift)) | (low >>> shift);
+			words = memory.tableAt(frame);
 		}
 	}
 
 	/** Where `va` leads, -1 if nowhere. */
 	translate(va: number): number {
 		if (!this.find(va)) return -1;
-		const low = this.leafWords[this.leafAt]!;
-		const high = this.leafWords[this.leafAt + 1]!;
-		const frame = this.format.leafFrame(this.leafLevel, low, high);
-		const size = this.format.leafSize(this.leafLevel, low, high);
+		const { leafLow: low, leafHigh: high } = this;
+		const size = this.leafSize(this.leafLevel, low, high);
+		const frame = this.leafFrame(size, low, high);
 		return size === 0 ? frame : frame + (va - alignDown(va, size));
+	}
+
+	leafSize(level: number, low: number, high: number): number {
+		return this.isContiguous(low, high) ? this.format.contiguous!.size(low, high) : this.levels[level]!.itemSize;
+	}
+
+	/** The first frame that a leaf of this size maps to, from any of its items. */
+	leafFrame(size: number, low: number, high: number): number {
+		const frame =
+			((high & this.#addressHigh) >>> 0) * this.#addressHighUnit +
+			(low >>> this.#addressShift) +
+			((low & this.#addressWide) >>> 12) * WIDE_ADDRESS_UNIT;
+		return this.isContiguous(low, high) ? alignDown(frame, size) : frame;
+	}
+
+	/** Is this item of a leaf one of several? */
+	isContiguous(low: number, high: number): boolean {
+		const lowMark = this.#contiguousLow;
+		const highMark = this.#contiguousHigh;
+		return (low & lowMark) === lowMark && (high & highMark) === highMark && (lowMark | highMark) !== 0;
 	}
 
 	/** The item of a table of this level that `va` falls into. */
@@ -160,7 +206,7 @@ export class Tree {
 
 	/** The table that an entry points to. */
 	tableFrame(words: Uint32Array, index: number): number {
-		return (words[2 * index + 1]! << (32 - this.#addressShift)) | (words[2 * index]! >>> this.#addressShift);
+		return (words[2 * index + 1]! << (32 - this.#tableAddressShift)) | (words[2 * index]! >>> this.#tableAddressShift);
 	}
 
 	tableBelow(words: Uint32Array, index: number): Uint32Array {
@@ -180,14 +226,45 @@ export class Tree {
 	/** The first item from `from` to before `to` that is not empty; `to` if all are. */
 	firstInUse(words: Uint32Array, from: number, to: number, level: number): number {
 		const { emptyMask: mask, emptyValue: value } = this.levels[level]!;
-		let index = from;
-		for (let at = 2 * from; index + 4 <= to; index += 4, at += 8) {
-			const differences =
-				(words[at]! ^ value) | (words[at + 2]! ^ value) | (words[at + 4]! ^ value) | (words[at + 6]! ^ value);
-			if ((differences & mask) !== 0) break;
+		const end = 2 * to;
+		let at = 2 * from;
+		// Eight at a time: bits that are set here differ from those of an empty item in at least one of the eight.
+		for (; at + 14 < end; at += 16) {
+			const different =
+				(words[at]! ^ value) |
+				(words[at + 2]! ^ value) |
+				(words[at + 4]! ^ value) |
+				(words[at + 6]! ^ value) |
+				(words[at + 8]! ^ value) |
+				(words[at + 10]! ^ value) |
+				(words[at + 12]! ^ value) |
+				(words[at + 14]! ^ value);
+			if ((different & mask) !== 0) break;
 		}
-		while (index < to && (words[2 * index]! & mask) === value) index++;
-		return index;
+		while (at < end && (words[at]! & mask) === value) at += 2;
+		return at >>> 1;
+	}
+
+	/** The first item from `from` to before `to` that is not a leaf; `to` if all are. */
+	firstNoLeaf(words: Uint32Array, from: number, to: number, level: number): number {
+		const { emptyMask: mask, emptyValue: value, tableMask, tableValue } = this.levels[level]!;
+		const end = 2 * to;
+		let at = 2 * from;
+		// Bits that are set here differ from those of an empty item in all eight. There are only leaves and empty items at level 0.
+		for (; level === 0 && at + 14 < end; at += 16) {
+			const different =
+				(words[at]! ^ value) &
+				(words[at + 2]! ^ value) &
+				(words[at + 4]! ^ value) &
+				(words[at + 6]! ^ value) &
+				(words[at + 8]! ^ value) &
+				(words[at + 10]! ^ value) &
+				(words[at + 12]! ^ value) &
+				(words[at + 14]! ^ value);
+			if ((different & mask) === 0) break;
+		}
+		while (at < end && (words[at]! & mask) !== value && (words[at]! & tableMask) !== tableValue) at += 2;
+		return at >>> 1;
 	}
 
 	/** Makes items from `from` to before `to` empty. */
@@ -210,8 +287,8 @@ export class Tree {
 	/** Points an item at a table of the level below. */
 	storeTable(words: Uint32Array, index: number, level: number, frame: number): void {
 		const { tableLow, tableHigh } = this.levels[level]!;
-		words[2 * index] = (frame << this.#addressShift) | tableLow;
-		words[2 * index + 1] = (frame >>> (32 - this.#addressShift)) | tableHigh;
+		words[2 * index] = (frame << this.#tableAddressShift) | tableLow;
+		words[2 * index + 1] = (frame >>> (32 - this.#tableAddressShift)) | tableHigh;
 	}
 
 	/** Frees a table and all tables below it, whatever they hold. */

@@ -21,7 +21,7 @@ export function unmapRange(tree: Tree, va: number, count: number): number {
 		}
 		const words = path[level]!;
 		if (tree.isEmpty(words, index, level)) break;
-		if (next === va && !isAligned(va, tree.format.leafSize(level, words[2 * index]!, words[2 * index + 1]!))) break;
+		if (next === va && !isAligned(va, tree.leafSize(level, words[2 * index]!, words[2 * index + 1]!))) break;
 
 		const { items, itemSize, itemFrames, itemsPerFrame } = levels[level]!;
 		const itemsLeft = (last - alignDown(next, itemSize)) * itemsPerFrame;
@@ -43,15 +43,9 @@ export function unmapRange(tree: Tree, va: number, count: number): number {
 
 /** The index after the leaves that follow one another from `index` on, up to before `end` or the end of the last of them. */
 function endOfLeaves(tree: Tree, words: Uint32Array, index: number, end: number, level: number): number {
-	const { emptyMask, emptyValue, tableMask, tableValue, itemSize } = tree.levels[level]!;
-	let after = index + 1;
-	while (after < end) {
-		const low = words[2 * after]!;
-		if ((low & emptyMask) === emptyValue || (low & tableMask) === tableValue) break;
-		after++;
-	}
-	if (tree.format.contiguous === undefined) return after;
-	const itemsOfLast = 1 << (tree.format.leafSize(level, words[2 * after - 2]!, words[2 * after - 1]!) - itemSize);
+	const after = tree.firstNoLeaf(words, index, end, level);
+	const size = tree.leafSize(level, words[2 * after - 2]!, words[2 * after - 1]!);
+	const itemsOfLast = 1 << (size - tree.levels[level]!.itemSize);
 	return (after + itemsOfLast - 1) & -itemsOfLast;
 }
 

@@ -23,3 +23,14 @@ export interface CallEvent {
 	/** What the ioctl returned, or why it failed. */
 	readonly result: number | Errno;
 }
+
+/** The opening of a path that is ours. */
+export interface OpenEvent {
+	/** Thread id. */
+	readonly thread: number;
+	readonly path: string;
+	/** As open(2) has them. */
+	readonly flags: number;
+	/** The fd, or why there is none. */
+	readonly result: number | Errno;
+}

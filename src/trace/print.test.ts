@@ -21,7 +21,7 @@ import {
 	VfioGroupGetDeviceFd,
 } from "../uapi/vfio.js";
 import type { CallEvent } from "./event.js";
-import { printCall } from "./print.js";
+import { printCall, printOpen } from "./print.js";
 
 /** A call on /dev/iommu that succeeded, except for what the test says. */
 function line(command: AnyCommand | PlainCommand | undefined, event: Partial<CallEvent>): string {
@@ -187,4 +187,12 @@ describe("VFIO", () => {
 		const before = encode(VfioDeviceFeature, { feature: 10, flags: 2 });
 		expect(line(VfioDeviceFeature, { before })).toContain("{feature=BUS_MASTER, flags=SET}");
 	});
+});
+
+test("an open is a line like strace's, with the fd or the reason", () => {
+	const opened = { thread: 4711, path: "/dev/iommu", flags: 0o2000002 };
+	expect(printOpen({ ...opened, result: 7 })).toBe('4711 open("/dev/iommu", O_RDWR|O_CLOEXEC) = 7');
+	expect(printOpen({ ...opened, flags: 0, result: new Errno("EMFILE", "no more fds") })).toBe(
+		'4711 open("/dev/iommu", O_RDONLY) = -1 EMFILE\n     no more fds',
+	);
 });

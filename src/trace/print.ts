@@ -6,12 +6,28 @@ import { Errno, hex } from "../uapi/errno.js";
 import type { Names } from "../uapi/field.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
-import type { CallEvent } from "./event.js";
+import type { CallEvent, OpenEvent } from "./event.js";
 
 /** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
 export function printCall(event: CallEvent): string {
 	const call = [`${event.fd}<${event.path}>`, printNumber(event), ...printArgument(event)].join(", ");
 	return `${event.thread} ioctl(${call}) = ${printResult(event)}`;
+}
+
+/** The event as a line, with a second one for the reason of an error. */
+export function printOpen({ thread, path, flags, result }: OpenEvent): string {
+	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : result;
+	return `${thread} open("${path}", ${printOpenFlags(flags)}) = ${answer}`;
+}
+
+/** Of open(2), those that make a difference to a device. asm-generic/fcntl.h: the same on x86-64 and arm64. */
+const accessModes = ["O_RDONLY", "O_WRONLY", "O_RDWR"];
+const openFlags: Names = { O_NONBLOCK: 0o4000, O_CLOEXEC: 0o2000000 };
+
+function printOpenFlags(flags: number): string {
+	const mode = accessModes[flags & 3] ?? hex(flags & 3);
+	const others = Object.keys(openFlags).filter((name) => (flags & openFlags[name]) !== 0);
+	return [mode, ...others].join("|");
 }
 
 function printNumber({ command, number }: CallEvent): string {

@@ -19,6 +19,7 @@ export const errnoNumbers = {
 	EMFILE: 24,
 	ENOTTY: 25,
 	ENOSPC: 28,
+	ESPIPE: 29,
 	ERANGE: 34,
 	EDEADLK: 35,
 	EBADE: 52,

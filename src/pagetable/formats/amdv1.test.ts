@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkAgainstModel, type Decoder, type ModelLeaf, rawEntries } from "../model.testing.js";
+import { bitsIn, check, checkAgainstModel, decoder, type Specification } from "../model.testing.js";
 import { FORCE_COHERENCE, PageTable, READ, WRITE } from "../pagetable.js";
 import { TableMemory } from "../table-memory.js";
 import { amdv1, amdv1Mock } from "./amdv1.js";
@@ -105,48 +105,27 @@ test("the table grows to the level that a page of its first size needs, and the 
 });
 
 /** 48882, figures 9 to 11 and table 14, with the granule as the unit of the address field. */
-function decoder(granuleLg2: bigint): Decoder {
-	return (memory, topAddress, topLevel) => {
-		const leaves: ModelLeaf[] = [];
-		const walk = (table: bigint, level: number, base: bigint) => {
-			const itemBytes = 1n << (granuleLg2 + 9n * BigInt(level));
-			for (const [index, entry] of rawEntries(memory, table).entries()) {
-				if ((entry & 1n) === 0n) continue;
-				const va = base + BigInt(index) * itemBytes;
-				const nextLevel = (entry >> 9n) & 7n;
-				const address = (entry >> 12n) & 0xff_ffff_ffffn;
-				if (nextLevel !== 0n && nextLevel !== 7n) {
-					expect(nextLevel).toBe(BigInt(level));
-					expect(entry >> 61n).toBe(3n);
-					walk(address << granuleLg2, level - 1, va);
-					continue;
-				}
-				let bytes = itemBytes;
-				let first = address;
-				if (nextLevel === 7n) {
-					let ones = 0n;
-					while ((address >> ones) & 1n) ones++;
-					bytes = 1n << (granuleLg2 + ones + 1n);
-					first = address & ~((1n << (ones + 1n)) - 1n);
-				}
-				const protection = Number((entry >> 61n) & 1n) * READ + Number((entry >> 62n) & 1n) * WRITE;
-				const dirty = (entry & 0x40n) !== 0n;
-				const before = leaves.at(-1);
-				if (before !== undefined && va < before.va + before.bytes) {
-					// A further item of the same leaf says the same.
-					expect({ pa: first << granuleLg2, bytes, protection }).toEqual({
-						pa: before.pa,
-						bytes: before.bytes,
-						protection: before.protection,
-					});
-					before.dirty ||= dirty;
-				} else {
-					leaves.push({ va, pa: first << granuleLg2, bytes, protection, dirty });
-				}
-			}
-		};
-		walk(topAddress, topLevel, 0n);
-		return leaves;
+function specification(granuleLg2: bigint): Specification {
+	const address = (entry: bigint) => bitsIn(entry, 51, 12) >> 12n;
+	const nextLevel = (entry: bigint) => bitsIn(entry, 11, 9) >> 9n;
+	return {
+		granuleLg2,
+		indexBits: [9n, 9n, 9n, 9n, 9n, 7n],
+		isPresent: (entry) => (entry & 1n) !== 0n,
+		table(entry, level) {
+			if (nextLevel(entry) === 0n || nextLevel(entry) === 7n) return undefined;
+			check(nextLevel(entry) === BigInt(level) && entry >> 61n === 3n, entry);
+			return address(entry) << granuleLg2;
+		},
+		leaf(entry, itemBytes) {
+			const protection = Number((entry >> 61n) & 1n) * READ + Number((entry >> 62n) & 1n) * WRITE;
+			const dirty = (entry & 0x40n) !== 0n;
+			if (nextLevel(entry) === 0n) return { pa: address(entry) << granuleLg2, bytes: itemBytes, protection, dirty };
+			let ones = 0n;
+			while ((address(entry) >> ones) & 1n) ones++;
+			const bytes = 1n << (granuleLg2 + ones + 1n);
+			return { pa: (address(entry) << granuleLg2) & -bytes, bytes, protection, dirty };
+		},
 	};
 }
 
@@ -154,7 +133,7 @@ test("AMDv1 does what the model does, up to the last byte of the 64-bit space", 
 	checkAgainstModel({
 		format: amdv1,
 		config: { vaBits: 64, paBits: 52, topLevel: 2, growsTop: true },
-		decode: decoder(12n),
+		decode: decoder(specification(12n)),
 	});
 });
 
@@ -162,7 +141,7 @@ test("AMDv1 that starts with two levels and may grow to 48 bits does what the mo
 	checkAgainstModel({
 		format: amdv1,
 		config: { vaBits: 48, paBits: 48, topLevel: 1, growsTop: true },
-		decode: decoder(12n),
+		decode: decoder(specification(12n)),
 	});
 });
 
@@ -170,6 +149,6 @@ test("the mock's AMDv1 does what the model does", () => {
 	checkAgainstModel({
 		format: amdv1Mock,
 		config: { vaBits: 56, paBits: 51, topLevel: 2 },
-		decode: decoder(11n),
+		decode: decoder(specification(11n)),
 	});
 });

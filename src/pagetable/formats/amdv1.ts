@@ -2,8 +2,17 @@
 // AMD I/O Virtualization Technology (IOMMU) Specification (48882), 2.2.3 "I/O Page Tables for Host Translations".
 // The specification's level n (Mode, Next Level) is our level n - 1. Linux: drivers/iommu/generic_pt/fmt/amdv1.h.
 
-import { alignDown, highWord, lowWord, powerOfTwo } from "../bits.js";
-import { bitNames, FORCE_COHERENCE, type Format, type Level, READ, storeEntries, WRITE } from "../format.js";
+import { highWord, lowWord, powerOfTwo } from "../bits.js";
+import {
+	bitNames,
+	type ContiguousLeaves,
+	FORCE_COHERENCE,
+	type Format,
+	type Level,
+	READ,
+	storeEntries,
+	WRITE,
+} from "../format.js";
 
 // Low word
 const PR = 1 << 0; // present
@@ -18,7 +27,6 @@ const FC = 1 << (60 - 32); // force coherent
 const IR = 1 << (61 - 32); // read permission
 const IW = 1 << (62 - 32); // write permission
 const ADDRESS_HIGH = 0xfffff; // address bits 51:32
-const ADDRESS_HIGH_UNIT = 2 ** (32 - ADDRESS_SHIFT);
 
 /** Next Level of a leaf whose size is the item's, and of one whose size is encoded in its address. */
 const PAGE = 0;
@@ -59,7 +67,12 @@ class AmdV1 implements Format {
 	readonly maxVaBits: number;
 	readonly maxPaBits: number;
 	readonly tableAddressShift: number;
-	readonly contiguous = { word: 0, mask: NextLevel } as const;
+	readonly contiguous: ContiguousLeaves = {
+		low: NextLevel,
+		high: 0,
+		size: (low, high) => trailingOnes(low >>> ADDRESS_SHIFT, high & ADDRESS_HIGH) + 1,
+	};
+	readonly address = { shift: ADDRESS_SHIFT, highMask: ADDRESS_HIGH, wideMask: 0 };
 	readonly dirty = { mask: D, dirty: D, clean: 0, trackedIfHigh: 0 };
 	readonly accessed = A;
 	readonly narrowsToTop = true;
@@ -101,17 +114,6 @@ class AmdV1 implements Format {
 		storeEntries(words, index, leaves, 1 << itemsLg2, low, high, powerOfTwo(size + ADDRESS_SHIFT));
 	}
 
-	leafFrame(level: number, low: number, high: number): number {
-		const address = addressField(low, high);
-		if ((low & NextLevel) !== NextLevel) return address;
-		return alignDown(address, this.leafSize(level, low, high));
-	}
-
-	leafSize(level: number, low: number, high: number): number {
-		if ((low & NextLevel) !== NextLevel) return BITS_PER_LEVEL * level;
-		return trailingOnes(low >>> ADDRESS_SHIFT, high & ADDRESS_HIGH) + 1;
-	}
-
 	leafProtection(_level: number, _low: number, high: number): number {
 		return (high & IR ? READ : 0) | (high & IW ? WRITE : 0);
 	}
@@ -131,11 +133,6 @@ class AmdV1 implements Format {
 			]),
 		].join(" ");
 	}
-}
-
-/** Bits 51:12 of an entry, as a number. */
-function addressField(low: number, high: number): number {
-	return (high & ADDRESS_HIGH) * ADDRESS_HIGH_UNIT + (low >>> ADDRESS_SHIFT);
 }
 
 /** How many ones the 40 bits of an address field end with: 20 of the low word, 20 of the high one. */

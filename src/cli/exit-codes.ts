@@ -1,0 +1,8 @@
+// What a script can rely on, beside the program's own codes.
+
+/** A wrong command line or machine: nothing has been started. */
+export const USAGE_ERROR = 2;
+/** As shells have them: the program is there but can't be started; it isn't there; it was killed by signal N. */
+export const NOT_EXECUTABLE = 126;
+export const NOT_FOUND = 127;
+export const KILLED_BY = 128;

@@ -1,0 +1,61 @@
+// --trace: a line for each call, written as it happens.
+
+import { writeSync } from "node:fs";
+import type { Tracer } from "../host/supervisor.js";
+import type { Caller, OpenFile } from "../iommufd/caller.js";
+import { commandOf } from "../trace/commands.js";
+import { printCall, printOpen } from "../trace/print.js";
+import type { Errno } from "../uapi/errno.js";
+import { Errno as ErrnoClass } from "../uapi/errno.js";
+
+export class LineTracer implements Tracer {
+	readonly #fd: number;
+
+	/** @param fd where the lines go */
+	constructor(fd: number) {
+		this.#fd = fd;
+	}
+
+	ioctl(file: OpenFile, caller: Caller, fd: number, number: number, argument: number): number {
+		const command = commandOf(file.path, number);
+		const size = command !== undefined && "size" in command ? command.size : 0;
+		const before = read(caller, argument, size);
+		let result: number | Errno;
+		let thrown: unknown;
+		try {
+			result = file.ioctl(caller, number, argument);
+		} catch (error) {
+			if (!(error instanceof ErrnoClass)) throw error;
+			result = error;
+			thrown = error;
+		}
+		const now = read(caller, argument, size);
+		// After an error nothing was written back, as a rule; what has changed all the same is shown.
+		const after = thrown === undefined || !same(before, now) ? now : undefined;
+		this.#write(
+			printCall({ thread: caller.thread, fd, path: file.path, number, argument, command, before, after, result }),
+		);
+		if (thrown !== undefined) throw thrown;
+		return result as number;
+	}
+
+	opened(thread: number, path: string, flags: number, result: number | Errno): void {
+		this.#write(printOpen({ thread, path, flags, result }));
+	}
+
+	#write(lines: string): void {
+		writeSync(this.#fd, `${lines}\n`);
+	}
+}
+
+/** What the caller has at an address, as much of it as there is. */
+function read(caller: Caller, address: number, size: number): Uint8Array | undefined {
+	if (size === 0) return undefined;
+	const bytes = new Uint8Array(size);
+	const length = caller.memory.read(address, bytes);
+	return length === 0 ? undefined : bytes.subarray(0, length);
+}
+
+function same(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+	return one?.length === other?.length && (one?.every((byte, i) => byte === other?.[i]) ?? true);
+}

@@ -1,0 +1,86 @@
+// The command line. Each command is loaded when it is asked for.
+
+import { Command, Option } from "commander";
+import { USAGE_ERROR } from "./exit-codes.js";
+import type { RunOptions } from "./run.js";
+
+/** package.json's; the build fills it in. */
+declare const VERSION: string;
+
+const EXAMPLE = "ioasis run --trace -- ./my-vmm --device vfio-pci";
+
+const program = new Command("ioasis")
+	.description("Linux's IOMMUFD in user space: any program in front of /dev/iommu, without root, an IOMMU or a VM")
+	.version(VERSION, "--version")
+	.helpOption("-h, --help", "show this help")
+	.helpCommand(false)
+	.configureHelp({ showGlobalOptions: false })
+	.showHelpAfterError("Try: ioasis --help")
+	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE_ERROR))
+	.addHelpText("after", `\nExample:\n  ${EXAMPLE}\n`);
+
+program
+	.command("run")
+	.usage("[options] -- PROGRAM [ARGS...]")
+	.summary("run a program in front of /dev/iommu")
+	.description(
+		"Runs PROGRAM, and all that it starts, in front of one machine's /dev/iommu. Waits for the last of them; the exit code is PROGRAM's.",
+	)
+	.addOption(
+		new Option("-m, --machine <name|file>", "the machine: a name of `ioasis machines`, or a JSON file").default(
+			"selftest",
+		),
+	)
+	.addOption(new Option("--trace[=FILE]", "print each call, and the reason of each error, on stderr or to FILE"))
+	.addOption(new Option("--trace-to <file>").hideHelp())
+	.option("-q, --quiet", "no summary at the end")
+	.argument("<program...>")
+	.showHelpAfterError("Try: ioasis run --help")
+	.addHelpText(
+		"after",
+		`
+Exit codes: PROGRAM's own; 128 + N if signal N killed it; 126 or 127 if it can't be
+started; 2 for a wrong option or machine.
+
+Example:
+  ${EXAMPLE}
+`,
+	)
+	.action(async (words: string[], options: RunOptions) => {
+		const { run } = await import("./run.js");
+		await run(words, options);
+	});
+
+program
+	.command("machines")
+	.summary("list the machines that there are")
+	.description("Lists the machines that --machine can name.")
+	.option("--json", "as JSON")
+	.action(async (options: { json?: true }) => {
+		const { machines } = await import("./machines.js");
+		machines(options.json ?? false);
+	});
+
+program
+	.command("doctor")
+	.summary("check whether this kernel can run it, and say what to do if not")
+	.description(
+		"Checks what `ioasis run` needs: the kernel's seccomp notifications, the right to look into one's own children, and Node.",
+	)
+	.option("--json", "as JSON")
+	.action(async (options: { json?: true }) => {
+		const { doctor } = await import("./doctor.js");
+		process.exitCode = await doctor(options.json ?? false);
+	});
+
+await program.parseAsync(withTraceTarget(process.argv.slice(2)), { from: "user" });
+
+/** `--trace` has a value only after "=", so that it never takes the program for one; commander has no such options. */
+function withTraceTarget(words: readonly string[]): string[] {
+	const end = words.indexOf("--");
+	return words.map((word, i) => {
+		if (end >= 0 && i > end) return word;
+		if (word === "--trace") return "--trace-to=-";
+		return word.startsWith("--trace=") ? `--trace-to=${word.slice("--trace=".length)}` : word;
+	});
+}

@@ -1,0 +1,113 @@
+// ioasis run: a program in front of a machine.
+
+import { openSync } from "node:fs";
+import { constants } from "node:os";
+import { launch, type NotStarted, type Status } from "../host/launch.js";
+import type { Report } from "../host/supervisor-thread.js";
+import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
+
+/** What `run` can be told. */
+export interface RunOptions {
+	readonly machine: string;
+	/** Where the trace goes: a file, or "-" for stderr. */
+	readonly traceTo?: string;
+	readonly quiet?: true;
+}
+
+const STDERR = 2;
+
+/** Signals that mean the program, not us. A terminal sends Ctrl-C to both; those are not sent on. */
+const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const;
+const FROM_TERMINAL = ["SIGINT", "SIGQUIT"] as const;
+
+/** Runs it to the end; sets the exit code. */
+export async function run(program: readonly string[], options: RunOptions): Promise<void> {
+	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
+	const result = await launch(
+		{
+			program,
+			machine: options.machine,
+			trace,
+			workers: {
+				launcher: new URL("./launcher-thread.js", import.meta.url),
+				supervisor: new URL("./supervisor-worker.js", import.meta.url),
+			},
+		},
+		{ started: forwardSignals },
+	);
+	if (!Array.isArray(result)) return giveUp(result, program[0]);
+	const [status, report] = result;
+	if (!options.quiet) summarize(report);
+	end(status);
+}
+
+function openTrace(file: string): number {
+	if (file === "-") return STDERR;
+	try {
+		return openSync(file, "w");
+	} catch (error) {
+		const { code } = error as NodeJS.ErrnoException;
+		complain(`the trace can't be written to ${file}: ${code}`, "give another file, or --trace alone for stderr");
+		process.exit(USAGE_ERROR);
+	}
+}
+
+function forwardSignals(pid: number): void {
+	for (const signal of FORWARDED) process.on(signal, () => forward(pid, signal));
+	for (const signal of FROM_TERMINAL) process.on(signal, () => {});
+}
+
+function forward(pid: number, signal: NodeJS.Signals): void {
+	try {
+		process.kill(pid, signal);
+	} catch {
+		// It has ended, and only what it started goes on.
+	}
+}
+
+function giveUp(problem: NotStarted, program: string): void {
+	if (problem.kind === "no machine") {
+		complain(problem.reason, "`ioasis machines` lists the machines that there are");
+		process.exitCode = USAGE_ERROR;
+	} else if (problem.call === "posix_spawn") {
+		const notFound = problem.errno === constants.errno.ENOENT;
+		complain(`${program}: ${notFound ? "not found" : `can't be started: ${errnoName(problem.errno)}`}`);
+		process.exitCode = notFound ? NOT_FOUND : NOT_EXECUTABLE;
+	} else {
+		complain(
+			`this kernel refuses the seccomp filter: ${errnoName(problem.errno)}`,
+			"`ioasis doctor` says what is missing",
+		);
+		process.exitCode = NOT_EXECUTABLE;
+	}
+}
+
+function errnoName(number: number): string {
+	return Object.entries(constants.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
+}
+
+function summarize({ calls, errors, leftovers, stillOpen }: Report): void {
+	const failed = errors.reduce((sum, [, count]) => sum + count, 0);
+	const kinds = errors.map(([code, count]) => `${count} ${code}`).join(", ");
+	console.error(
+		`ioasis: ${plural(calls, "call")}, ${failed === 0 ? "no errors" : `${plural(failed, "error")}: ${kinds}`}`,
+	);
+	for (const line of leftovers) console.error(`ioasis: left allocated: ${line}`);
+	for (const path of stillOpen) console.error(`ioasis: still open in a process that ioasis didn't start: ${path}`);
+}
+
+function plural(count: number, what: string): string {
+	return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** Ends as the program ended: with its code, or of its signal. */
+function end(status: Status): void {
+	if (status.kind === "exited") process.exit(status.code);
+	// As a shell says it. Killing ourselves with the same signal would leave a core file of Node's.
+	process.exit(KILLED_BY + status.signal);
+}
+
+function complain(problem: string, advice?: string): void {
+	console.error(`ioasis: ${problem}`);
+	if (advice !== undefined) console.error(`        ${advice}`);
+}

@@ -1,0 +1,106 @@
+// What the fds of a thread refer to, now. proc_pid_fdinfo(5), proc_pid_fd(5)
+//
+// A program closes and duplicates fds without us, so this is asked at every ioctl. The cheapest answer is to read
+// /proc/TID/fdinfo/N once more through an fd that stays open: it shows the inode of what N refers to at the time of reading,
+// and fails when N is closed or the thread is gone.
+
+import type { HandedFiles, HeldFile } from "./files.js";
+import { close, NativeMemory, openat, pread, statx } from "./libc.js";
+import { openDirectory } from "./proc.js";
+import { AT_STATX_DONT_SYNC, Stat } from "./stat.js";
+
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+/** So many fds of a thread are looked at in this way. */
+const MOST_KEPT = 16;
+/** Enough for pos, flags, mnt_id and ino, which come first. */
+const INFO_BYTES = 128;
+
+const info = new NativeMemory(INFO_BYTES);
+const path = new NativeMemory(32);
+const stat = new Stat();
+
+/** An fd of the thread, and what it was when we last looked. */
+interface Descriptor {
+	readonly fd: number;
+	/** Our fd for its /proc/TID/fdinfo/N. */
+	readonly info: number;
+	/** What we read there. */
+	readonly text: Uint8Array;
+	length: number;
+	file: HeldFile | undefined;
+}
+
+export class Descriptors {
+	/** Our fd for /proc/TID. */
+	readonly directory: number;
+	readonly #files: HandedFiles;
+	readonly #kept = new Map<number, Descriptor>();
+	#last: Descriptor | undefined;
+
+	constructor(thread: number, files: HandedFiles) {
+		this.directory = openDirectory(`/proc/${thread}`);
+		this.#files = files;
+	}
+
+	/** Which of our files an fd is; undefined when it is none, is not open, or the thread is gone. */
+	ourFile(fd: number): HeldFile | undefined {
+		const last = this.#last;
+		const descriptor = last !== undefined && last.fd === fd ? last : this.#keep(fd);
+		if (descriptor === undefined) return undefined;
+		this.#last = descriptor;
+		const length = pread(descriptor.info, info.address, INFO_BYTES, 0);
+		if (length <= 0) {
+			this.#drop(descriptor);
+			return undefined;
+		}
+		if (!isSame(descriptor, length)) {
+			descriptor.text.set(info.bytes);
+			descriptor.length = length;
+			descriptor.file = this.#files.withInfo(info.bytes, length);
+		}
+		return descriptor.file?.released ? undefined : descriptor.file;
+	}
+
+	/** Looks at an fd that may be anything. @returns what statx(2) says of it; undefined when it is not open */
+	stat(fd: number): Stat | undefined {
+		if (fd < 0) return undefined;
+		const name = path.setString(`fd/${fd}`);
+		return statx(this.directory, name, AT_STATX_DONT_SYNC, Stat.MASK, stat.address) === 0 ? stat : undefined;
+	}
+
+	/** @returns an fd of ours for the regular file that an fd of the thread refers to, opened once more; or -1 */
+	reopen(fd: number): number {
+		return openat(this.directory, path.setString(`fd/${fd}`), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	}
+
+	close(): void {
+		for (const descriptor of this.#kept.values()) close(descriptor.info);
+		if (this.directory !== -1) close(this.directory);
+	}
+
+	#keep(fd: number): Descriptor | undefined {
+		const known = this.#kept.get(fd);
+		if (known !== undefined || fd < 0) return known;
+		const [oldest] = this.#kept.values();
+		if (this.#kept.size >= MOST_KEPT) this.#drop(oldest);
+		const own = openat(this.directory, path.setString(`fdinfo/${fd}`), O_CLOEXEC);
+		if (own === -1) return undefined;
+		const descriptor = { fd, info: own, text: new Uint8Array(INFO_BYTES), length: 0, file: undefined };
+		this.#kept.set(fd, descriptor);
+		return descriptor;
+	}
+
+	#drop(descriptor: Descriptor): void {
+		close(descriptor.info);
+		this.#kept.delete(descriptor.fd);
+		if (this.#last === descriptor) this.#last = undefined;
+	}
+}
+
+function isSame({ text, length }: Descriptor, newLength: number): boolean {
+	if (length !== newLength) return false;
+	for (let i = 0; i < length; i++) if (text[i] !== info.bytes[i]) return false;
+	return true;
+}

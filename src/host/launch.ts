@@ -1,0 +1,123 @@
+// Runs a program under the supervisor, from the main thread's side: starts the two workers and tells how it ended.
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { Handshake } from "./handshake.js";
+import type { LauncherData, LauncherMessage } from "./launcher-thread.js";
+import type { Report, SupervisorData, SupervisorMessage } from "./supervisor-thread.js";
+
+export interface Launch {
+	/** The program's name and its arguments: the end of our own command line. */
+	readonly program: readonly string[];
+	readonly machine: string;
+	/** The fd that the trace is written to; undefined for none. */
+	readonly trace?: number | undefined;
+	/** The workers' files: launcher-thread.ts, and one that calls supervise(). */
+	readonly workers: { readonly launcher: URL; readonly supervisor: URL };
+}
+
+/** How the program itself ended. */
+export type Status =
+	| { readonly kind: "exited"; readonly code: number }
+	| { readonly kind: "killed"; readonly signal: number };
+
+/** Why there is no status: the machine is not to be had, or a call failed. */
+export type NotStarted =
+	| { readonly kind: "no machine"; readonly reason: string }
+	| { readonly kind: "failed"; readonly call: "seccomp" | "posix_spawn"; readonly errno: number };
+
+/** What happens, in this order. */
+export interface Observer {
+	/** There is a process now. */
+	started?(pid: number): void;
+	/** It has ended; others that it started may go on, and are waited for. */
+	ended?(status: Status): void;
+}
+
+/** @returns when the program and all that it started is gone */
+export async function launch(what: Launch, observer: Observer = {}): Promise<[Status, Report] | NotStarted> {
+	const handshake = new Handshake();
+	const launcherData: LauncherData = {
+		handshake: handshake.memory,
+		program: bytesOfArguments(what.program),
+		fds: inheritedFds(),
+		fileLimit: fileLimitOfParent(),
+	};
+	const supervisorData: SupervisorData = {
+		handshake: handshake.memory,
+		machine: what.machine,
+		trace: what.trace,
+	};
+	const supervisor = new Worker(what.workers.supervisor, { workerData: supervisorData, execArgv: [] });
+	const launcher = new Worker(what.workers.launcher, { workerData: launcherData, execArgv: [] });
+
+	return new Promise((resolve, reject) => {
+		let status: Status | undefined;
+		launcher.on("message", (message: LauncherMessage) => {
+			if (message.kind === "started") observer.started?.(message.pid);
+			else if (message.kind === "failed") resolve(message);
+			else {
+				status = statusOf(message.status);
+				observer.ended?.(status);
+			}
+		});
+		supervisor.on("message", (message: SupervisorMessage) => {
+			if (message.kind === "no machine") resolve(message);
+			// Its farewell comes after the launcher's last message, but by another way.
+			else if (status !== undefined) resolve([status, message.report]);
+			else launcher.once("exit", () => status && resolve([status, message.report]));
+		});
+		supervisor.on("error", reject);
+		launcher.on("error", reject);
+	});
+}
+
+/** From what wait(2) gives. */
+function statusOf(status: number): Status {
+	const signal = status & 0x7f;
+	return signal === 0 ? { kind: "exited", code: (status >> 8) & 0xff } : { kind: "killed", signal };
+}
+
+/** Arguments as the bytes that they are: what isn't UTF-8 would not survive as a string. */
+function bytesOfArguments(program: readonly string[]): Uint8Array[] {
+	const all = readFileSync("/proc/self/cmdline");
+	const words: Uint8Array[] = [];
+	for (let at = 0; at < all.length; ) {
+		const end = all.indexOf(0, at);
+		words.push(all.subarray(at, end));
+		at = end + 1;
+	}
+	return words.slice(-program.length);
+}
+
+/**
+ * The fds that we got from whoever started us, and that the program is to get from us. The others are Node's own: it opened
+ * them after, the first of them an epoll instance, and they are all of the following kinds.
+ */
+function inheritedFds(): number[] {
+	const targets = new Map<number, string>();
+	for (const name of readdirSync("/proc/self/fd")) {
+		try {
+			targets.set(Number(name), readlinkSync(`/proc/self/fd/${name}`));
+		} catch {
+			// The one that the directory was read through.
+		}
+	}
+	const fds = [...targets.keys()].sort((one, other) => one - other);
+	const nodesFirst = fds.find((fd) => targets.get(fd) === "anon_inode:[eventpoll]") ?? 0;
+	const isNodes = (fd: number, target: string) =>
+		target.startsWith("anon_inode:") ||
+		(target.startsWith("pipe:") && [...targets].some(([other, same]) => other !== fd && same === target));
+	return fds.filter((fd) => fd < Math.max(3, nodesFirst) || !isNodes(fd, targets.get(fd)!));
+}
+
+/** Node raises its soft limit of open files; the program is to have what it would have had without us. */
+function fileLimitOfParent(): number | undefined {
+	try {
+		const limits = readFileSync(`/proc/${process.ppid}/limits`, "latin1");
+		const soft = limits.match(/^Max open files\s+(\d+)/m)?.[1];
+		return soft === undefined ? undefined : Number(soft);
+	} catch {
+		return undefined;
+	}
+}

@@ -1,0 +1,102 @@
+// The worker that the engine lives in: loads the machine, then answers calls until the last process is gone.
+
+import { parentPort, workerData } from "node:worker_threads";
+import type { OpenFile } from "../iommufd/caller.js";
+import { Errno } from "../uapi/errno.js";
+import { Handshake } from "./handshake.js";
+import { reportInternalError } from "./internal-error.js";
+import { Supervisor, type Tracer } from "./supervisor.js";
+
+/** What is served. The machine, as the host needs it. */
+export interface Machine {
+	/** The files that it has. */
+	readonly paths: readonly string[];
+	/** A new file for one of them. @throws Errno */
+	open(path: string): OpenFile | undefined;
+	/** What the program left allocated, one line for each thing. */
+	leftovers(): string[];
+}
+
+export interface SupervisorData {
+	readonly handshake: SharedArrayBuffer;
+	/** The machine's name, or a file that describes it. */
+	readonly machine: string;
+	/** The fd that the trace is written to; undefined for none. */
+	readonly trace: number | undefined;
+}
+
+/** What it tells the main thread, once. */
+export type SupervisorMessage =
+	| { readonly kind: "no machine"; readonly reason: string }
+	| { readonly kind: "report"; readonly report: Report };
+
+export interface Report {
+	readonly calls: number;
+	/** How often each errno was the answer, most frequent first. */
+	readonly errors: readonly (readonly [code: string, count: number])[];
+	readonly leftovers: readonly string[];
+	/** Paths of files that are still open: in processes that don't run under us, which got them over a socket. */
+	readonly stillOpen: readonly string[];
+}
+
+/** What the engine can ask of the host. */
+export interface Host {
+	/** Releases files that are closed but whose release hasn't been carried out yet. */
+	settle(): void;
+}
+
+/** The whole of the worker. @param load gives the machine, or throws an Errno or Error that says why not */
+export function supervise(
+	load: (nameOrFile: string, host: Host) => Machine,
+	makeTracer?: (fd: number) => Tracer,
+): void {
+	const data: SupervisorData = workerData;
+	const handshake = new Handshake(data.handshake);
+	let supervisor: Supervisor | undefined;
+	let machine: Machine;
+	try {
+		machine = load(data.machine, { settle: () => supervisor?.settle() });
+	} catch (error) {
+		handshake.announceMachine(false);
+		tell({ kind: "no machine", reason: reasonOf(error) });
+		return;
+	}
+	const tracer = data.trace === undefined ? undefined : makeTracer?.(data.trace);
+	handshake.announceMachine(true);
+	const listener = handshake.waitForListener();
+	if (listener === undefined) return;
+	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer);
+	serve(supervisor, () => tell({ kind: "report", report: finish(supervisor, machine) }));
+}
+
+/** Answers calls, and goes by the event loop when there may be something to tidy up. */
+function serve(supervisor: Supervisor, then: () => void): void {
+	if (supervisor.run()) return then();
+	// An object that was looked at is kept until the event loop is reached, so the garbage is collected from there; and
+	// once more until those hear of it who have asked to.
+	setImmediate(() => {
+		supervisor.collect();
+		setImmediate(() => serve(supervisor, then));
+	});
+}
+
+function finish(supervisor: Supervisor, machine: Machine): Report {
+	const stillOpen = supervisor.finish();
+	let leftovers: string[] = [];
+	try {
+		leftovers = machine.leftovers();
+	} catch (error) {
+		reportInternalError(error, "the summary");
+	}
+	const { calls, errors } = supervisor.tally;
+	return { calls, errors: [...errors].sort(([, one], [, other]) => other - one), leftovers, stillOpen };
+}
+
+function reasonOf(error: unknown): string {
+	if (error instanceof Errno) return error.reason;
+	return error instanceof Error ? error.message : String(error);
+}
+
+function tell(message: SupervisorMessage): void {
+	parentPort!.postMessage(message);
+}

@@ -1,0 +1,261 @@
+// The loop that answers: receives one stopped system call after the other, and lets the engine, or the kernel, do it.
+//
+// It never yields while the program runs, because a call that waits for an event loop waits ten times as long. So whatever it
+// calls is synchronous, and the thread that it runs in does nothing else.
+
+import { constants } from "node:fs";
+import type { OpenFile } from "../iommufd/caller.js";
+import { Errno } from "../uapi/errno.js";
+import { HandedFiles } from "./files.js";
+import { reportInternalError } from "./internal-error.js";
+import { close, errno, errorName, errors, NativeMemory, SystemError } from "./libc.js";
+import { Paths } from "./paths.js";
+import { Processes } from "./processes.js";
+import { readRemote } from "./remote.js";
+import { FAREWELL, Notification } from "./seccomp.js";
+import { SharedFiles } from "./shared-files.js";
+import { AT_FDCWD } from "./stat.js";
+import { syscalls } from "./syscalls.js";
+import type { Thread } from "./thread.js";
+
+/** The machine, as the supervisor needs it. */
+export interface Served {
+	readonly paths: readonly string[];
+	/** A new file for a path that it serves. @throws Errno */
+	open(path: string): OpenFile | undefined;
+}
+
+/** Who wants to know of each call. */
+export interface Tracer {
+	/** Does the ioctl as OpenFile.ioctl() would, and tells of it. */
+	ioctl(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number;
+	/** @param result the fd, or why there is none */
+	opened(thread: number, path: string, flags: number, result: number | Errno): void;
+}
+
+/** What happened, for the summary at the end. */
+export interface Tally {
+	/** Ioctls on our files, and opens of our paths. */
+	calls: number;
+	/** How often each errno was the answer. */
+	readonly errors: Map<string, number>;
+}
+
+const { O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
+const O_PATH = 0o10000000;
+const O_CLOEXEC = 0o2000000;
+// struct open_how of openat2(2), in words: flags, mode and resolve, u64 each.
+const OPEN_HOW_BYTES = 24;
+const OPEN_HOW_FLAGS = 0;
+const OPEN_HOW_RESOLVE = 4;
+const RESOLVE_NO_SYMLINKS = 0x04;
+const RESOLVE_IN_ROOT = 0x10;
+
+/** How long we wait at the end for a file to be closed, in milliseconds. */
+const PATIENCE = 200;
+/** Collecting garbage takes some milliseconds, so it isn't done more often than this, in milliseconds. */
+const BETWEEN_COLLECTIONS = 250;
+/** Closed files are looked after at every open and, for those who never open another, now and then. */
+const CALLS_BETWEEN_SETTLING = 256;
+
+const openHow = new NativeMemory(OPEN_HOW_BYTES);
+
+export class Supervisor {
+	readonly tally: Tally = { calls: 0, errors: new Map() };
+	readonly #served: Served;
+	readonly #tracer: Tracer | undefined;
+	readonly #launcher: number;
+	readonly #notification: Notification;
+	readonly #files = new HandedFiles();
+	readonly #sharedFiles = new SharedFiles();
+	readonly #processes: Processes;
+	readonly #paths: Paths;
+	#callsSinceSettling = 0;
+	/** Whether files were closed that may have been the last users of shared memory. */
+	#mayBeUnused = false;
+	#collectedAt = 0;
+	#collectionDue = false;
+	#ended = false;
+
+	/**
+	 * @param listener where the notifications come from
+	 * @param launcher the thread that will say FAREWELL
+	 */
+	constructor(served: Served, listener: number, launcher: number, tracer?: Tracer) {
+		this.#served = served;
+		this.#tracer = tracer;
+		this.#launcher = launcher;
+		this.#notification = new Notification(listener);
+		this.#paths = new Paths(served.paths);
+		this.#processes = new Processes({
+			notification: this.#notification,
+			files: this.#files,
+			sharedFiles: this.#sharedFiles,
+		});
+	}
+
+	/**
+	 * Answers until the launcher says that nobody is left, or until it is time for collect().
+	 * @returns whether it is over
+	 */
+	run(): boolean {
+		while (!this.#ended) {
+			if (this.#notification.receive()) this.#answer();
+			// One who asked may be killed before we look (ENOENT), or a signal may come.
+			else if (errno() !== errors.ENOENT && errno() !== errors.EINTR) throw new SystemError("seccomp", errno());
+			if (this.#collectionDue) return false;
+		}
+		return true;
+	}
+
+	/** Has the fds of shared memory closed that nobody uses any more, as soon as the event loop is reached. */
+	collect(): void {
+		this.#collectionDue = false;
+		this.#mayBeUnused = false;
+		this.#collectedAt = performance.now();
+		this.#sharedFiles.collect();
+	}
+
+	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
+	finish(): string[] {
+		this.settle();
+		// A file on its way through a socket that was closed is let go of in the background.
+		if (this.#files.count > 0) this.#files.wait(PATIENCE);
+		this.settle();
+		return this.#files.abandon().map((file) => file.path);
+	}
+
+	/** Looks after files that were closed. The engine may ask for it before it refuses something for their sake. */
+	settle(): void {
+		this.#callsSinceSettling = 0;
+		if (this.#files.settle() && this.#sharedFiles.count > 0) this.#mayBeUnused = true;
+		if (this.#mayBeUnused && performance.now() > this.#collectedAt + BETWEEN_COLLECTIONS) this.#collectionDue = true;
+	}
+
+	#answer(): void {
+		const notification = this.#notification;
+		try {
+			switch (notification.syscall) {
+				case syscalls.ioctl:
+					this.#ioctl();
+					break;
+				case syscalls.open:
+					this.#open(AT_FDCWD, notification.u64(0), notification.u32(1), 0);
+					break;
+				case syscalls.openat:
+					this.#open(notification.int(0), notification.u64(1), notification.u32(2), 0);
+					break;
+				case syscalls.openat2:
+					this.#openat2();
+					break;
+				case syscalls.execve:
+				case syscalls.execveat:
+					this.#processes.known(notification.thread)?.programMayChange();
+					notification.proceed();
+					break;
+				default: // setuid() and the like
+					this.#processes.known(notification.thread)?.credentialsMayChange();
+					notification.proceed();
+			}
+		} catch (error) {
+			reportInternalError(error, `system call ${notification.syscall}`);
+			notification.fail(errors.EIO);
+		}
+	}
+
+	#ioctl(): void {
+		const notification = this.#notification;
+		const id = notification.thread;
+		const fd = notification.int(0);
+		let thread = this.#processes.known(id);
+		let file = thread?.ourFile(fd);
+		if (file === undefined && !thread?.isOpen(fd)) {
+			thread = this.#processes.identify(id);
+			file = thread?.ourFile(fd);
+		}
+		if (thread === undefined || file === undefined) {
+			this.#ended = id === this.#launcher && notification.u32(1) === FAREWELL;
+			notification.proceed();
+			return;
+		}
+		const memory = thread.process.memoryOf(id);
+		memory.stopped = id;
+		this.tally.calls++;
+		try {
+			notification.succeed(this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
+		} catch (error) {
+			notification.fail(this.#errorOf(error).number);
+		}
+		memory.stopped = 0;
+		if (++this.#callsSinceSettling >= CALLS_BETWEEN_SETTLING) this.settle();
+	}
+
+	#callEngine(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {
+		if (this.#tracer === undefined) return file.ioctl(thread, command, argument);
+		return this.#tracer.ioctl(file, thread, fd, command, argument);
+	}
+
+	#openat2(): void {
+		const notification = this.#notification;
+		const { thread } = notification;
+		if (readRemote(thread, notification.u64(2), openHow.address, OPEN_HOW_BYTES) !== OPEN_HOW_BYTES)
+			notification.proceed();
+		else
+			this.#open(
+				notification.int(0),
+				notification.u64(1),
+				openHow.words[OPEN_HOW_FLAGS],
+				openHow.words[OPEN_HOW_RESOLVE],
+			);
+	}
+
+	#open(directory: number, pathAddress: number, flags: number, resolve: number): void {
+		const notification = this.#notification;
+		const { thread } = notification;
+		// Neither opens a device: with the first one gets a name only, with the second a directory.
+		if (flags & (O_PATH | O_DIRECTORY)) {
+			notification.proceed();
+			return;
+		}
+		const followsLinks = (flags & O_NOFOLLOW) === 0 && (resolve & RESOLVE_NO_SYMLINKS) === 0;
+		const staysBelow = (resolve & RESOLVE_IN_ROOT) !== 0;
+		const path = this.#paths.find({ thread, directory, followsLinks, staysBelow }, pathAddress);
+		if (path === undefined) {
+			notification.proceed();
+			return;
+		}
+		this.settle();
+		this.tally.calls++;
+		let result: number | Errno;
+		try {
+			result = this.#handOver(path, flags);
+		} catch (error) {
+			result = this.#errorOf(error);
+			notification.fail(result.number);
+		}
+		this.#tracer?.opened(thread, path, flags, result);
+	}
+
+	/** Opens a file of ours and makes the open(2) return the caller's fd for it. @throws Errno */
+	#handOver(path: string, flags: number): number {
+		if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0)
+			throw new Errno("EEXIST", `${path} exists, and O_CREAT|O_EXCL asks for a new file`);
+		const file = this.#served.open(path);
+		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
+		const fd = this.#files.create(file, flags);
+		const handed = this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0);
+		const problem = errno();
+		close(fd); // If the caller didn't get it, this was the last, and `file` will be released.
+		if (handed !== -1) return handed;
+		if (problem === errors.EMFILE) throw new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows");
+		throw new Errno("ENOENT", `the caller could not be given an fd (${errorName(problem)})`);
+	}
+
+	/** The errno that something thrown means, counted. */
+	#errorOf(thrown: unknown): Errno {
+		const error = thrown instanceof Errno ? thrown : new Errno("EIO", "a bug in ioasis, reported on stderr");
+		if (error !== thrown) reportInternalError(thrown, "a call to the engine");
+		this.tally.errors.set(error.code, (this.tally.errors.get(error.code) ?? 0) + 1);
+		return error;
+	}
+}

@@ -1,0 +1,161 @@
+// The vIOMMU of an SMMU: the guest's stage 1, by its stream table entries, on a stage 2 of the host.
+// SMMUv3 (IHI 0070), 3.3.2 and 5.2 "Stream Table Entry". Linux: drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-iommufd.c.
+
+import { Errno, hex } from "../../../uapi/errno.js";
+import { HwptArmSmmuV3, HwptDataType, InvalidateDataType, ViommuArmSmmuV3Invalidate } from "../../../uapi/iommufd.js";
+import type { Device } from "../../device.js";
+import { type Domain, NestedDomain } from "../../domain.js";
+import type { IommuDriver } from "../../driver.js";
+import { carryOutUserData, readUserData, type UserData, type UserDataArray } from "../../user-data.js";
+import type { DriverVdevice, DriverViommu, ViommuCore } from "../../viommu.js";
+import { type Command, checkCommand, Opcode, opcodeOf, rangeOf, streamIdOf } from "./commands.js";
+import type { SmmuDevice } from "./device.js";
+import { checkNoPasids, type SmmuDomain } from "./domains.js";
+import {
+	abortEntry,
+	CONFIG,
+	configOf,
+	EATS,
+	EATS_ABT,
+	EATS_TRANS,
+	eatsOf,
+	NESTING_ALLOWED,
+	nestedEntry,
+	type StreamTableEntry,
+	stageTwoEntry,
+	V,
+} from "./ste.js";
+
+const EVERYTHING = { first: 0n, last: (1n << 64n) - 1n };
+
+export class VSmmu implements DriverViommu {
+	readonly core: ViommuCore;
+	readonly parent: SmmuDomain;
+	/** The guest's first stages: what a TLBI is about. */
+	readonly nested = new Set<SmmuNestedDomain>();
+	readonly #driver: IommuDriver;
+
+	constructor(driver: IommuDriver, core: ViommuCore, parent: SmmuDomain) {
+		this.#driver = driver;
+		this.core = core;
+		this.parent = parent;
+	}
+
+	allocDomainNested(flags: number, data: UserData): SmmuNestedDomain {
+		if (flags) throw new Errno("EOPNOTSUPP", `arm-smmu-v3: a nested HWPT takes no flags, and flags is ${hex(flags)}`);
+		const { ste } = readUserData(data, HwptDataType.ARM_SMMUV3, HwptArmSmmuV3);
+		return new SmmuNestedDomain(this.#driver, this, checkedEntry(ste[0], ste[1]));
+	}
+
+	invalidateCache(array: UserDataArray): void {
+		const type = InvalidateDataType.ARM_SMMUV3;
+		carryOutUserData(array, type, ViommuArmSmmuV3Invalidate, ({ cmd }) => this.#carryOut([cmd[0], cmd[1]]));
+	}
+
+	vdeviceInit(): DriverVdevice {
+		return { free() {} };
+	}
+
+	free(): void {}
+
+	#carryOut(command: Command): void {
+		checkCommand(command, this.parent.smmu.features);
+		switch (opcodeOf(command)) {
+			case Opcode.CFGI_CD:
+			case Opcode.CFGI_CD_ALL:
+			case Opcode.ATC_INV: {
+				const device = this.#deviceOf(streamIdOf(command));
+				if (device.domain instanceof SmmuNestedDomain) device.domain.flushed?.(EVERYTHING.first, EVERYTHING.last);
+				break;
+			}
+			case Opcode.TLBI_NH_VA:
+			case Opcode.TLBI_NH_VAA:
+				this.#flush(rangeOf(command));
+				break;
+			default:
+				this.#flush(EVERYTHING);
+		}
+	}
+
+	/** All that the guest has cached carries one VMID; which of it carries an ASID is not told apart here. */
+	#flush({ first, last }: typeof EVERYTHING): void {
+		for (const domain of this.nested) domain.flushed?.(first, last);
+	}
+
+	#deviceOf(virtualId: bigint): SmmuDevice {
+		const device = this.core.findDevice(virtualId);
+		if (device === undefined)
+			throw new Errno("EIO", `the guest has no device with the StreamID ${hex(virtualId)}: no vDEVICE was made for it`);
+		return device as SmmuDevice;
+	}
+}
+
+/** What a guest's entry comes to: its two words without EATS, and whether it has ATS. */
+interface GuestEntry {
+	readonly words: readonly [bigint, bigint];
+	readonly ats: boolean;
+}
+
+/** @throws EIO for an entry that a guest can't have */
+function checkedEntry(word0: bigint, word1: bigint): GuestEntry {
+	if (!(word0 & V)) return { words: [0n, 0n], ats: false };
+	const [extra0, extra1] = [word0 & ~NESTING_ALLOWED[0], word1 & ~NESTING_ALLOWED[1]];
+	if (extra0 !== 0n || extra1 !== 0n)
+		throw new Errno("EIO", `the STE has bits ${hex(extra0)}, ${hex(extra1)}, which are the host's`);
+	const config = configOf(word0);
+	if (config !== CONFIG.ABORT && config !== CONFIG.BYPASS && config !== CONFIG.S1_TRANS)
+		throw new Errno("EIO", `STE.Config is ${config}: a guest aborts (0), bypasses (4) or has a stage 1 (5)`);
+	const eats = eatsOf(word1);
+	if (eats !== EATS_ABT && eats !== EATS_TRANS)
+		throw new Errno("EIO", `STE.EATS is ${eats}: a guest has full ATS (1) or none (0)`);
+	return { words: [word0, word1 & ~EATS], ats: config === CONFIG.S1_TRANS && eats === EATS_TRANS };
+}
+
+export class SmmuNestedDomain extends NestedDomain {
+	readonly vsmmu: VSmmu;
+	readonly guestEntry: GuestEntry;
+
+	constructor(driver: IommuDriver, vsmmu: VSmmu, guestEntry: GuestEntry) {
+		super(driver);
+		this.vsmmu = vsmmu;
+		this.guestEntry = guestEntry;
+		vsmmu.nested.add(this);
+	}
+
+	override attachDevice(device: Device, old: Domain): void {
+		const smmu = device as SmmuDevice;
+		const { parent, core } = this.vsmmu;
+		if (smmu.iommu !== parent.smmu)
+			throw new Errno("EINVAL", `the vIOMMU is on another SMMU than the one in front of ${device.name}`);
+		checkNoPasids(smmu);
+		// Events of the device and invalidations for it go by its number in the guest. Without stage 1 there are none.
+		if (this.#config !== CONFIG.ABORT && this.#config !== CONFIG.BYPASS) core.virtualIdOf(device);
+		smmu.checkFaults(this);
+		parent.checkDevice(smmu);
+		smmu.ste = this.#entryFor(smmu);
+		smmu.domain = this;
+		smmu.replaceFaultUser(this, old);
+	}
+
+	override free(): void {
+		this.vsmmu.nested.delete(this);
+	}
+
+	get #config(): number {
+		return configOf(this.guestEntry.words[0]);
+	}
+
+	/** An entry that is not valid aborts, so that the guest gets the event that it would have got. */
+	#entryFor(device: SmmuDevice): StreamTableEntry {
+		const { words, ats } = this.guestEntry;
+		const { stageTwo } = this.vsmmu.parent;
+		switch (this.#config) {
+			case CONFIG.S1_TRANS:
+				return nestedEntry(words, stageTwo, device.options(ats));
+			case CONFIG.BYPASS:
+				return stageTwoEntry(stageTwo, device.options(true));
+			default:
+				return abortEntry();
+		}
+	}
+}

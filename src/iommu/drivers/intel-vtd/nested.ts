@@ -1,0 +1,119 @@
+// A first stage in a guest's own memory, on top of a second stage.
+// Intel VT-d Architecture Specification 5.0, 3.8 "Nested Translation"; 6.5.2.3 "PASID-based IOTLB Invalidate Descriptor".
+// Linux: drivers/iommu/intel/nested.c, and intel_pasid_setup_nested() in pasid.c.
+
+import { Errno, hex } from "../../../uapi/errno.js";
+import {
+	HwptDataType,
+	HwptVtdS1,
+	HwptVtdS1Flags,
+	HwptVtdS1Invalidate,
+	InvalidateDataType,
+	VtdInvalidateFlags,
+} from "../../../uapi/iommufd.js";
+import type { Device } from "../../device.js";
+import { type Domain, NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "../../domain.js";
+import type { IommuDriver } from "../../driver.js";
+import { readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../user-data.js";
+import { DomainIds, type VtdDevice, type VtdDomain, type VtdUnit } from "./device.js";
+import { SecondStageDomain } from "./domains.js";
+import { EAFE, nestedEntry, type PasidEntry, SRE, WPE } from "./entries.js";
+
+const PAGE_SIZE = 4096n;
+const EVERYTHING = (1n << 64n) - 1n;
+
+/** @throws EOPNOTSUPP for another type of data or a unit that can't nest, EINVAL for another parent or data of another length */
+export function allocNested(driver: IommuDriver, unit: VtdUnit, parent: PagingDomain, data: UserData): VtdNestedDomain {
+	if (!unit.registers.canNest)
+		throw new Errno("EOPNOTSUPP", "intel-vtd: nesting takes scalable mode and ECAP_REG.NEST, and the unit lacks one");
+	if (data.type !== HwptDataType.VTD_S1)
+		throw new Errno("EOPNOTSUPP", `intel-vtd: data_type is ${hex(data.type)}, and it nests with VTD_S1 only`);
+	if (!(parent instanceof SecondStageDomain) || !parent.isNestParent)
+		throw new Errno("EINVAL", "intel-vtd: the parent is not a second stage that was made with NEST_PARENT");
+	const { flags: s1Flags, pgtblAddr, addrWidth } = readUserData(data, HwptDataType.VTD_S1, HwptVtdS1);
+	return new VtdNestedDomain(driver, parent, { flags: s1Flags, root: pgtblAddr, addressWidth: addrWidth });
+}
+
+/** What the guest says of its first stage. Linux looks at none of it before a device is attached. */
+export interface GuestFirstStage {
+	/** HwptVtdS1Flags */
+	readonly flags: bigint;
+	/** Address of the top table, which the second stage translates. */
+	readonly root: bigint;
+	/** 48 or 57 bits: 4 or 5 levels. */
+	readonly addressWidth: number;
+}
+
+export class VtdNestedDomain extends NestedDomain implements VtdDomain {
+	readonly ids = new DomainIds();
+	readonly entries = new Set<BigUint64Array>();
+	readonly parent: SecondStageDomain;
+	readonly firstStage: GuestFirstStage;
+
+	constructor(driver: IommuDriver, parent: SecondStageDomain, firstStage: GuestFirstStage) {
+		super(driver);
+		this.parent = parent;
+		this.firstStage = firstStage;
+		parent.nested.add(this);
+	}
+
+	override attachDevice(device: Device, old: Domain): void {
+		const vtd = device as VtdDevice;
+		vtd.detach(NO_PASID);
+		this.parent.checkCompatible(vtd.iommu);
+		vtd.checkFaults(this);
+		vtd.attach(NO_PASID, this);
+		vtd.replaceFaultUser(this, old);
+	}
+
+	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
+		const vtd = device as VtdDevice;
+		if (!vtd.iommu.registers.hasPasids)
+			throw new Errno("EOPNOTSUPP", `the IOMMU of ${device.name} has no PASIDs: ECAP_REG.SMTS or ECAP_REG.PASID is 0`);
+		this.parent.checkCompatible(vtd.iommu);
+		vtd.checkFaults(this);
+		vtd.attach(pasid, this);
+		vtd.replaceFaultUser(this, old);
+	}
+
+	entryFor({ iommu: { registers } }: VtdDevice, domainId: number): PasidEntry {
+		const { flags, root, addressWidth } = this.firstStage;
+		if (addressWidth !== 48 && addressWidth !== 57)
+			throw new Errno("EINVAL", `addr_width is ${addressWidth}: a first stage has 48 bits or 57`);
+		if (addressWidth === 57 && !registers.FS5LP)
+			throw new Errno("EINVAL", "addr_width is 57, and the unit walks 4 levels: CAP_REG.FS5LP is 0");
+		const has = (flag: number) => (flags & BigInt(flag)) !== 0n;
+		if (has(HwptVtdS1Flags.SRE) && !registers.SRS)
+			throw new Errno("EINVAL", "flags has SRE, and the unit takes no supervisor requests: ECAP_REG.SRS is 0");
+		if (has(HwptVtdS1Flags.EAFE) && !registers.EAFS)
+			throw new Errno("EINVAL", "flags has EAFE, and the unit has no extended accessed flag: ECAP_REG.EAFS is 0");
+		let entryFlags = 0n;
+		if (has(HwptVtdS1Flags.SRE)) entryFlags |= has(HwptVtdS1Flags.WPE) ? SRE | WPE : SRE;
+		if (has(HwptVtdS1Flags.EAFE)) entryFlags |= EAFE;
+		const levels = addressWidth === 57 ? 5 : 4;
+		const first = { root, levels, flags: entryFlags, snoops: this.parent.forcesSnooping };
+		return nestedEntry(domainId, first, this.parent.stage);
+	}
+
+	override invalidateCache(array: UserDataArray): void {
+		const type = InvalidateDataType.VTD_S1;
+		if (array.type !== type)
+			throw new Errno("EINVAL", `data_type is ${hex(array.type)}: a nested HWPT of intel-vtd takes ${hex(type)}`);
+		for (; array.done < array.entries; array.done++) {
+			const entry = readUserDataEntry(array, array.done, type, HwptVtdS1Invalidate);
+			const { addr, npages, flags } = entry;
+			if (flags & ~VtdInvalidateFlags.LEAF || entry.reserved !== 0)
+				throw new Errno("EOPNOTSUPP", `entry ${array.done}: flags is ${hex(flags)}, and only LEAF is known`);
+			if (addr % PAGE_SIZE !== 0n)
+				throw new Errno("EINVAL", `entry ${array.done}: addr ${hex(addr)} is not that of a page`);
+			if (npages === EVERYTHING && addr !== 0n)
+				throw new Errno("EINVAL", `entry ${array.done}: npages says everything, and addr is ${hex(addr)} instead of 0`);
+			const last = npages === EVERYTHING ? EVERYTHING : addr + npages * PAGE_SIZE - 1n;
+			this.flushed?.(addr, last);
+		}
+	}
+
+	override free(): void {
+		this.parent.nested.delete(this);
+	}
+}

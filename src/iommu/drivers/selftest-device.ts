@@ -1,0 +1,51 @@
+// The mock IOMMU's devices, which exist only to be attached.
+
+import {
+	IOMMU_TEST_DEV_CACHE_DEFAULT,
+	MOCK_DEV_CACHE_NUM,
+	MOCK_PASID_WIDTH,
+	MockDeviceFlags,
+} from "../../uapi/iommufd-test.js";
+import { Device } from "../device.js";
+import type { Domain } from "../domain.js";
+import type { IommuDriver } from "../driver.js";
+import { disableFaults, enableFaults } from "../fault.js";
+import type { Group } from "../group.js";
+import type { MockViommu } from "./selftest-viommu.js";
+
+export class MockDevice extends Device {
+	/** MockDeviceFlags */
+	readonly flags: number;
+	readonly number: number;
+	/** A stand-in for a device TLB: values that an invalidation sets to 0. */
+	readonly cache = new Uint32Array(MOCK_DEV_CACHE_NUM).fill(IOMMU_TEST_DEV_CACHE_DEFAULT);
+	/** Set by one attach of the reserved PASID, so that the next one fails: see attachPasid(). */
+	reservedPasidWillFail = false;
+	/** The vIOMMU whose nested domain it is attached to, and its number there: who is told of its events. */
+	viommu: MockViommu | undefined;
+	virtualId = 0n;
+	/** How many of its attachments take page faults. */
+	#faultingDomains = 0;
+
+	constructor(driver: IommuDriver, group: Group, number: number, flags: number) {
+		super(`iommufd_mock${number}`, driver, group, flags & MockDeviceFlags.PASID ? 2 ** MOCK_PASID_WIDTH : 0);
+		this.flags = flags;
+		this.number = number;
+	}
+
+	get tracksDirty(): boolean {
+		return (this.flags & MockDeviceFlags.NO_DIRTY) === 0;
+	}
+
+	/** Lets the device fault while something is attached that takes its faults. */
+	moveFaults(to: Domain, from: Domain | undefined): void {
+		if (to.faultHandler !== undefined) {
+			if (this.#faultingDomains === 0) enableFaults(this);
+			this.#faultingDomains++;
+		}
+		if (from?.faultHandler !== undefined) {
+			this.#faultingDomains--;
+			if (this.#faultingDomains === 0) disableFaults(this);
+		}
+	}
+}

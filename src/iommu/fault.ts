@@ -1,0 +1,95 @@
+// Page faults: a device asks for pages that aren't there, and waits until somebody answers. drivers/iommu/io-pgfault.c
+
+import { Errno } from "../uapi/errno.js";
+import { PageResponseCode, PgfaultFlags } from "../uapi/iommufd.js";
+import type { Device } from "./device.js";
+import { NO_PASID, type Pasid } from "./domain.js";
+import type { Attachment } from "./group.js";
+
+/** One page that a device asks for. struct iommu_fault_page_request */
+export interface PageRequest {
+	/** PgfaultFlags. LAST_PAGE ends a group. */
+	readonly flags: number;
+	/** Counts only with the flag PASID_VALID. */
+	readonly pasid: Pasid;
+	/** Requests of a device with the same number get one answer. */
+	readonly group: number;
+	/** PgfaultPerm: what the device wants to do. */
+	readonly permissions: number;
+	/** In bytes. */
+	readonly address: bigint;
+}
+
+/** Takes a group of faults over, and calls respond() of it some time. */
+export type FaultHandler = (group: FaultGroup) => void;
+
+/** All requests that one answer is for. struct iopf_group */
+export class FaultGroup {
+	readonly device: Device;
+	/** In the order in which they came. The last one, and no other, has LAST_PAGE. */
+	readonly requests: readonly PageRequest[];
+	/** What the device was attached to when it asked. */
+	readonly attachment: Attachment;
+
+	constructor(device: Device, requests: readonly PageRequest[], attachment: Attachment) {
+		this.device = device;
+		this.requests = requests;
+		this.attachment = attachment;
+	}
+
+	/**
+	 * Answers, once.
+	 * @param code PageResponseCode
+	 */
+	respond(code: number): void {
+		this.device.driver.pageResponse?.(this.device, this.requests.at(-1)!, code);
+	}
+}
+
+/**
+ * Lets a device ask for pages from now on. A driver calls it when it attaches a domain that has a fault handler.
+ * @throws ENODEV where the driver has no way to answer, EBUSY when the device may do so already
+ */
+export function enableFaults(device: Device): void {
+	if (!device.driver.pageResponse)
+		throw new Errno("ENODEV", `${device.name} can't fault: ${device.driver.name} has no way to answer a page request`);
+	if (device.unfinishedFaults !== undefined) throw new Errno("EBUSY", `faults of ${device.name} are enabled already`);
+	device.unfinishedFaults = [];
+}
+
+/** Undoes enableFaults(). Groups of which the last request has not come yet are forgotten. */
+export function disableFaults(device: Device): void {
+	device.unfinishedFaults = undefined;
+}
+
+/**
+ * Takes a page request from a device. When it ends a group, the handler of the domain gets the group.
+ * @throws EINVAL when nobody would answer; the device has been told so then
+ */
+export function reportPageRequest(device: Device, request: PageRequest): void {
+	const attachment = attachmentInCharge(device, request);
+	const unfinished = device.unfinishedFaults;
+	const handler = attachment?.domain.faultHandler;
+	if (attachment === undefined || handler === undefined || unfinished === undefined) {
+		device.driver.pageResponse?.(device, request, PageResponseCode.INVALID);
+		throw new Errno("EINVAL", `${device.name} is attached to nothing that takes page faults`);
+	}
+	if (!(request.flags & PgfaultFlags.LAST_PAGE)) {
+		unfinished.push(request);
+		return;
+	}
+	const earlier = unfinished.filter((other) => other.group === request.group);
+	device.unfinishedFaults = unfinished.filter((other) => other.group !== request.group);
+	handler(new FaultGroup(device, [...earlier, request], attachment));
+}
+
+/** What a request's address is an address of. */
+function attachmentInCharge(device: Device, { flags, pasid }: PageRequest): Attachment | undefined {
+	const { group, driver } = device;
+	const ofDevice = group.attachment(NO_PASID);
+	if (!(flags & PgfaultFlags.PASID_VALID)) return ofDevice;
+	const ofPasid = group.attachment(pasid);
+	if (ofPasid !== undefined || !driver.userPasidTable) return ofPasid;
+	// User space keeps the table of PASIDs in what it attached to the device itself.
+	return ofDevice?.domain.type === "nested" ? ofDevice : undefined;
+}

@@ -1,0 +1,220 @@
+// An access: how a driver without DMA of its own (an emulated device, a hardware queue) uses an IOAS.
+// drivers/iommu/iommufd/device.c.
+
+import { PAGE_SIZE } from "../memory/address-space.js";
+import type { Runs } from "../memory/runs.js";
+import { READ, WRITE } from "../pagetable/format.js";
+import { Errno, hex } from "../uapi/errno.js";
+import type { Area } from "./area.js";
+import type { Caller } from "./caller.js";
+import type { Context } from "./context.js";
+import { inWords, type MapUser } from "./io-pagetable.js";
+import type { Ioas } from "./ioas.js";
+import { LAST_IOVA } from "./iova-ranges.js";
+import { IommufdObject } from "./object.js";
+import { rwPages } from "./pages-rw.js";
+import { Undo } from "./undo.js";
+
+/** What the driver says of itself. struct iommufd_access_ops */
+export interface AccessOps {
+	/** Whether it pins pages: then the IOVAs of the IOAS have to be aligned to them. */
+	readonly needsPinPages: boolean;
+	/** Something in first..last is to be unmapped: it has to unpin what it has there before it returns. */
+	unmap(first: bigint, last: bigint): void;
+}
+
+/** What access.rw() does. */
+export interface RwOptions {
+	readonly write: boolean;
+	/** By way of the pages, also where the caller's own addresses lead to the same memory. */
+	readonly slowPath: boolean;
+}
+
+const PAGE = BigInt(PAGE_SIZE);
+
+export class Access extends IommufdObject implements MapUser {
+	override readonly kind = "ACCESS";
+	readonly iovaAlignment: bigint;
+	readonly #context: Context;
+	/** Absent for one of iommufd's own, which lets nothing be unmapped that it has pinned. */
+	readonly #ops: AccessOps | undefined;
+	#ioas: Ioas | undefined;
+	/** As long as it leaves an IOAS it may still unpin there, but pin no more. */
+	#unpinFrom: Ioas | undefined;
+
+	private constructor(context: Context, id: number, ops: AccessOps | undefined) {
+		super(id);
+		this.#context = context;
+		this.#ops = ops;
+		this.iovaAlignment = ops === undefined || ops.needsPinPages ? PAGE : 1n;
+	}
+
+	/**
+	 * Makes an access that is attached to nothing. destroyUser() of the table of objects undoes it.
+	 * @param ops undefined for one of iommufd's own, which lives no longer than the context
+	 */
+	static create(context: Context, ops: AccessOps | undefined): Access {
+		const access = new Access(context, context.objects.reserve(), ops);
+		access.users++; // the driver
+		if (ops !== undefined) context.hold();
+		context.objects.install(access);
+		return access;
+	}
+
+	get ioas(): Ioas | undefined {
+		return this.#ioas;
+	}
+
+	get needsPinPages(): boolean {
+		return this.#ops?.needsPinPages ?? true;
+	}
+
+	/** Whether what it pins can't be unmapped before it unpins it of its own accord. */
+	get #locks(): boolean {
+		return this.#ops === undefined;
+	}
+
+	unmap(first: bigint, last: bigint): void {
+		this.#ops?.unmap(first, last);
+	}
+
+	/**
+	 * Goes over to an IOAS, or leaves the one that it has. What it has pinned in the old one is unpinned.
+	 * @throws EADDRINUSE when a mapping of the new one is not aligned as the access needs it; nothing changes then
+	 */
+	attach(ioas: Ioas | undefined): void {
+		const old = this.#ioas;
+		if (old === ioas) return;
+		if (ioas !== undefined) {
+			ioas.map.addAccess(this);
+			ioas.users++;
+		}
+		if (old !== undefined) {
+			this.#ioas = undefined;
+			this.#ops?.unmap(0n, LAST_IOVA);
+			old.map.removeAccess(this);
+			old.users--;
+		}
+		this.#ioas = ioas;
+		this.#unpinFrom = ioas;
+	}
+
+	/**
+	 * Has the pages of a range stay where they are until unpin().
+	 * @param into gets the frames, one for each page that the range touches
+	 * @throws EINVAL, EOVERFLOW, ENOENT for a gap, EPERM for a mapping that doesn't let it, and what pinning throws
+	 */
+	pin(iova: bigint, length: bigint, write: boolean, into: Runs): void {
+		const last = lastOf(iova, length);
+		const ioas = this.#attached();
+		let at = iova;
+		using undo = new Undo();
+		undo.push(() => this.#unpin(ioas, iova, at - 1n));
+		for (const area of ioas.map.contiguous(iova, last)) {
+			const end = area.last < last ? area.last : last;
+			if (area.accessPrevented) throw beingUnmapped(area);
+			checkAligned(area, at, area.last < last);
+			checkMemory(area, write);
+			pinArea(area, area.indexOf(at), area.indexOf(end), into);
+			area.accesses++;
+			if (this.#locks) area.locks++;
+			at = end + 1n;
+		}
+		if (at <= last) throw gap(ioas, at);
+		undo.keep();
+	}
+
+	/** Undoes one pin() of the very same range. */
+	unpin(iova: bigint, length: bigint): void {
+		this.#unpin(this.#unpinFrom!, iova, iova + length - 1n);
+	}
+
+	#unpin(ioas: Ioas, first: bigint, last: bigint): void {
+		if (last < first) return;
+		let at = first;
+		for (const area of ioas.map.contiguous(first, last)) {
+			const end = area.last < last ? area.last : last;
+			area.pages.drop(area.indexOf(at), area.indexOf(end));
+			area.accesses--;
+			if (this.#locks) area.locks--;
+			at = end + 1n;
+		}
+	}
+
+	/**
+	 * Copies between `data` and the memory behind an IOVA. What was written before an error stays written.
+	 * @throws EINVAL, EOVERFLOW, ENOENT for a gap, EPERM for a mapping that doesn't let it, EFAULT
+	 */
+	rw(caller: Caller, iova: bigint, data: Uint8Array, options: RwOptions): void {
+		const last = lastOf(iova, BigInt(data.length));
+		const ioas = this.#attached();
+		let at = iova;
+		for (const area of ioas.map.contiguous(iova, last)) {
+			const end = area.last < last ? area.last : last;
+			if (area.accessPrevented) throw beingUnmapped(area);
+			checkMemory(area, options.write);
+			const part = data.subarray(Number(at - iova), Number(end + 1n - iova));
+			rwPages(area.pages, Number(area.startByte(at)), part, caller, options);
+			at = end + 1n;
+		}
+		if (at <= last) throw gap(ioas, at);
+	}
+
+	#attached(): Ioas {
+		if (this.#ioas === undefined) throw new Errno("ENOENT", `${this} is attached to no IOAS`);
+		return this.#ioas;
+	}
+
+	override destroy(): void {
+		this.attach(undefined);
+		if (this.#ops !== undefined) this.#context.drop();
+	}
+}
+
+/** Pins pages of an area that stand for IOVAs, and appends their frames. */
+function pinArea({ pages }: Area, first: number, last: number, into: Runs): void {
+	using undo = new Undo();
+	pages.hold(first, last);
+	undo.push(() => pages.drop(first, last));
+	pages.account();
+	pages.runs(first, last, into);
+	undo.keep();
+}
+
+/** @throws EINVAL or EOVERFLOW for a range that is none */
+function lastOf(iova: bigint, length: bigint): bigint {
+	if (length === 0n) throw new Errno("EINVAL", "length is 0");
+	const last = iova + length - 1n;
+	if (last > LAST_IOVA)
+		throw new Errno("EOVERFLOW", `IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+	return last;
+}
+
+/**
+ * @param goesOn whether the range goes on after the area
+ * @throws EINVAL when the pages that are pinned would not follow one another as the IOVAs do
+ */
+function checkAligned(area: Area, iova: bigint, goesOn: boolean): void {
+	if (area.startByte(iova) % PAGE !== 0n)
+		throw new Errno("EINVAL", `IOVA ${hex(iova)} of the mapping ${inWords(area)} is not the first byte of a page`);
+	if (goesOn && (area.startByte(area.last) + 1n) % PAGE !== 0n)
+		throw new Errno("EINVAL", `the mapping ${inWords(area)} ends within a page, and the range goes on after it`);
+}
+
+/** @throws EPERM, EINVAL for memory that has no pages */
+function checkMemory(area: Area, write: boolean): void {
+	if ((area.protection & (write ? WRITE : READ)) === 0)
+		throw new Errno("EPERM", `the mapping ${inWords(area)} is not ${write ? "writeable" : "readable"}`);
+	if (write && !area.pages.writable)
+		throw new Errno("EPERM", `the memory behind the mapping ${inWords(area)} was mapped read-only`);
+	if (area.pages.kind === "dmabuf")
+		throw new Errno("EINVAL", `the mapping ${inWords(area)} is one of a dma-buf, which only devices can use`);
+}
+
+function beingUnmapped(area: Area): Errno {
+	return new Errno("EINVAL", `the mapping ${inWords(area)} is being unmapped`);
+}
+
+function gap(ioas: Ioas, iova: bigint): Errno {
+	return new Errno("ENOENT", `nothing is mapped at IOVA ${hex(iova)} of ${ioas}`);
+}

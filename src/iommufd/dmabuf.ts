@@ -1,0 +1,92 @@
+// A dma-buf: memory of a device that its owner hands out as a file, and can take away again. IOAS_MAP_FILE maps it without
+// pinning it. iopt_alloc_dmabuf_pages() and iopt_revoke_notify() in drivers/iommu/iommufd/pages.c.
+
+import { type Backing, type Extents, PAGE_SIZE } from "../memory/address-space.js";
+import { Errno, hex } from "../uapi/errno.js";
+import type { Caller, OpenFile } from "./caller.js";
+import type { Context } from "./context.js";
+import type { Ioas } from "./ioas.js";
+import { Pages } from "./pages.js";
+
+/** The file. */
+export class DmaBuf implements OpenFile {
+	readonly path = "dmabuf";
+	readonly backing: Backing;
+	/** In bytes. */
+	readonly size: number;
+	/** Whether it can't be mapped now. */
+	#revoked = false;
+	/** How often mappings have been taken away. */
+	#generation = 0;
+	/** Who has mapped it. */
+	readonly #contexts = new Set<Context>();
+
+	constructor(backing: Backing, size: number) {
+		this.backing = backing;
+		this.size = size;
+	}
+
+	get generation(): number {
+		return this.#generation;
+	}
+
+	/**
+	 * Some of it for an IOAS of a context.
+	 * @throws EINVAL for a range that it hasn't got, ENODEV while it is revoked
+	 */
+	pages(context: Context, caller: Caller, start: bigint, length: bigint, writable: boolean): DmabufPages {
+		if (start + length > BigInt(this.size))
+			throw new Errno("EINVAL", `${hex(start)} + ${hex(length)} lies beyond the dma-buf's size, ${hex(this.size)}`);
+		const pages = new DmabufPages(context, caller, this, start, length, writable);
+		if (this.#revoked) throw new Errno("ENODEV", "the dma-buf's owner has revoked it");
+		this.#contexts.add(context);
+		return pages;
+	}
+
+	/**
+	 * Takes all mappings away. The areas stay, and lead to nothing.
+	 * @param revoked whether new ones are refused from now on
+	 */
+	invalidateMappings(revoked: boolean): void {
+		this.#revoked = revoked;
+		for (const context of this.#contexts)
+			for (const object of context.objects) if (object.kind === "IOAS") this.#hideIn(object as Ioas);
+		this.#contexts.clear();
+		this.#generation++;
+	}
+
+	#hideIn({ map }: Ioas): void {
+		for (const area of map.areas)
+			if (area.inDomains && area.pages instanceof DmabufPages && area.pages.dmabuf === this)
+				for (const domain of map.domains) area.unmap(domain);
+	}
+
+	ioctl(): number {
+		throw new Errno("ENOTTY", "the dma-buf of a test has no ioctls");
+	}
+
+	release(): void {}
+}
+
+export class DmabufPages extends Pages {
+	override readonly kind = "dmabuf";
+	readonly dmabuf: DmaBuf;
+	readonly #generation: number;
+
+	constructor(context: Context, caller: Caller, dmabuf: DmaBuf, start: bigint, length: bigint, writable: boolean) {
+		super(context.platform, caller, start, length, writable);
+		// It is the device's memory, and nobody's limit.
+		this.accountMode = "none";
+		this.dmabuf = dmabuf;
+		this.#generation = dmabuf.generation;
+	}
+
+	/** What has been revoked stays so, also when the dma-buf can be mapped again. */
+	override get revoked(): boolean {
+		return this.dmabuf.generation !== this.#generation;
+	}
+
+	protected override find(first: number, count: number, into: Extents): void {
+		into.add(this.dmabuf.backing, Number(this.start) / PAGE_SIZE + first, count);
+	}
+}

@@ -1,0 +1,63 @@
+// The vDEVICE: what a device is in the guest of a vIOMMU, under a number that the guest knows it by.
+// drivers/iommu/iommufd/viommu.c.
+
+import type { DriverVdevice } from "../iommu/viommu.js";
+import { Errno, hex } from "../uapi/errno.js";
+import type { VdeviceAlloc } from "../uapi/iommufd.js";
+import type { Args } from "../uapi/struct.js";
+import type { Call } from "./call.js";
+import { BoundDevice } from "./device.js";
+import { IommufdObject } from "./object.js";
+import { Undo } from "./undo.js";
+import { Viommu } from "./viommu.js";
+
+export class Vdevice extends IommufdObject {
+	override readonly kind = "VDEVICE";
+	readonly device: BoundDevice;
+	readonly #viommu: Viommu;
+	readonly #virtualId: bigint;
+	readonly #driver: DriverVdevice | undefined;
+
+	constructor(id: number, viommu: Viommu, device: BoundDevice, virtualId: bigint, driver: DriverVdevice | undefined) {
+		super(id);
+		this.#viommu = viommu;
+		this.device = device;
+		this.#virtualId = virtualId;
+		this.#driver = driver;
+		viommu.vdevices.set(virtualId, this);
+		viommu.users++;
+		device.vdevice = this;
+		device.users++;
+	}
+
+	override destroy(): void {
+		this.#driver?.free();
+		this.#viommu.vdevices.delete(this.#virtualId);
+		this.#viommu.users--;
+		this.device.vdevice = undefined;
+		this.device.users--;
+	}
+}
+
+/** IOMMU_VDEVICE_ALLOC */
+export function vdeviceAlloc(call: Call, alloc: Args<typeof VdeviceAlloc>): void {
+	const { context } = call;
+	const { virtId } = alloc;
+	const viommu = context.objects.get(alloc.viommuId, Viommu, "viommu_id");
+	const device = context.objects.get(alloc.devId, BoundDevice, "dev_id");
+	if (device.device.iommu !== viommu.iommu)
+		throw new Errno("EINVAL", `${device} is behind another IOMMU than the one that ${viommu} is a share of`);
+	if (device.vdevice !== undefined) throw new Errno("EEXIST", `${device} is ${device.vdevice} already`);
+	using undo = new Undo();
+	const id = context.objects.reserve();
+	undo.push(() => context.objects.cancel(id));
+	const other = viommu.vdevices.get(virtId);
+	if (other !== undefined)
+		throw new Errno("EEXIST", `virt_id is ${hex(virtId)}, by which ${viommu} has ${other.device} already`);
+	const vdevice = new Vdevice(id, viommu, device, virtId, viommu.driver.vdeviceInit?.(device.device, virtId));
+	undo.push(() => vdevice.destroy());
+	alloc.outVdeviceId = id;
+	call.respond();
+	undo.keep();
+	context.objects.install(vdevice);
+}

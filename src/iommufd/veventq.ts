@@ -1,0 +1,127 @@
+// The queue of a vIOMMU's events of one type. drivers/iommu/iommufd/eventq.c, and iommufd_viommu_report_event() in
+// driver.c. What doesn't fit is lost, and user space sees that: the sequence number goes on.
+
+import { Errno } from "../uapi/errno.js";
+import { VEVENTQ_MAX_DEPTH, VeventHeader, type VeventqAlloc, VeventqFlags, VeventqType } from "../uapi/iommufd.js";
+import type { Args } from "../uapi/struct.js";
+import type { Call } from "./call.js";
+import type { Context } from "./context.js";
+import { EventQueue } from "./eventq.js";
+import { Undo } from "./undo.js";
+import { Viommu } from "./viommu.js";
+
+const LAST_SEQUENCE = 0x7fffffff;
+
+interface Vevent {
+	readonly sequence: number;
+	readonly data: Uint8Array;
+}
+
+const header = VeventHeader.newView();
+
+export class VeventQueue extends EventQueue {
+	override readonly kind = "VEVENTQ";
+	override readonly path = "[iommufd-viommu-event]";
+	override readonly writable = false;
+	readonly type: number;
+	readonly #viommu: Viommu;
+	/** How many events it holds. */
+	readonly #depth: number;
+	readonly #events: Vevent[] = [];
+	/** The sequence number of the last event that was lost, if none came after it. */
+	#lost: number | undefined;
+	#nextSequence = 0;
+
+	constructor(context: Context, id: number, viommu: Viommu, type: number, depth: number) {
+		super(context, id);
+		this.type = type;
+		this.#viommu = viommu;
+		this.#depth = depth;
+		viommu.eventQueues.set(type, this);
+		viommu.users++;
+	}
+
+	override get readable(): boolean {
+		return this.#events.length > 0 || this.#lost !== undefined;
+	}
+
+	/** Takes an event in, or counts it as lost when the queue is full. */
+	deliver(data: Uint8Array): void {
+		const wasReadable = this.readable;
+		const sequence = this.#nextSequence;
+		this.#nextSequence = sequence === LAST_SEQUENCE ? 0 : sequence + 1;
+		if (this.#events.length === this.#depth) this.#lost = sequence;
+		else {
+			// The gap in the sequence tells of those that were lost before it.
+			this.#lost = undefined;
+			this.#events.push({ sequence, data: data.slice() });
+		}
+		this.notify(wasReadable);
+	}
+
+	/** Gives whole events, each behind a header, and a header alone where the last ones were lost. */
+	override read(into: Uint8Array): number {
+		if (into.length < VeventHeader.size)
+			throw new Errno("EINVAL", `a read of ${into.length} bytes has no room for a header of ${VeventHeader.size}`);
+		const wasReadable = this.readable;
+		let done = 0;
+		for (let event = this.#events[0]; event !== undefined; event = this.#events[0]) {
+			const { sequence, data } = event;
+			const length = VeventHeader.size + data.length;
+			if (length > into.length - done) {
+				if (done === 0)
+					throw new Errno("EINVAL", `a read of ${into.length} bytes has no room for the first event, ${length}`);
+				break;
+			}
+			this.#events.shift();
+			writeHeader(into, done, 0, sequence);
+			into.set(data, done + VeventHeader.size);
+			done += length;
+		}
+		if (this.#events.length === 0 && this.#lost !== undefined && into.length - done >= VeventHeader.size) {
+			writeHeader(into, done, VeventqFlags.LOST_EVENTS, this.#lost);
+			this.#lost = undefined;
+			done += VeventHeader.size;
+		}
+		this.notify(wasReadable);
+		return done;
+	}
+
+	override write(): number {
+		throw new Errno("EINVAL", "events of a vIOMMU take no answer");
+	}
+
+	override destroy(): void {
+		this.#viommu.eventQueues.delete(this.type);
+		this.#viommu.users--;
+	}
+}
+
+function writeHeader(into: Uint8Array, at: number, flags: number, sequence: number): void {
+	header.flags = flags;
+	header.sequence = sequence;
+	into.set(header.bytes, at);
+}
+
+/** IOMMU_VEVENTQ_ALLOC */
+export function veventqAlloc(call: Call, alloc: Args<typeof VeventqAlloc>): void {
+	const { context, caller } = call;
+	const { type, veventqDepth: depth } = alloc;
+	if (type === VeventqType.DEFAULT) throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no vIOMMU has events of it");
+	if (depth === 0 || depth > VEVENTQ_MAX_DEPTH)
+		throw new Errno("EINVAL", `veventq_depth is ${depth}, and must be 1 to ${VEVENTQ_MAX_DEPTH}`);
+	const viommu = context.objects.get(alloc.viommuId, Viommu, "viommu_id");
+	const other = viommu.eventQueues.get(type);
+	if (other !== undefined) throw new Errno("EEXIST", `${viommu} has a queue of this type already: ${other}`);
+	using undo = new Undo();
+	const id = context.objects.reserve();
+	undo.push(() => context.objects.cancel(id));
+	const queue = new VeventQueue(context, id, viommu, type, depth);
+	undo.push(() => queue.destroy());
+	call.checkRespond();
+	alloc.outVeventqFd = queue.open(caller);
+	alloc.outVeventqId = id;
+	undo.keep();
+	context.objects.install(queue);
+	call.respond();
+}

@@ -1,0 +1,106 @@
+// The PCI functions of a machine: their hardware, their groups, and where the firmware has put their BARs.
+
+import { Group } from "../iommu/group.js";
+import type { Iommu, PciFunction } from "../iommu/pci.js";
+import { VfioDevice } from "../vfio/device.js";
+import type { Bar, PciHardware } from "../vfio/pci-config.js";
+import { type SriovRole, VfToken } from "../vfio/vf-token.js";
+import { MachineDescriptionError } from "./errors.js";
+import type { PciDescription } from "./pci-description.js";
+
+/** Windows below 4 GiB, above it, and of I/O ports, as firmware of PCs lays them out. */
+const FIRST_ADDRESS = { memory32: 0xc000_0000n, memory64: 0x80_0000_0000n, io: 0x6000n } as const;
+/** A BAR that shares no page of the CPU with another one can be mapped by a program. */
+const SMALLEST_WINDOW = 4096n;
+
+export class PciBus {
+	/** In the order of the description: vfio0, vfio1 ... */
+	readonly vfioDevices: VfioDevice[] = [];
+	readonly #groups = new Map<number, Group>();
+	#groupCount = 0;
+	readonly #tokens = new Map<string, VfToken>();
+	readonly #addresses = new Set<string>();
+	readonly #free: Record<Bar["space"], bigint> = { ...FIRST_ADDRESS };
+
+	/**
+	 * Adds a function behind an IOMMU. VFIO takes it if the IOMMU's driver says that it is cache coherent.
+	 * @throws MachineDescriptionError
+	 */
+	add(description: PciDescription, iommu: Iommu): void {
+		const { address } = description;
+		if (this.#addresses.has(address))
+			throw new MachineDescriptionError(`two PCI functions have the address ${address}`);
+		this.#addresses.add(address);
+		const device = iommu.probe(functionOf(description), this.#groupOf(description));
+		const sriov = this.#sriovRole(description);
+		const hardware = this.#hardwareOf(description);
+		// A program has no way to flush caches, so VFIO leaves out what would need it.
+		if (!iommu.driver.capable(device, "cache-coherency")) return;
+		this.vfioDevices.push(new VfioDevice(`vfio${this.vfioDevices.length}`, device, hardware, sriov));
+	}
+
+	#groupOf({ group: number }: PciDescription): Group {
+		const known = number === undefined ? undefined : this.#groups.get(number);
+		if (known !== undefined) return known;
+		const group = new Group(this.#groupCount++);
+		if (number !== undefined) this.#groups.set(number, group);
+		return group;
+	}
+
+	#sriovRole({ address, sriov, virtualFunctionOf }: PciDescription): SriovRole {
+		if (virtualFunctionOf !== undefined) return { kind: "virtual", token: this.#tokens.get(virtualFunctionOf) };
+		if (!sriov) return { kind: "none" };
+		const token = new VfToken();
+		this.#tokens.set(address, token);
+		return { kind: "physical", token };
+	}
+
+	#hardwareOf(description: PciDescription): PciHardware {
+		return {
+			vendorId: description.vendor,
+			deviceId: description.device,
+			subsystemVendorId: description.subsystemVendor,
+			subsystemId: description.subsystem,
+			revision: description.revision,
+			classCode: description.class,
+			bars: description.bars.map((bar) => ({ ...bar, address: this.#place(bar.space, BigInt(bar.size)) })),
+			interruptPin: description.interruptPin,
+			msiVectors: description.msiVectors,
+			msix: description.msix,
+			isExpress: description.express,
+			ats: description.ats,
+			pri: description.pri,
+			pasidBits: description.pasidBits,
+			canReset: description.canReset,
+		};
+	}
+
+	/** The next place that is aligned to the BAR's size. */
+	#place(space: Bar["space"], size: bigint): bigint {
+		const window = space !== "io" && size < SMALLEST_WINDOW ? SMALLEST_WINDOW : size;
+		const address = (this.#free[space] + window - 1n) & ~(window - 1n);
+		this.#free[space] = address + window;
+		return address;
+	}
+}
+
+/** What an IOMMU driver looks at. */
+function functionOf(description: PciDescription): PciFunction {
+	const { address, ats, pri, pasidBits, firmwareRegions } = description;
+	return {
+		address,
+		requesterId: requesterIdOf(address),
+		classCode: description.class,
+		isVirtualFunction: description.virtualFunctionOf !== undefined,
+		ats,
+		pri,
+		pasidBits,
+		firmwareRegions,
+	};
+}
+
+/** Of "0000:00:03.0": bus 0, device 3, function 0. */
+function requesterIdOf(address: string): number {
+	const [, bus, device, number] = address.split(/[:.]/).map((part) => Number.parseInt(part, 16));
+	return bus * 256 + device * 8 + number;
+}

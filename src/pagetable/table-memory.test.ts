@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { TableMemory } from "./table-memory.js";
+
+test("each table has its own frame from 4 GiB on, and is zeroed, also when it is used again", () => {
+	const memory = new TableMemory();
+	const first = memory.allocate(12);
+	const second = memory.allocate(12);
+	expect([first, second]).toEqual([0x100000, 0x100001]);
+	memory.tableAt(first)[1023] = 7;
+	memory.free(first);
+	expect(memory.allocate(12)).toBe(first);
+	expect(memory.tableAt(first)[1023]).toBe(0);
+	expect(memory.tablesInUse).toBe(2);
+	expect(memory.bytesInUse).toBe(8192);
+});
+
+test("a table larger than a frame is aligned to its size, and the frames skipped for it are used later", () => {
+	const memory = new TableMemory();
+	memory.allocate(12);
+	const large = memory.allocate(14);
+	expect(large).toBe(0x100004);
+	expect(memory.tableAt(large).byteLength).toBe(16384);
+	const small = [memory.allocate(12), memory.allocate(12), memory.allocate(12), memory.allocate(12)];
+	expect(small.sort()).toEqual([0x100001, 0x100002, 0x100003, 0x100008]);
+});
+
+test("a table smaller than a frame has a frame of its own", () => {
+	const memory = new TableMemory();
+	const frame = memory.allocate(11);
+	expect(memory.tableAt(frame).byteLength).toBe(2048);
+	expect(memory.allocate(11)).toBe(frame + 1);
+	memory.free(frame);
+	expect(memory.bytesInUse).toBe(2048);
+	expect(memory.allocate(11)).toBe(frame);
+});
+
+test("freed tables beyond some thousands give their memory back and keep their frame", () => {
+	const memory = new TableMemory();
+	const frames = Array.from({ length: 5000 }, () => memory.allocate(12));
+	for (const frame of frames) memory.free(frame);
+	expect(memory.tablesInUse).toBe(0);
+	expect(memory.bytesInUse).toBe(0);
+	expect(memory.tableAt(frames.at(-1)!).length).toBe(0);
+	const again = Array.from({ length: 5000 }, () => memory.allocate(12));
+	expect(new Set(again)).toEqual(new Set(frames));
+	expect(again.every((frame) => memory.tableAt(frame).every((word) => word === 0))).toBe(true);
+});
+
+test("memory may run out", () => {
+	let left = 1;
+	const memory = new TableMemory({ baseFrame: 0x10, mayAllocate: () => left-- > 0 });
+	expect(memory.allocate(12)).toBe(0x10);
+	expect(() => memory.allocate(12)).toThrow(expect.objectContaining({ code: "ENOMEM" }));
+	expect(memory.tablesInUse).toBe(1);
+});
+
+test("memory ends below 2^39", () => {
+	const memory = new TableMemory({ baseFrame: 2 ** 27 - 1 });
+	memory.allocate(12);
+	expect(() => memory.allocate(12)).toThrow(expect.objectContaining({ code: "ENOMEM" }));
+});

@@ -1,0 +1,19 @@
+// Which command an ioctl's number is: some numbers mean one thing on an iommufd, and another on a VFIO device.
+
+import { iommufdCommands } from "../uapi/iommufd.js";
+import { TestCommand } from "../uapi/iommufd-test.js";
+import type { AnyCommand, PlainCommand } from "../uapi/struct.js";
+import { vfioContainerCommands, vfioDeviceCommands } from "../uapi/vfio.js";
+
+type Described = AnyCommand | PlainCommand;
+
+const byNumber = (commands: readonly Described[]): ReadonlyMap<number, Described> =>
+	new Map(commands.map((command) => [command.number, command]));
+
+const ofIommufd = byNumber([...iommufdCommands, TestCommand, ...vfioContainerCommands]);
+const ofDevice = byNumber(vfioDeviceCommands);
+
+/** @param path what was opened: "/dev/iommu" */
+export function commandOf(path: string, number: number): Described | undefined {
+	return (path.startsWith("/dev/vfio/devices/") ? ofDevice : ofIommufd).get(number);
+}

@@ -1,0 +1,200 @@
+// /dev/vfio/devices/vfioN as a file: which handler answers which ioctl.
+// drivers/vfio/device_cdev.c, vfio_main.c and pci/vfio_pci_core.c.
+
+import type { Caller, OpenFile } from "../iommufd/caller.js";
+import { IommufdFile } from "../iommufd/ioctls.js";
+import { copyIn } from "../memory/address-space.js";
+import { Errno } from "../uapi/errno.js";
+import { checkFields, readCommand, readThrough, readVfioCommand, respond, respondField } from "../uapi/rules.js";
+import type { AnyCommand } from "../uapi/struct.js";
+import {
+	VFIO_PCI_NUM_IRQS,
+	VFIO_PCI_NUM_REGIONS,
+	VfioDeviceAttachFlags,
+	VfioDeviceAttachIommufdPt,
+	VfioDeviceBindFlags,
+	VfioDeviceBindIommufd,
+	VfioDeviceDetachFlags,
+	VfioDeviceDetachIommufdPt,
+	VfioDeviceFeature,
+	VfioDeviceFlags,
+	VfioDeviceGetInfo,
+	VfioDeviceGetIrqInfo,
+	VfioDeviceGetPciHotResetInfo,
+	VfioDeviceGetRegionInfo,
+	VfioDevicePciHotReset,
+	VfioDeviceReset,
+	VfioDeviceSetIrqs,
+} from "../uapi/vfio.js";
+import type { VfioDevice } from "./device.js";
+import { deviceFeature } from "./feature.js";
+import { getIrqInfo, setIrqs } from "./irq.js";
+import { getRegionInfo } from "./regions.js";
+import { checkToken, UUID_SIZE } from "./vf-token.js";
+
+/** One open of the device. It answers nothing but BIND_IOMMUFD until it is bound, and only one open can be. */
+export class VfioCdev implements OpenFile {
+	readonly path: string;
+	readonly device: VfioDevice;
+	readonly #settle: () => void;
+	#isBound = false;
+
+	/** @param settle has files released that have been closed: another open of the device, or an attached one */
+	constructor(device: VfioDevice, settle: () => void) {
+		this.path = `/dev/vfio/devices/${device.cdevName}`;
+		this.device = device;
+		this.#settle = settle;
+	}
+
+	ioctl(caller: Caller, command: number, argument: number): number {
+		this.#settle();
+		if (command === VfioDeviceBindIommufd.number) this.#bind(caller, argument);
+		else if (!this.#isBound)
+			throw new Errno("EINVAL", `this open of ${this.path} is not bound to an iommufd: BIND_IOMMUFD comes first`);
+		else this.#serve(caller, command, argument);
+		return 0;
+	}
+
+	release(): void {
+		if (!this.#isBound) return;
+		this.#isBound = false;
+		this.device.unbind();
+	}
+
+	#serve(caller: Caller, command: number, argument: number): void {
+		switch (command) {
+			case VfioDeviceAttachIommufdPt.number:
+				this.#attach(caller, argument);
+				break;
+			case VfioDeviceDetachIommufdPt.number:
+				this.#detach(caller, argument);
+				break;
+			case VfioDeviceFeature.number:
+				read(caller, argument, VfioDeviceFeature);
+				checkFields(VfioDeviceFeature);
+				deviceFeature(this.device, VfioDeviceFeature.view, caller.memory, argument);
+				break;
+			case VfioDeviceGetInfo.number:
+				this.#getInfo(caller, argument);
+				break;
+			case VfioDeviceGetRegionInfo.number:
+				read(caller, argument, VfioDeviceGetRegionInfo);
+				getRegionInfo(this.device, VfioDeviceGetRegionInfo.view);
+				answer(caller, argument, VfioDeviceGetRegionInfo);
+				break;
+			case VfioDeviceGetIrqInfo.number:
+				read(caller, argument, VfioDeviceGetIrqInfo);
+				getIrqInfo(this.device, VfioDeviceGetIrqInfo.view);
+				answer(caller, argument, VfioDeviceGetIrqInfo);
+				break;
+			case VfioDeviceSetIrqs.number:
+				read(caller, argument, VfioDeviceSetIrqs);
+				setIrqs(this.device, VfioDeviceSetIrqs.view, caller.memory, argument);
+				break;
+			case VfioDeviceReset.number:
+				this.device.reset();
+				break;
+			case VfioDeviceGetPciHotResetInfo.number:
+				read(caller, argument, VfioDeviceGetPciHotResetInfo);
+				throw this.#noBusReset();
+			case VfioDevicePciHotReset.number:
+				this.#hotReset(caller, argument);
+				break;
+			default:
+				throw new Errno("ENOTTY", `0x${command.toString(16)} is not an ioctl of a VFIO PCI device`);
+		}
+	}
+
+	/** VFIO_DEVICE_BIND_IOMMUFD */
+	#bind(caller: Caller, argument: number): void {
+		readCommand(caller.memory, argument, VfioDeviceBindIommufd);
+		const { iommufd, flags, tokenUuidPtr } = VfioDeviceBindIommufd.view;
+		checkFields(VfioDeviceBindIommufd);
+		if (iommufd < 0) throw new Errno("EINVAL", `iommufd is ${iommufd}, which is no fd`);
+		if (this.#isBound) throw new Errno("EINVAL", `this open of ${this.path} is bound already`);
+		let uuid: Uint8Array | undefined;
+		if (flags & VfioDeviceBindFlags.TOKEN) {
+			uuid = new Uint8Array(UUID_SIZE);
+			copyIn(caller.memory, tokenUuidPtr, uuid, "token_uuid_ptr");
+		}
+		checkToken(this.device.sriov, uuid, this.device.name);
+		VfioDeviceBindIommufd.view.outDevid = this.device.bind(iommufdOf(caller, iommufd).context);
+		try {
+			respondField(caller.memory, argument, VfioDeviceBindIommufd, "outDevid");
+		} catch (error) {
+			this.device.unbind();
+			throw error;
+		}
+		this.#isBound = true;
+	}
+
+	/** VFIO_DEVICE_ATTACH_IOMMUFD_PT */
+	#attach(caller: Caller, argument: number): void {
+		const { view } = VfioDeviceAttachIommufdPt;
+		const argsz = read(caller, argument, VfioDeviceAttachIommufdPt);
+		checkFields(VfioDeviceAttachIommufdPt);
+		const withPasid = (view.flags & VfioDeviceAttachFlags.PASID) !== 0;
+		if (withPasid) readThrough(caller.memory, argument, VfioDeviceAttachIommufdPt, "pasid", argsz);
+		view.ptId = withPasid ? this.device.attachPasid(view.pasid, view.ptId) : this.device.attach(view.ptId);
+		try {
+			respondField(caller.memory, argument, VfioDeviceAttachIommufdPt, "ptId");
+		} catch (error) {
+			// As in Linux, also when it was a PASID that was attached.
+			this.device.detach();
+			throw error;
+		}
+	}
+
+	/** VFIO_DEVICE_DETACH_IOMMUFD_PT. No error when nothing is attached. */
+	#detach(caller: Caller, argument: number): void {
+		const { view } = VfioDeviceDetachIommufdPt;
+		const argsz = read(caller, argument, VfioDeviceDetachIommufdPt);
+		checkFields(VfioDeviceDetachIommufdPt);
+		if (view.flags & VfioDeviceDetachFlags.PASID) {
+			readThrough(caller.memory, argument, VfioDeviceDetachIommufdPt, "pasid", argsz);
+			this.device.detachPasid(view.pasid);
+		} else this.device.detach();
+	}
+
+	/** VFIO_DEVICE_GET_INFO */
+	#getInfo(caller: Caller, argument: number): void {
+		const argsz = read(caller, argument, VfioDeviceGetInfo);
+		const { view } = VfioDeviceGetInfo;
+		view.flags = VfioDeviceFlags.PCI | (this.device.hardware.canReset ? VfioDeviceFlags.RESET : 0);
+		view.numRegions = VFIO_PCI_NUM_REGIONS;
+		view.numIrqs = VFIO_PCI_NUM_IRQS;
+		view.capOffset = 0;
+		respond(caller.memory, argument, VfioDeviceGetInfo, argsz);
+	}
+
+	/** VFIO_DEVICE_PCI_HOT_RESET */
+	#hotReset(caller: Caller, argument: number): never {
+		read(caller, argument, VfioDevicePciHotReset);
+		checkFields(VfioDevicePciHotReset);
+		if (VfioDevicePciHotReset.view.count !== 0)
+			throw new Errno("EINVAL", "count must be 0: a device that was opened by its own file is reset without group fds");
+		throw this.#noBusReset();
+	}
+
+	#noBusReset(): Errno {
+		return new Errno("ENODEV", `${this.device.name} is on a root bus, which can't be reset`);
+	}
+}
+
+function read(caller: Caller, argument: number, command: AnyCommand): number {
+	return readVfioCommand(caller.memory, argument, command);
+}
+
+/** The whole struct, which every caller has. */
+function answer(caller: Caller, argument: number, command: AnyCommand): void {
+	respond(caller.memory, argument, command, command.size);
+}
+
+/** @throws EBADF when the fd isn't open, EBADFD when it isn't an iommufd */
+function iommufdOf(caller: Caller, fd: number): IommufdFile {
+	const found = caller.file(fd);
+	if (found === undefined) throw new Errno("EBADF", `iommufd is ${fd}, which is not open`);
+	if (found.kind !== "ours" || !(found.file instanceof IommufdFile))
+		throw new Errno("EBADFD", `iommufd is ${fd}, which is not an open of /dev/iommu`);
+	return found.file;
+}

@@ -1,0 +1,94 @@
+// A function's interrupts as VFIO counts and sets them. drivers/vfio/pci/vfio_pci_core.c and vfio_main.c.
+
+import type { AddressSpace } from "../memory/address-space.js";
+import { copyIn } from "../memory/address-space.js";
+import { Errno, hex } from "../uapi/errno.js";
+import type { Args } from "../uapi/struct.js";
+import {
+	VFIO_PCI_NUM_IRQS,
+	type VfioDeviceGetIrqInfo,
+	VfioDeviceSetIrqs,
+	VfioIrqInfoFlags,
+	VfioIrqSetFlags,
+	VfioPciIrq,
+} from "../uapi/vfio.js";
+import type { VfioDevice } from "./device.js";
+import type { PciHardware } from "./pci-config.js";
+
+const { EVENTFD, MASKABLE, AUTOMASKED, NORESIZE } = VfioIrqInfoFlags;
+const { DATA_NONE, DATA_BOOL, DATA_EVENTFD } = VfioIrqSetFlags;
+const DATA_TYPE_MASK = DATA_NONE | DATA_BOOL | DATA_EVENTFD;
+const ACTION_TYPE_MASK = VfioIrqSetFlags.ACTION_MASK | VfioIrqSetFlags.ACTION_UNMASK | VfioIrqSetFlags.ACTION_TRIGGER;
+
+/** How many vectors there are of a kind, a number of VfioPciIrq. */
+function vectorsOf({ interruptPin, msiVectors, msix }: PciHardware, index: number): number {
+	switch (index) {
+		case VfioPciIrq.INTX:
+			return interruptPin === 0 ? 0 : 1;
+		case VfioPciIrq.MSI:
+			return msiVectors;
+		case VfioPciIrq.MSIX:
+			return msix?.vectors ?? 0;
+		case VfioPciIrq.ERR:
+		case VfioPciIrq.REQ:
+			return 1;
+		default:
+			return 0;
+	}
+}
+
+/** VFIO_DEVICE_GET_IRQ_INFO @throws EINVAL for an index without interrupts */
+export function getIrqInfo({ name, hardware }: VfioDevice, info: Args<typeof VfioDeviceGetIrqInfo>): void {
+	const { index } = info;
+	if (index >= VFIO_PCI_NUM_IRQS)
+		throw new Errno("EINVAL", `index is ${index}: ${name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`);
+	info.count = vectorsOf(hardware, index);
+	info.flags = EVENTFD;
+	if (index === VfioPciIrq.INTX) info.flags |= MASKABLE | AUTOMASKED;
+	// Linux can add MSI-X vectors one by one; of all others the number is fixed when the first is set.
+	else if (index !== VfioPciIrq.MSIX) info.flags |= NORESIZE;
+}
+
+/**
+ * VFIO_DEVICE_SET_IRQS: checks as Linux does, and remembers nothing, because no device here interrupts yet.
+ * @param address where the struct is; its data follows it
+ * @throws EINVAL, EFAULT
+ */
+export function setIrqs(
+	{ name, hardware }: VfioDevice,
+	set: Args<typeof VfioDeviceSetIrqs>,
+	memory: AddressSpace,
+	address: number,
+): void {
+	const { flags, index, start, count, argsz } = set;
+	if (index >= VFIO_PCI_NUM_IRQS)
+		throw new Errno("EINVAL", `index is ${index}: ${name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`);
+	if (flags & ~(DATA_TYPE_MASK | ACTION_TYPE_MASK))
+		throw new Errno("EINVAL", `flags has ${hex(flags)}, with unknown bits`);
+	const vectors = vectorsOf(hardware, index);
+	if (start >= vectors || start + count > vectors)
+		throw new Errno(
+			"EINVAL",
+			`vectors ${start} to ${start + count - 1}, of the ${vectors} that interrupt ${index} has`,
+		);
+	const bytes = count * bytesOfOne(flags);
+	if (argsz - VfioDeviceSetIrqs.size < bytes)
+		throw new Errno(
+			"EINVAL",
+			`argsz is ${argsz}, and the data of ${count} vectors takes ${bytes} more than the struct`,
+		);
+	if (bytes > 0) copyIn(memory, address + VfioDeviceSetIrqs.size, new Uint8Array(bytes), "the data of SET_IRQS");
+}
+
+function bytesOfOne(flags: number): number {
+	switch (flags & DATA_TYPE_MASK) {
+		case DATA_NONE:
+			return 0;
+		case DATA_BOOL:
+			return 1;
+		case DATA_EVENTFD:
+			return 4;
+		default:
+			throw new Errno("EINVAL", "flags must have one of DATA_NONE, DATA_BOOL and DATA_EVENTFD");
+	}
+}

@@ -1,0 +1,185 @@
+// A PCI function's hardware as a machine describes it, and its configuration space as VFIO shows it.
+// PCI Local Bus Specification 3.0: 6.1 "Configuration Space Organization", 6.2.5 "Base Addresses", 6.8 "MSI";
+// PCI Express Base Specification 6.0: 7.5.3 (PCI Express), 7.7.2 (MSI-X), 7.8.9 (PASID), 10.5.1 (ATS), 10.5.2 (PRI).
+
+/** A base address register: a window of the function's registers or memory. */
+export interface Bar {
+	/** 0 to 5; a 64-bit one takes the next number too. */
+	readonly index: number;
+	/** In bytes, a power of two. */
+	readonly size: number;
+	readonly space: "memory32" | "memory64" | "io";
+	readonly prefetchable: boolean;
+	/** Where the firmware has put it. */
+	readonly address: bigint;
+}
+
+export interface MsixCapability {
+	readonly vectors: number;
+	/** Where the table is, in bytes within a BAR. */
+	readonly bar: number;
+	readonly tableOffset: number;
+	readonly pendingOffset: number;
+}
+
+export interface PciHardware {
+	readonly vendorId: number;
+	readonly deviceId: number;
+	readonly subsystemVendorId: number;
+	readonly subsystemId: number;
+	readonly revision: number;
+	/** Base class, subclass, programming interface: 24 bits. */
+	readonly classCode: number;
+	readonly bars: readonly Bar[];
+	/** 1 to 4 for INTA to INTD, 0 for none. */
+	readonly interruptPin: number;
+	/** How many vectors MSI can ask for, a power of two up to 32; 0 without MSI. */
+	readonly msiVectors: number;
+	readonly msix: MsixCapability | undefined;
+	/** Whether it is a PCI Express function, with 4096 bytes of configuration space instead of 256. */
+	readonly isExpress: boolean;
+	readonly ats: boolean;
+	readonly pri: boolean;
+	/** Max PASID Width; 0 where it has no PASIDs. */
+	readonly pasidBits: number;
+	/** Whether Linux finds a way to reset it alone. */
+	readonly canReset: boolean;
+}
+
+const COMMAND_IO = 1;
+const COMMAND_MEMORY = 2;
+const STATUS_CAPABILITIES_LIST = 1 << 4;
+const BAR_IO = 1;
+const BAR_64BIT = 4;
+const BAR_PREFETCHABLE = 8;
+const FIRST_BAR = 0x10;
+
+const CAP_ID_MSI = 0x05;
+const CAP_ID_PCIE = 0x10;
+const CAP_ID_MSIX = 0x11;
+const EXT_CAP_ID_ATS = 0x0f;
+const EXT_CAP_ID_PRI = 0x13;
+const EXT_CAP_ID_PASID = 0x1b;
+
+const FIRST_CAPABILITY = 0x40;
+const FIRST_EXTENDED_CAPABILITY = 0x100;
+const PCIE_CAPABILITY_SIZE = 0x3c;
+const PCIE_VERSION = 2;
+
+export class PciConfig {
+	/** The whole configuration space. */
+	readonly bytes: Uint8Array;
+	readonly #view: DataView;
+	/** Where the pointer to the next capability goes. */
+	#link = 0x34;
+	#free = FIRST_CAPABILITY;
+	#freeExtended = FIRST_EXTENDED_CAPABILITY;
+
+	constructor(hardware: PciHardware) {
+		this.bytes = new Uint8Array(hardware.isExpress ? 4096 : 256);
+		this.#view = new DataView(this.bytes.buffer);
+		this.#header(hardware);
+		if (hardware.isExpress) this.#expressCapability();
+		if (hardware.msiVectors > 0) this.#msi(hardware.msiVectors);
+		if (hardware.msix) this.#msix(hardware.msix);
+		if (hardware.isExpress) this.#extendedCapabilities(hardware);
+	}
+
+	u8(at: number): number {
+		return this.#view.getUint8(at);
+	}
+
+	u16(at: number): number {
+		return this.#view.getUint16(at, true);
+	}
+
+	u32(at: number): number {
+		return this.#view.getUint32(at, true);
+	}
+
+	/** Where a capability is, 0 if there is none of that id. */
+	capability(id: number): number {
+		let at = this.u8(0x34);
+		while (at !== 0 && this.u8(at) !== id) at = this.u8(at + 1);
+		return at;
+	}
+
+	#header(hardware: PciHardware): void {
+		const hasCapabilities = hardware.isExpress || hardware.msiVectors > 0 || hardware.msix !== undefined;
+		const hasIo = hardware.bars.some(({ space }) => space === "io");
+		const hasMemory = hardware.bars.some(({ space }) => space !== "io");
+		this.#set16(0x00, hardware.vendorId);
+		this.#set16(0x02, hardware.deviceId);
+		this.#set16(0x04, (hasIo ? COMMAND_IO : 0) | (hasMemory ? COMMAND_MEMORY : 0));
+		this.#set16(0x06, hasCapabilities ? STATUS_CAPABILITIES_LIST : 0);
+		this.#set32(0x08, hardware.classCode * 256 + hardware.revision);
+		for (const bar of hardware.bars) this.#bar(bar);
+		this.#set16(0x2c, hardware.subsystemVendorId);
+		this.#set16(0x2e, hardware.subsystemId);
+		this.bytes[0x3d] = hardware.interruptPin;
+	}
+
+	#bar({ index, space, prefetchable, address }: Bar): void {
+		const at = FIRST_BAR + 4 * index;
+		const kind = space === "io" ? BAR_IO : space === "memory64" ? BAR_64BIT : 0;
+		this.#set32(at, Number(address & 0xffff_ffffn) + kind + (prefetchable ? BAR_PREFETCHABLE : 0));
+		if (space === "memory64") this.#set32(at + 4, Number(address >> 32n));
+	}
+
+	/** Links a capability of `size` bytes into the list; returns where it is. */
+	#addCapability(id: number, size: number): number {
+		const at = this.#free;
+		this.bytes[this.#link] = at;
+		this.bytes[at] = id;
+		this.#link = at + 1;
+		this.#free = (at + size + 3) & ~3;
+		return at;
+	}
+
+	#expressCapability(): void {
+		const at = this.#addCapability(CAP_ID_PCIE, PCIE_CAPABILITY_SIZE);
+		this.#set16(at + 2, PCIE_VERSION);
+	}
+
+	/** With a 64-bit address, and not masked per vector. */
+	#msi(vectors: number): void {
+		const at = this.#addCapability(CAP_ID_MSI, 14);
+		this.#set16(at + 2, (Math.log2(vectors) << 1) | (1 << 7));
+	}
+
+	#msix({ vectors, bar, tableOffset, pendingOffset }: MsixCapability): void {
+		const at = this.#addCapability(CAP_ID_MSIX, 12);
+		this.#set16(at + 2, vectors - 1);
+		this.#set32(at + 4, tableOffset | bar);
+		this.#set32(at + 8, pendingOffset | bar);
+	}
+
+	#extendedCapabilities({ ats, pri, pasidBits }: PciHardware): void {
+		if (ats) this.#addExtendedCapability(EXT_CAP_ID_ATS, 8);
+		if (pri) this.#addExtendedCapability(EXT_CAP_ID_PRI, 16);
+		if (pasidBits > 0) this.#set16(this.#addExtendedCapability(EXT_CAP_ID_PASID, 8) + 4, pasidBits << 8);
+	}
+
+	/** The first one has a fixed place, each has the place of the next one in its own header. */
+	#addExtendedCapability(id: number, size: number): number {
+		const at = this.#freeExtended;
+		if (at !== FIRST_EXTENDED_CAPABILITY) this.#linkExtended(at);
+		this.#set32(at, id | (1 << 16));
+		this.#freeExtended = at + size;
+		return at;
+	}
+
+	#linkExtended(to: number): void {
+		let at = FIRST_EXTENDED_CAPABILITY;
+		while (this.u32(at) >>> 20 !== 0) at = this.u32(at) >>> 20;
+		this.#set32(at, this.u32(at) + to * 2 ** 20);
+	}
+
+	#set16(at: number, value: number): void {
+		this.#view.setUint16(at, value, true);
+	}
+
+	#set32(at: number, value: number): void {
+		this.#view.setUint32(at, value, true);
+	}
+}
