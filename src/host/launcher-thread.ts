@@ -5,6 +5,7 @@
 // that wait(2) says when the last process is gone. (As the parent of them all it also keeps the right to look into their memory
 // where yama restricts that to a process's ancestors.) posix_spawn(3), wait(2), PR_SET_CHILD_SUBREAPER(2const)
 
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { Handshake } from "./handshake.js";
 import {
@@ -66,6 +67,8 @@ function launch(): void {
 	const attributes = spawnAttributes();
 	const pid = new NativeMemory(4);
 	const environment = environ();
+	// Who ran exec(3) on us may have had children: they are ours now, but none of our business.
+	const others = new Set(children());
 	for (const fd of data.fds) fcntl(fd, F_SETFD, 0); // libuv made all of them close-on-exec.
 
 	try {
@@ -81,19 +84,37 @@ function launch(): void {
 	);
 	if (failure === 0) {
 		tell({ kind: "started", pid: pid.words[0] });
-		waitForAll(pid.words[0]);
+		waitForAll(pid.words[0], others);
 	} else tell({ kind: "failed", call: "posix_spawn", errno: failure });
 	ioctl(-1, FAREWELL, 0);
 }
 
-/** Waits for the program and all that comes from it. */
-function waitForAll(program: number): void {
+/** Waits for the program and all that comes from it; `others` are children that don't. */
+function waitForAll(program: number, others: ReadonlySet<number>): void {
 	const status = new NativeMemory(4);
-	for (;;) {
+	for (let running = true; running || (children()?.some((child) => !others.has(child)) ?? true); ) {
 		const pid = waitpid(-1, status.address, 0);
-		if (pid === program) tell({ kind: "ended", status: status.words[0] });
-		if (pid === -1 && errno() !== errors.EINTR) return; // ECHILD: nobody is left.
+		if (pid === -1 && errno() !== errors.EINTR) return; // ECHILD
+		if (pid !== program) continue;
+		tell({ kind: "ended", status: status.words[0] });
+		running = false;
 	}
+}
+
+/**
+ * The children of this process, whichever of its threads they belong to; undefined where the kernel doesn't list them
+ * (CONFIG_PROC_CHILDREN). proc_pid_task(5)
+ */
+function children(): number[] | undefined {
+	if (!existsSync("/proc/thread-self/children")) return undefined;
+	return readdirSync("/proc/self/task").flatMap((thread) => {
+		try {
+			const list = readFileSync(`/proc/self/task/${thread}/children`, "latin1");
+			return Array.from(list.matchAll(/\d+/g), Number);
+		} catch {
+			return []; // The thread has just ended.
+		}
+	});
 }
 
 /** What Node has changed of the signals for itself, exec(3) would not change back. */

@@ -43,8 +43,9 @@ export interface Status {
 	readonly parent: number;
 	/** The real one. */
 	readonly uid: number;
-	/** The low 32 bits of the effective capabilities. */
+	/** The low 32 bits of the effective capabilities, and of those that it could ever have. */
 	readonly capabilities: number;
+	readonly bounding: number;
 }
 
 /** @param directory an fd for /proc/PID */
@@ -57,5 +58,6 @@ export function readStatus(directory: number): Status | undefined {
 		parent: Number(field("PPid")),
 		uid: Number(field("Uid")),
 		capabilities: Number.parseInt(field("CapEff").slice(-8), 16),
+		bounding: Number.parseInt(field("CapBnd").slice(-8), 16),
 	};
 }

@@ -71,7 +71,10 @@ export function supervise(
 
 /** Answers calls, and goes by the event loop when there may be something to tidy up. */
 function serve(supervisor: Supervisor, then: () => void): void {
-	if (supervisor.run()) return then();
+	if (supervisor.run()) {
+		then();
+		return;
+	}
 	// An object that was looked at is kept until the event loop is reached, so the garbage is collected from there; and
 	// once more until those hear of it who have asked to.
 	setImmediate(() => {

@@ -5,7 +5,7 @@ import { Errno } from "../uapi/errno.js";
 import { Descriptors } from "./descriptors.js";
 import type { HandedFiles } from "./files.js";
 import { close, errno, errors, pidfdGetfd } from "./libc.js";
-import { inodeOf, readStatus } from "./proc.js";
+import { inodeOf, openDirectory, readStatus } from "./proc.js";
 import type { Process } from "./process.js";
 import type { ProcessMemory } from "./process-memory.js";
 import type { Notification } from "./seccomp.js";
@@ -117,5 +117,22 @@ export class Thread implements Caller {
  */
 function capabilitiesOf(directory: number): number {
 	if (inodeOf(directory, "ns/user") !== inodeOf(AT_FDCWD, "/proc/self/ns/user")) return 0;
-	return readStatus(directory)?.capabilities ?? 0;
+	const status = readStatus(directory);
+	if (status === undefined) return 0;
+	return status.uid === 0 ? status.capabilities | takenFromRoot() : status.capabilities;
+}
+
+let fromRoot: number | undefined;
+
+/**
+ * What a container or a sandbox takes even from root, so that nobody in it could have it. It is meant for the real kernel; here
+ * root is to be what it is on the machine that is played. A program that gives up a capability that it had is without it.
+ */
+function takenFromRoot(): number {
+	if (fromRoot === undefined) {
+		const self = openDirectory("/proc/self");
+		fromRoot = ~(readStatus(self)?.bounding ?? -1);
+		close(self);
+	}
+	return fromRoot;
 }

@@ -28,6 +28,9 @@ export interface IommuDriver {
 	/** Whether an IOMMU of this driver can do something for this device. */
 	capable(device: Device, capability: IommuCapability): boolean;
 
+	/** Whether a device's writes can't forge other devices' interrupts. Absent where they never can. */
+	isolatesInterrupts?(device: Device): boolean;
+
 	/** The domain in which a device that nobody uses can do no DMA. */
 	readonly blockedDomain: Domain;
 

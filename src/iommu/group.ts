@@ -1,7 +1,7 @@
 // Devices that the hardware can't tell apart, or can't keep from one another: they are attached together.
 // struct iommu_group in drivers/iommu/iommu.c.
 
-import { Errno } from "../uapi/errno.js";
+import { Errno, hex } from "../uapi/errno.js";
 import type { Device } from "./device.js";
 import { type Domain, NO_PASID, type Pasid } from "./domain.js";
 
@@ -32,12 +32,15 @@ export class Group {
 	/**
 	 * Takes the group's DMA over for one owner; may be called again by the same one.
 	 * From then on its devices can't do DMA until something is attached.
-	 * @throws EPERM when another owner has it
+	 * @throws EPERM when another owner has it, EINVAL when the firmware wants memory mapped for a device at all times
 	 */
 	claim(owner: object): void {
 		if (this.#claims > 0 && this.#owner !== owner)
 			throw new Errno("EPERM", `group ${this.id} belongs to another iommufd context`);
-		if (this.#claims === 0) this.#setDomain(this.#blockedDomain);
+		if (this.#claims === 0) {
+			for (const device of this.devices) checkCanBeBlocked(device);
+			this.#setDomain(this.#blockedDomain);
+		}
 		this.#owner = owner;
 		this.#claims++;
 	}
@@ -150,4 +153,14 @@ export class Group {
 			}
 		}
 	}
+}
+
+/** @throws EINVAL for a device that must reach some memory also while nobody has it: then nobody can take it over */
+function checkCanBeBlocked(device: Device): void {
+	const region = device.driver.reservedRegions?.(device).find(({ kind }) => kind === "direct");
+	if (region !== undefined)
+		throw new Errno(
+			"EINVAL",
+			`the firmware wants ${hex(region.first)} to ${hex(region.last)} mapped one to one for ${device.name} at all times`,
+		);
 }

@@ -72,8 +72,8 @@ export class BoundDevice extends IommufdObject {
 /**
  * Takes a device over for a context: nobody else can use its group until it is unbound.
  * @param keepsContext whether the context stays until then; false for a device that is an object of the context itself
- * @throws EINVAL for a device that isn't cache coherent, EOPNOTSUPP for one that the allocation rule keeps out, EPERM when
- * its group belongs to another context
+ * @throws EINVAL for a device that isn't cache coherent, EOPNOTSUPP for one that the allocation rule keeps out, EPERM for one
+ * that could forge interrupts or whose group belongs to another context
  */
 export function bindDevice(context: Context, device: Device, keepsContext = true): BoundDevice {
 	const id = context.objects.reserve();
@@ -84,6 +84,8 @@ export function bindDevice(context: Context, device: Device, keepsContext = true
 				`${device.name} is not cache coherent behind ${device.driver.name}, and user space can't flush caches`,
 			);
 		context.platform.policy.checkBind?.(device);
+		if (device.driver.isolatesInterrupts?.(device) === false)
+			throw new Errno("EPERM", `${device.name} could forge interrupts: its IOMMU doesn't remap them`);
 		device.group.claim(context);
 	} catch (error) {
 		context.objects.cancel(id);

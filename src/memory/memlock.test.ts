@@ -35,3 +35,15 @@ test("the limit is looked at when it is needed, as it may change", () => {
 	limit = 8192;
 	memlock.charge("user", changing, space, 2);
 });
+
+test("what is shown of a process is all that is pinned for it, and what is counted for it alone", () => {
+	const memlock = new Memlock();
+	const alice = owner(1000, 100 * 4096);
+	const space = new ArraySpace();
+	memlock.charge("none", alice, space, 1);
+	memlock.charge("user", alice, space, 2);
+	memlock.charge("mm", alice, space, 4);
+	expect(memlock.shown(space)).toEqual({ pinned: 7, locked: 4 });
+	memlock.uncharge("mm", alice, space, 4);
+	expect(memlock.shown(space)).toEqual({ pinned: 3, locked: 0 });
+});

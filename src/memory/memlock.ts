@@ -16,43 +16,55 @@ export type AccountMode = "none" | "user" | "mm";
 
 /** Pages of 4096 bytes that are counted, for one machine. */
 export class Memlock {
+	/** By user id, of the mode "user": user_struct's locked_vm. */
 	readonly #users = new Map<number, number>();
-	readonly #spaces = new Map<AddressSpace, number>();
+	/** Of the mode "mm": mm_struct's locked_vm, VmLck in /proc/PID/status. */
+	readonly #locked = new Map<AddressSpace, number>();
+	/** Of all modes: mm_struct's pinned_vm, VmPin in /proc/PID/status. It is only shown, and has no limit. */
+	readonly #pinned = new Map<AddressSpace, number>();
 
 	/**
 	 * Counts `pages` more for the owner or the address space.
 	 * @throws ENOMEM when that would exceed the owner's RLIMIT_MEMLOCK; nothing is counted then
 	 */
 	charge(mode: AccountMode, owner: MemoryOwner, space: AddressSpace, pages: number): void {
-		if (mode === "none") return;
-		const limit = Math.floor(owner.memlockLimit() / PAGE_SIZE);
-		const now = this.counted(mode, owner, space);
-		if (now + pages > limit)
-			throw new Errno(
-				"ENOMEM",
-				`${mode === "user" ? `user ${owner.uid}` : space.name} has ${now} pages locked, and ${pages} more exceed RLIMIT_MEMLOCK (${limit} pages)`,
-			);
-		this.#set(mode, owner, space, now + pages);
+		if (mode !== "none") {
+			const limit = Math.floor(owner.memlockLimit() / PAGE_SIZE);
+			const now = this.counted(mode, owner, space);
+			if (now + pages > limit)
+				throw new Errno(
+					"ENOMEM",
+					`${mode === "user" ? `user ${owner.uid}` : space.name} has ${now} pages locked, and ${pages} more exceed RLIMIT_MEMLOCK (${limit} pages)`,
+				);
+		}
+		this.#add(mode, owner, space, pages);
 	}
 
 	/** Counts `pages` fewer, which were charged with the same arguments before. */
 	uncharge(mode: AccountMode, owner: MemoryOwner, space: AddressSpace, pages: number): void {
-		if (mode !== "none") this.#set(mode, owner, space, this.counted(mode, owner, space) - pages);
+		this.#add(mode, owner, space, -pages);
 	}
 
-	/** Pages that are counted now. */
+	/** Pages that are counted against the limit now. */
 	counted(mode: AccountMode, owner: MemoryOwner, space: AddressSpace): number {
 		if (mode === "none") return 0;
-		return (mode === "user" ? this.#users.get(owner.uid) : this.#spaces.get(space)) ?? 0;
+		return (mode === "user" ? this.#users.get(owner.uid) : this.#locked.get(space)) ?? 0;
 	}
 
-	#set(mode: AccountMode, owner: MemoryOwner, space: AddressSpace, pages: number): void {
-		if (mode === "user") setOrDelete(this.#users, owner.uid, pages);
-		else setOrDelete(this.#spaces, space, pages);
+	/** What /proc/PID/status says of a process: VmPin and VmLck, in pages. */
+	shown(space: AddressSpace): { readonly pinned: number; readonly locked: number } {
+		return { pinned: this.#pinned.get(space) ?? 0, locked: this.#locked.get(space) ?? 0 };
+	}
+
+	#add(mode: AccountMode, owner: MemoryOwner, space: AddressSpace, pages: number): void {
+		add(this.#pinned, space, pages);
+		if (mode === "user") add(this.#users, owner.uid, pages);
+		else if (mode === "mm") add(this.#locked, space, pages);
 	}
 }
 
-function setOrDelete<Key>(map: Map<Key, number>, key: Key, value: number): void {
-	if (value === 0) map.delete(key);
-	else map.set(key, value);
+function add<Key>(counts: Map<Key, number>, key: Key, change: number): void {
+	const count = (counts.get(key) ?? 0) + change;
+	if (count === 0) counts.delete(key);
+	else counts.set(key, count);
 }

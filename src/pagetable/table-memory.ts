@@ -5,42 +5,45 @@ import { Errno } from "../uapi/errno.js";
 
 /** Tables are addressed in frames of 4 KiB, whatever the granule of the format that they belong to. */
 export const TABLE_FRAME_LG2 = 12;
+const FRAME_WORDS_LG2 = TABLE_FRAME_LG2 - 2;
+
+/** Memory grows by slabs of 4 MiB. A table lies within one, so that a walk seldom has to change from one to another. */
+export const SLAB_FRAMES_LG2 = 10;
+const SLAB_FRAMES = 1 << SLAB_FRAMES_LG2;
 
 /**
  * 4 GiB: above what a guest of the small machines has as RAM, so that a table and a page of the client are told apart at
  * sight, and below 2^39, so that every format (Sv39, a 39-bit VT-d host address width) can hold it.
  */
 const DEFAULT_BASE_FRAME = 1 << (32 - TABLE_FRAME_LG2);
-/** 512 GiB - 4 KiB: a table's frame number stays a small integer, and within the 39 bits of the narrowest address. */
-const LAST_FRAME = (1 << (39 - TABLE_FRAME_LG2)) - 1;
-
-/** What is behind a frame that holds no table: reading from it gives nothing, and the walk ends. */
-const NO_TABLE = new Uint32Array(0);
-
-/** How many freed tables keep their memory, to be zeroed and handed out again, before it goes back to the system. */
-const SPARE_TABLES = 4096;
+/** The frame at 512 GiB: the number of a frame is a small integer, and within the 39 bits of the narrowest address. */
+const END_FRAME = 1 << (39 - TABLE_FRAME_LG2);
 
 export interface TableMemoryOptions {
-	/** Frame of the first table. A multiple of 16, so that the tables of a 64 KiB granule are aligned. */
+	/** Frame of the first table, a multiple of 1024 (4 MiB). */
 	baseFrame?: number;
 	/** Asked before each allocation; false is "no memory left". Fault injection. */
 	mayAllocate?: () => boolean;
 }
 
+/** What was freed is handed out again, but goes back to the system only with the whole. */
 export class TableMemory {
 	readonly baseFrame: number;
 	readonly #mayAllocate: () => boolean;
-	/** By frame from baseFrame on. A table larger than a frame stands at its first. */
+	/** By number: the words of all tables, in the order of their frames. */
+	readonly slabs: Uint32Array[] = [];
+	/** By frame from baseFrame on, the part of a slab that is a table. One larger than a frame stands at its first. */
 	readonly #tables: Uint32Array[] = [];
-	/** By lg2 of the size in bytes: frames whose table was freed. */
+	/** By lg2 of the size in bytes: frames of tables that were freed, and of memory that never was one. */
 	readonly #free: number[][] = [];
-	#spare = 0;
 	#tablesInUse = 0;
 	#bytesInUse = 0;
 
 	constructor(options: TableMemoryOptions = {}) {
 		this.baseFrame = options.baseFrame ?? DEFAULT_BASE_FRAME;
 		this.#mayAllocate = options.mayAllocate ?? (() => true);
+		if (this.baseFrame % SLAB_FRAMES !== 0)
+			throw new RangeError(`table memory begins at a multiple of ${SLAB_FRAMES} frames, not at ${this.baseFrame}`);
 	}
 
 	get tablesInUse(): number {
@@ -58,14 +61,9 @@ export class TableMemory {
 	 */
 	allocate(bytesLg2: number): number {
 		if (!this.#mayAllocate()) throw new Errno("ENOMEM", `no memory for a page table of ${1 << bytesLg2} bytes`);
-		const frame = this.#free[bytesLg2]?.pop() ?? this.#newFrame(bytesLg2);
-		const spare = this.#tables[frame - this.baseFrame]!;
-		if (spare === NO_TABLE) {
-			this.#tables[frame - this.baseFrame] = new Uint32Array(1 << (bytesLg2 - 2));
-		} else {
-			spare.fill(0);
-			this.#spare--;
-		}
+		const freed = this.#free[bytesLg2]?.pop();
+		const frame = freed ?? this.#newTable(bytesLg2);
+		if (freed !== undefined) this.tableAt(frame).fill(0);
 		this.#tablesInUse++;
 		this.#bytesInUse += 1 << bytesLg2;
 		return frame;
@@ -77,29 +75,36 @@ export class TableMemory {
 	}
 
 	free(frame: number): void {
-		const table = this.tableAt(frame);
-		const bytesLg2 = 31 - Math.clz32(table.byteLength);
-		this.#free[bytesLg2] ??= [];
-		this.#free[bytesLg2].push(frame);
-		if (this.#spare < SPARE_TABLES) this.#spare++;
-		else this.#tables[frame - this.baseFrame] = NO_TABLE;
+		const { byteLength } = this.tableAt(frame);
+		this.#freeList(31 - Math.clz32(byteLength)).push(frame);
 		this.#tablesInUse--;
-		this.#bytesInUse -= table.byteLength;
+		this.#bytesInUse -= byteLength;
 	}
 
-	#newFrame(bytesLg2: number): number {
-		const frames = bytesLg2 <= TABLE_FRAME_LG2 ? 1 : 1 << (bytesLg2 - TABLE_FRAME_LG2);
+	#freeList(bytesLg2: number): number[] {
+		this.#free[bytesLg2] ??= [];
+		return this.#free[bytesLg2];
+	}
+
+	/** Behind all that there are. */
+	#newTable(bytesLg2: number): number {
 		const tables = this.#tables;
+		const framesLg2 = Math.max(0, bytesLg2 - TABLE_FRAME_LG2);
 		// The frames that alignment skips serve later tables of one frame.
-		while ((this.baseFrame + tables.length) % frames !== 0) {
-			this.#free[TABLE_FRAME_LG2] ??= [];
-			this.#free[TABLE_FRAME_LG2].push(this.baseFrame + tables.length);
-			tables.push(NO_TABLE);
-		}
-		const frame = this.baseFrame + tables.length;
-		if (frame + frames - 1 > LAST_FRAME)
-			throw new Errno("ENOMEM", `page tables fill the 512 GiB below 2^39 that every format can address`);
-		for (let n = 0; n < frames; n++) tables.push(NO_TABLE);
-		return frame;
+		while (tables.length & ((1 << framesLg2) - 1)) this.#freeList(TABLE_FRAME_LG2).push(this.#addFrames(0, 12));
+		return this.#addFrames(framesLg2, bytesLg2);
+	}
+
+	#addFrames(framesLg2: number, bytesLg2: number): number {
+		const tables = this.#tables;
+		const number = tables.length;
+		if (this.baseFrame + number + (1 << framesLg2) > END_FRAME)
+			throw new Errno("ENOMEM", "page tables fill the memory below 512 GiB, which is what every format can address");
+		if (number % SLAB_FRAMES === 0) this.slabs.push(new Uint32Array(SLAB_FRAMES << FRAME_WORDS_LG2));
+		const slab = this.slabs[number >>> SLAB_FRAMES_LG2]!;
+		const start = (number % SLAB_FRAMES) << FRAME_WORDS_LG2;
+		const table = slab.subarray(start, start + (1 << (bytesLg2 - 2)));
+		for (let n = 0; n < 1 << framesLg2; n++) tables.push(table);
+		return this.baseFrame + number;
 	}
 }

@@ -4,7 +4,7 @@
 import { Errno, hex } from "../uapi/errno.js";
 import { alignDown } from "./bits.js";
 import type { Format, Level } from "./format.js";
-import { TABLE_FRAME_LG2, type TableMemory } from "./table-memory.js";
+import { SLAB_FRAMES_LG2, TABLE_FRAME_LG2, type TableMemory } from "./table-memory.js";
 
 /** A level as a walk needs it: the format's bits, and the arithmetic of indexes. */
 export interface TreeLevel {
@@ -45,6 +45,9 @@ function treeLevel(level: Level, granuleLg2: number, indexBits: number): TreeLev
 		tableHigh: level.tableBits?.[1] ?? 0,
 	};
 }
+
+const SLAB_FRAME_MASK = (1 << SLAB_FRAMES_LG2) - 1;
+const FRAME_WORDS_LG2 = TABLE_FRAME_LG2 - 2;
 
 /** Frames of 64 KiB below 2^48. */
 const WIDE_ADDRESS_UNIT = 2 ** (48 - 16);
@@ -147,25 +150,32 @@ export class Tree {
 	/** Walks to the leaf that translates `va`, and says if there is one. */
 	find(va: number): boolean {
 		if (!this.inRange(va, va)) return false;
-		const { memory, levels } = this;
+		const { levels, topFrame } = this;
+		const { slabs, baseFrame } = this.memory;
 		const shift = this.#tableAddressShift;
-		let frame = this.topFrame;
-		let words = this.topWords;
+		let frame = (topFrame - baseFrame) | 0;
+		let slabNumber = frame >>> SLAB_FRAMES_LG2;
+		let slab = slabs[slabNumber]!;
 		for (let number = this.topLevel; ; number--) {
 			const level = levels[number]!;
 			const index = (va * level.itemsPerFrame) & level.indexMask;
-			const low = words[index << 1]!;
-			const high = words[(index << 1) | 1]!;
+			const at = ((frame & SLAB_FRAME_MASK) << FRAME_WORDS_LG2) + (index << 1);
+			const low = slab[at]!;
+			const high = slab[at + 1]!;
 			if ((low & level.tableMask) !== level.tableValue) {
 				this.leafLevel = number;
-				this.leafTable = frame;
+				this.leafTable = frame + baseFrame;
 				this.leafIndex = index;
 				this.leafLow = low | 0;
 				this.leafHigh = high | 0;
 				return (low & level.emptyMask) !== level.emptyValue;
 			}
-			frame = (high << (32 - shift)) | (low >>> shift);
-			words = memory.tableAt(frame);
+			frame = (((high << (32 - shift)) | (low >>> shift)) - baseFrame) | 0;
+			// An `if`, not a plain look-up: the processor guesses that the slab is the same, and so need not wait for it.
+			if (frame >>> SLAB_FRAMES_LG2 !== slabNumber) {
+				slabNumber = frame >>> SLAB_FRAMES_LG2;
+				slab = slabs[slabNumber]!;
+			}
 		}
 	}
 

@@ -55,6 +55,11 @@ export class IntelVtdDriver implements IommuDriver {
 		}
 	}
 
+	/** Interrupt remapping. */
+	isolatesInterrupts(device: Device): boolean {
+		return (device as VtdDevice).iommu.registers.IR;
+	}
+
 	/** A first stage where there is one that can do what is asked, else a second stage. */
 	domainAllocPagingFlags(device: Device, flags: number, data: UserData | undefined): PagingDomain {
 		const unit = (device as VtdDevice).iommu;

@@ -60,6 +60,11 @@ export class VtdRegisters {
 		return bit(this.ECAP_REG, 2);
 	}
 
+	/** Interrupt remapping. */
+	get IR(): boolean {
+		return bit(this.ECAP_REG, 3);
+	}
+
 	/** Snoop control. */
 	get SC(): boolean {
 		return bit(this.ECAP_REG, 7);
