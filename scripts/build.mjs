@@ -1,17 +1,31 @@
 // Builds dist/: the command, its two workers, and the library; with --types also the library's declarations.
+// Run as a program, never imported by the command: esbuild leaves a child process running.
 
 import { spawnSync } from "node:child_process";
-import { readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as bundle } from "esbuild";
 
-const root = fileURLToPath(new URL("../", import.meta.url));
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, "dist");
 
-/** Replaces dist/ as a whole, so that a command that starts meanwhile finds the old one or the new one. */
+/** Each is one file, because a thread that loads one starts sooner than one that loads ten. */
+const ENTRIES = {
+	main: "src/cli/main.ts",
+	// Loaded by main when they are asked for.
+	run: "src/cli/run.ts",
+	machines: "src/cli/machines.ts",
+	doctor: "src/cli/doctor.ts",
+	"launcher-thread": "src/host/launcher-thread.ts",
+	"supervisor-worker": "src/cli/supervisor-worker.ts",
+};
+const LOADED_BY_MAIN = ["./run.js", "./machines.js", "./doctor.js"];
+
 async function build() {
-	const fresh = `${root}dist.${process.pid}`;
-	const old = `${fresh}.old`;
-	const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+	const started = new Date();
+	const fresh = join(root, `dist.${process.pid}`);
+	const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 	const settings = {
 		absWorkingDir: root,
 		bundle: true,
@@ -23,29 +37,30 @@ async function build() {
 		outdir: fresh,
 		logLevel: "warning",
 	};
-	// Each worker in one file, because a thread that loads one starts sooner than one that loads ten.
-	const workers = {
-		"launcher-thread": "src/host/launcher-thread.ts",
-		"supervisor-worker": "src/cli/supervisor-worker.ts",
-	};
-	await bundle({ ...settings, entryPoints: workers });
-	await bundle({ ...settings, entryPoints: { index: "src/index.ts" }, sourcemap: true });
-	// The command in parts: `run` doesn't load what only `doctor` needs. commander is CommonJS, and asks for require().
+	// commander is CommonJS, and asks for require().
 	const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
-	await bundle({ ...settings, entryPoints: { main: "src/cli/main.ts" }, splitting: true, banner });
-	rmSync(old, { recursive: true, force: true });
 	try {
-		renameSync(`${root}dist`, old);
-	} catch {
-		// There was none.
+		await Promise.all([
+			bundle({ ...settings, entryPoints: ENTRIES, external: ["koffi", ...LOADED_BY_MAIN], banner }),
+			bundle({ ...settings, entryPoints: { index: "src/index.ts" }, sourcemap: true }),
+		]);
+		// Whoever starts meanwhile finds each file, the old one or the new. main.js comes last: it says how new all are.
+		mkdirSync(dist, { recursive: true });
+		const files = readdirSync(fresh).sort((one, other) => Number(one === "main.js") - Number(other === "main.js"));
+		for (const file of files) {
+			// What was changed while we built is newer.
+			utimesSync(join(fresh, file), started, started);
+			renameSync(join(fresh, file), join(dist, file));
+		}
+	} finally {
+		rmSync(fresh, { recursive: true, force: true });
 	}
-	renameSync(fresh, `${root}dist`);
-	rmSync(old, { recursive: true, force: true });
 }
 
 function buildTypes() {
-	const options = ["--declaration", "--emitDeclarationOnly", "--rootDir", "src", "--outDir", "dist/types"];
-	const { status } = spawnSync("npx", ["tsc", ...options], { cwd: root, stdio: "inherit" });
+	const tsc = join(root, "node_modules", ".bin", "tsc");
+	const options = ["--declaration", "--emitDeclarationOnly", "--rootDir", "src", "--outDir", join(dist, "types")];
+	const { status } = spawnSync(tsc, options, { cwd: root, stdio: "inherit" });
 	if (status !== 0) throw new Error("the declarations could not be built");
 }
 

@@ -9,6 +9,9 @@ import { close, NativeMemory, open, readlinkat } from "./libc.js";
 import { readRemote } from "./remote.js";
 import { AT_FDCWD } from "./stat.js";
 
+/** What find() answers with for the status of a process, with its number. */
+export const STATUS_PATH = /^\/proc\/(\d+)\/status$/;
+
 const PATH_MAX = 4096;
 const MOST_LINKS = 40;
 const O_PATH = 0o10000000;
@@ -36,11 +39,12 @@ export class Paths {
 
 	constructor(paths: readonly string[]) {
 		this.#paths = new Set(paths);
-		this.#names = new Set(paths.map((path) => posix.basename(path)));
+		this.#names = new Set([...paths.map((path) => posix.basename(path)), "status"]);
 	}
 
 	/**
-	 * Which of ours the path at an address in the opener's memory is. Most are not, and that should be found out quickly.
+	 * Which of ours the path at an address in the opener's memory is, or which STATUS_PATH. Most are neither, and that should
+	 * be found out quickly.
 	 */
 	find(opener: Opener, address: number): string | undefined {
 		let path = readPath(opener.thread, address);
@@ -50,7 +54,7 @@ export class Paths {
 			if (this.#paths.has(path)) return path;
 			if (this.#names.has(posix.basename(path))) {
 				const canonical = `${canonicalDirectory(opener, posix.dirname(path))}/${posix.basename(path)}`;
-				if (this.#paths.has(canonical)) return canonical;
+				if (this.#paths.has(canonical) || STATUS_PATH.test(canonical)) return canonical;
 			}
 			const target = readLink(asWeSeeIt(opener, path));
 			if (target === undefined || !opener.followsLinks) return undefined;

@@ -40,6 +40,12 @@ export class Processes {
 		return thread;
 	}
 
+	/** The memory of a process that has made a call before, by the number of the process or of one of its threads. */
+	memoryOf(number: number): ProcessMemory | undefined {
+		const process = this.#processes.get(number) ?? this.#threads.get(number)?.process;
+		return process?.alive ? process.memory : undefined;
+	}
+
 	#processOf(thread: number): Process | undefined {
 		const directory = openDirectory(`/proc/${thread}`);
 		if (directory === -1) return undefined;

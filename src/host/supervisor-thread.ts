@@ -1,18 +1,13 @@
 // The worker that the engine lives in: loads the machine, then answers calls until the last process is gone.
 
 import { parentPort, workerData } from "node:worker_threads";
-import type { OpenFile } from "../iommufd/caller.js";
 import { Errno } from "../uapi/errno.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
-import { Supervisor, type Tracer } from "./supervisor.js";
+import { type Served, Supervisor, type Tracer } from "./supervisor.js";
 
 /** What is served. The machine, as the host needs it. */
-export interface Machine {
-	/** The files that it has. */
-	readonly paths: readonly string[];
-	/** A new file for one of them. @throws Errno */
-	open(path: string): OpenFile | undefined;
+export interface Machine extends Served {
 	/** What the program left allocated, one line for each thing. */
 	leftovers(): string[];
 }

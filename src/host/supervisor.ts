@@ -5,11 +5,13 @@
 
 import { constants } from "node:fs";
 import type { OpenFile } from "../iommufd/caller.js";
+import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { HandedFiles } from "./files.js";
 import { reportInternalError } from "./internal-error.js";
 import { close, errno, errorName, errors, NativeMemory, SystemError } from "./libc.js";
-import { Paths } from "./paths.js";
+import { Paths, STATUS_PATH } from "./paths.js";
+import { type MemoryCounts, openStatus } from "./process-status.js";
 import { Processes } from "./processes.js";
 import { readRemote } from "./remote.js";
 import { FAREWELL, Notification } from "./seccomp.js";
@@ -23,6 +25,8 @@ export interface Served {
 	readonly paths: readonly string[];
 	/** A new file for a path that it serves. @throws Errno */
 	open(path: string): OpenFile | undefined;
+	/** What is pinned of some memory, in pages, for who looks into /proc. */
+	counts(memory: AddressSpace): MemoryCounts;
 }
 
 /** Who wants to know of each call. */
@@ -57,6 +61,8 @@ const PATIENCE = 200;
 const BETWEEN_COLLECTIONS = 250;
 /** Closed files are looked after at every open and, for those who never open another, now and then. */
 const CALLS_BETWEEN_SETTLING = 256;
+
+const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
 
 const openHow = new NativeMemory(OPEN_HOW_BYTES);
 
@@ -224,6 +230,11 @@ export class Supervisor {
 			notification.proceed();
 			return;
 		}
+		const status = path.match(STATUS_PATH);
+		if (status !== null) {
+			this.#openStatus(Number(status[1]), flags);
+			return;
+		}
 		this.settle();
 		this.tally.calls++;
 		let result: number | Errno;
@@ -234,6 +245,20 @@ export class Supervisor {
 			notification.fail(result.number);
 		}
 		this.#tracer?.opened(thread, path, flags, result);
+	}
+
+	/** The status of a process that has something pinned is ours to tell; of all others it is the kernel's. */
+	#openStatus(number: number, flags: number): void {
+		const memory = this.#processes.memoryOf(number);
+		this.settle();
+		const counts = memory === undefined ? NOTHING : this.#served.counts(memory);
+		const fd = counts.pinned + counts.locked === 0 ? -1 : openStatus(number, counts);
+		if (fd === -1) {
+			this.#notification.proceed();
+			return;
+		}
+		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
+		close(fd);
 	}
 
 	/** Opens a file of ours and makes the open(2) return the caller's fd for it. @throws Errno */

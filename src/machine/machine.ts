@@ -5,6 +5,7 @@ import type { OpenFile } from "../iommufd/caller.js";
 import { type HwptPolicy, mainline } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import type { Platform } from "../iommufd/platform.js";
+import type { AddressSpace } from "../memory/address-space.js";
 import { Frames } from "../memory/frames.js";
 import { Memlock } from "../memory/memlock.js";
 import { TableMemory } from "../pagetable/table-memory.js";
@@ -59,6 +60,11 @@ export class Machine {
 		const index = this.paths.indexOf(path);
 		if (index < 0) return undefined;
 		return new VfioCdev(this.vfioDevices[index - IOMMUFD_PATHS.length], () => this.settle());
+	}
+
+	/** What is pinned of some memory, in pages: VmPin and VmLck of the process that has it. */
+	counts(memory: AddressSpace): { readonly pinned: number; readonly locked: number } {
+		return this.#platform.memlock.shown(memory);
 	}
 
 	/** What is still allocated: a line for each context, and for memory that nothing should hold any more. */

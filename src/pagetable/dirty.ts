@@ -95,54 +95,63 @@ class DirtyScan {
 	#leaves(words: Uint32Array, first: number, last: number, level: number, tableVa: number): number {
 		const tree = this.#tree;
 		const { mask, dirty, clean, trackedIfHigh } = this.#bits;
-		const { itemFrames } = tree.levels[level]!;
 		const clear = this.#clear;
 		// Any item of a leaf may be the one that the hardware marked.
 		let index = first & -this.#itemsOfLeaf(words, first, level);
 		const end = (last | (this.#itemsOfLeaf(words, last, level) - 1)) + 1;
+		let dirtyFrom = index;
+		let dirtyTo = index;
 		while (index < end) {
 			// Most are clean: eight at a time are passed over at the speed of memory.
-			if (index + 8 <= end && noneDirty(words, 2 * index, mask, dirty)) {
+			if ((index & 7) === 0 && index + 8 <= end && noneDirty(words, 2 * index, mask, dirty)) {
 				index += 8;
 				continue;
 			}
-			let start = index;
-			let low = words[2 * index]!;
-			let high = words[2 * index + 1]!;
+			const low = words[2 * index]!;
+			const high = words[2 * index + 1]!;
 			if ((low & mask) !== dirty || (high & trackedIfHigh) !== trackedIfHigh) {
 				index++;
 				continue;
 			}
+			let start = index;
 			if (tree.isContiguous(low, high)) {
 				const items = this.#itemsOfLeaf(words, index, level);
 				start = index & -items;
 				index = start + items;
-				if (clear) for (let item = start; item < index; item++) words[2 * item] = (words[2 * item]! & ~mask) | clean;
+				if (clear) makeClean(words, start, index, mask, clean);
 			} else {
-				do {
-					if (clear) words[2 * index] = (low & ~mask) | clean;
-					if (++index === end) break;
-					low = words[2 * index]!;
-					high = words[2 * index + 1]!;
-				} while ((low & mask) === dirty && (high & trackedIfHigh) === trackedIfHigh && !tree.isContiguous(low, high));
+				if (clear) words[2 * index] = (low & ~mask) | clean;
+				index++;
 			}
-			this.#gather(tableVa + start * itemFrames, tableVa + index * itemFrames);
+			if (start !== dirtyTo) {
+				this.#gather(level, tableVa, dirtyFrom, dirtyTo);
+				dirtyFrom = start;
+			}
+			dirtyTo = index;
 		}
+		this.#gather(level, tableVa, dirtyFrom, dirtyTo);
 		return end - 1;
+	}
+
+	#gather(level: number, tableVa: number, from: number, to: number): void {
+		if (from === to) return;
+		const { itemFrames } = this.#tree.levels[level]!;
+		const first = tableVa + from * itemFrames;
+		if (first !== this.#end) {
+			this.flush();
+			this.#first = first;
+		}
+		this.#end = tableVa + to * itemFrames;
 	}
 
 	#itemsOfLeaf(words: Uint32Array, index: number, level: number): number {
 		const size = this.#tree.leafSize(level, words[2 * index]!, words[2 * index + 1]!);
 		return 1 << (size - this.#tree.levels[level]!.itemSize);
 	}
+}
 
-	#gather(first: number, end: number): void {
-		if (first !== this.#end) {
-			this.flush();
-			this.#first = first;
-		}
-		this.#end = end;
-	}
+function makeClean(words: Uint32Array, from: number, to: number, mask: number, clean: number): void {
+	for (let at = 2 * from; at < 2 * to; at += 2) words[at] = (words[at]! & ~mask) | clean;
 }
 
 /** Is the dirty bit of eight items from `at` on other than that of a dirty one? */

@@ -182,10 +182,10 @@ export class Tree {
 	/** Where `va` leads, -1 if nowhere. */
 	translate(va: number): number {
 		if (!this.find(va)) return -1;
-		const { leafLow: low, leafHigh: high } = this;
-		const size = this.leafSize(this.leafLevel, low, high);
-		const frame = this.leafFrame(size, low, high);
-		return size === 0 ? frame : frame + (va - alignDown(va, size));
+		const { leafLevel: level, leafLow: low, leafHigh: high } = this;
+		if (level === 0 && !this.isContiguous(low, high)) return this.#addressIn(low, high);
+		const size = this.leafSize(level, low, high);
+		return this.leafFrame(size, low, high) + (va - alignDown(va, size));
 	}
 
 	leafSize(level: number, low: number, high: number): number {
@@ -194,11 +194,15 @@ export class Tree {
 
 	/** The first frame that a leaf of this size maps to, from any of its items. */
 	leafFrame(size: number, low: number, high: number): number {
-		const frame =
+		return alignDown(this.#addressIn(low, high), size);
+	}
+
+	#addressIn(low: number, high: number): number {
+		return (
 			((high & this.#addressHigh) >>> 0) * this.#addressHighUnit +
 			(low >>> this.#addressShift) +
-			((low & this.#addressWide) >>> 12) * WIDE_ADDRESS_UNIT;
-		return this.isContiguous(low, high) ? alignDown(frame, size) : frame;
+			((low & this.#addressWide) >>> 12) * WIDE_ADDRESS_UNIT
+		);
 	}
 
 	/** Is this item of a leaf one of several? */

@@ -1,7 +1,7 @@
 // Runs Linux's own iommufd selftests, unmodified, in front of Ioasis, and tells which of them pass.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { execute } from "./execution.js";
@@ -52,9 +52,8 @@ interface ProgramRun {
 /** Returns the exit code: 0 all is as expected, 1 it is not, 2 the tests could not be run. */
 export async function main(checkout: string, parameters: string[]): Promise<number> {
 	const options = parseOptions(parameters);
-	const conformance = new Conformance(checkout, options);
 	try {
-		return await conformance.run();
+		return await new Conformance(checkout, options).run();
 	} catch (error) {
 		if (!(error instanceof Trouble)) throw error;
 		console.error(`conformance: ${error.message}\n             ${error.remedy}`);
@@ -100,7 +99,8 @@ class Conformance {
 		this.options = options;
 		this.cache = join(checkout, ".cache", "conformance");
 		this.outputs = join(this.cache, "output", String(process.pid));
-		this.expectations = Expectations.load(this.expectedFile);
+		const isFirst = options.updateExpected && !existsSync(this.expectedFile);
+		this.expectations = isFirst ? new Expectations() : Expectations.load(this.expectedFile);
 	}
 
 	private get expectedFile(): string {

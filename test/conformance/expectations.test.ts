@@ -35,7 +35,8 @@ test("only a test that is named, of that program, must pass", () => {
 	expect(expectations.mustPass("iommufd_fail_nth", "f.a.x")).toBe(false);
 });
 
-test("a file that can't be read says so, instead of expecting nothing", () => {
+test("a file that is not there or can't be read says so, instead of expecting nothing", () => {
+	expect(() => Expectations.load(path)).toThrow(Trouble);
 	writeFileSync(path, "{");
 	expect(() => Expectations.load(path)).toThrow(Trouble);
 });

@@ -12,8 +12,8 @@ export class Expectations {
 	private readonly passing = new Map<string, Set<string>>();
 
 	static load(path: string): Expectations {
+		if (!existsSync(path)) throw new Trouble(`there is no ${path}`, "write it with --update-expected");
 		const expectations = new Expectations();
-		if (!existsSync(path)) return expectations;
 		let file: ExpectationFile;
 		try {
 			file = JSON.parse(readFileSync(path, "utf8"));
