@@ -1,54 +1,32 @@
-// A machine that knows nothing of IOMMUs, but tells its clients what the host tells it: the worker that the tests of this room
-// run instead of the real one. An ioctl's argument points to { u32 length; char text[1020]; }: the question as JSON,
-// overwritten by the answer.
+// A machine that knows nothing of IOMMUs, but tells its clients what the host tells it. The tests of this room run this
+// worker instead of the real one.
 
 import type { Caller, OpenFile } from "../iommufd/caller.js";
 import { type Backing, Extents } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
+import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
 import { type Host, type Machine, supervise } from "./supervisor-thread.js";
 
-/** The ioctl that asks, and one shaped like IOMMU_IOAS_ALLOC: { u32 size, flags, out } with out counted up. */
-export const ASK = 0x3bfe;
-export const COUNT = 0x3b81;
-export const ASK_BYTES = 1024;
-
-export type Question =
-	| { what: "who" }
-	| { what: "files" }
-	| { what: "settle" }
-	| { what: "resolve"; address: number; pages: number; writable?: boolean }
-	| { what: "read"; backing: number; at: number; length: number }
-	| { what: "write"; backing: number; at: number; text: string }
-	| { what: "drop" }
-	| { what: "file"; fd: number }
-	| { what: "install" }
-	| { what: "bug" }
-	| { what: "sleep"; milliseconds: number }
-	| { what: "refuse"; code: "EBUSY" };
-
 class FakeMachine implements Machine {
-	readonly paths = ["/dev/iommu", "/dev/vfio/vfio", "/dev/vfio/devices/vfio0"];
+	readonly paths = PATHS;
 	readonly #host: Host;
-	readonly #question = new Uint8Array(ASK_BYTES);
-	readonly #count = new Uint32Array(3);
-	/** Numbers of the files that are open, and of those that were. */
 	readonly #open: number[] = [];
 	readonly #released: number[] = [];
-	#lastFile = 0;
-	/** Things by the order in which they were first seen, so that a test can tell whether two are the same. */
 	readonly #seen: object[] = [];
+	readonly #question = new Uint8Array(ASK_BYTES);
+	readonly #count = new Uint32Array(3);
 
 	constructor(host: Host) {
 		this.#host = host;
 	}
 
-	open(path: string): OpenFile | undefined {
+	open(path: string): OpenFile {
 		if (path === "/dev/vfio/vfio") throw new Errno("EBUSY", "this one is always busy");
-		const number = ++this.#lastFile;
+		const number = this.#open.length + this.#released.length + 1;
 		this.#open.push(number);
 		return {
 			path,
-			ioctl: (caller, command, argument) => this.#ioctl(number, caller, command, argument),
+			ioctl: (caller, command, argument) => this.#ioctl({ number, path }, caller, command, argument),
 			release: () => {
 				this.#open.splice(this.#open.indexOf(number), 1);
 				this.#released.push(number);
@@ -56,11 +34,15 @@ class FakeMachine implements Machine {
 		};
 	}
 
-	leftovers(): string[] {
-		return [`open: ${this.#open.join(" ")}`, `released: ${this.#released.join(" ")}`];
+	counts(): { pinned: number; locked: number } {
+		return { pinned: 0, locked: 0 };
 	}
 
-	#ioctl(file: number, caller: Caller, command: number, argument: number): number {
+	leftovers(): string[] {
+		return this.#open.map((number) => `file ${number}`);
+	}
+
+	#ioctl(file: { number: number; path: string }, caller: Caller, command: number, argument: number): number {
 		if (command === COUNT) {
 			const bytes = new Uint8Array(this.#count.buffer);
 			if (caller.memory.read(argument, bytes) !== bytes.length) throw new Errno("EFAULT", "no struct");
@@ -70,76 +52,74 @@ class FakeMachine implements Machine {
 		}
 		if (command !== ASK) throw new Errno("ENOTTY", "unknown");
 		if (caller.memory.read(argument, this.#question) !== ASK_BYTES) throw new Errno("EFAULT", "no question");
-		const length = new Uint32Array(this.#question.buffer)[0];
+		const length = new DataView(this.#question.buffer).getUint32(0, true);
 		const question = JSON.parse(Buffer.from(this.#question.buffer, 4, length).toString()) as Question;
-		const text = Buffer.from(JSON.stringify(this.#answer(file, caller, question)));
-		const answer = Buffer.alloc(4 + text.length);
+		const text = Buffer.from(JSON.stringify(this.#answer(file, caller, question) ?? null));
+		const answer = Buffer.concat([Buffer.alloc(4), text]);
 		answer.writeUInt32LE(text.length);
-		text.copy(answer, 4);
 		if (caller.memory.write(argument, answer) !== answer.length) throw new Errno("EFAULT", "no room");
-		return 42;
+		return ANSWERED;
 	}
 
-	#answer(file: number, caller: Caller, question: Question): unknown {
+	#answer(file: { number: number; path: string }, caller: Caller, question: Question): unknown {
+		const { memory, owner } = caller;
 		switch (question.what) {
 			case "who":
 				return {
-					file,
+					file: file.number,
+					path: file.path,
 					thread: caller.thread,
-					memory: this.#numberOf(caller.memory),
-					memoryName: caller.memory.name,
-					alive: caller.memory.alive,
-					owner: this.#numberOf(caller.owner),
-					uid: caller.owner.uid,
-					memlock: String(caller.owner.memlockLimit()),
+					memory: this.#numberOf(memory),
+					owner: this.#numberOf(owner),
+					alive: memory.alive,
+					uid: owner.uid,
+					memlock: Number.isFinite(owner.memlockLimit()) ? owner.memlockLimit() : -1,
 					ipcLock: caller.capable("CAP_IPC_LOCK"),
 				};
-			case "files":
-				return { open: this.#open, released: this.#released };
 			case "settle":
 				this.#host.settle();
-				return { open: this.#open, released: this.#released };
+				return this.#files();
+			case "files":
+				return this.#files();
+			case "totals":
+				return { open: this.#open.length, released: this.#released.length };
 			case "resolve": {
-				const extents = new Extents();
-				caller.memory.resolve(question.address / 4096, question.pages, question.writable ?? false, extents);
-				return extents.backing.map((backing, i) => ({
+				const found = new Extents();
+				memory.resolve(question.address / 4096, question.pages, question.writable ?? false, found);
+				return found.backing.map((backing, i) => ({
 					backing: this.#numberOf(backing),
 					name: backing.name,
-					page: extents.page[i],
-					count: extents.count[i],
+					page: found.page[i],
+					count: found.count[i],
 				}));
 			}
 			case "read": {
 				const bytes = new Uint8Array(question.length);
 				const length = (this.#seen[question.backing] as Backing).read(question.at, bytes);
-				return Buffer.from(bytes.subarray(0, length)).toString("latin1");
+				return Buffer.from(bytes.buffer, 0, length).toString("latin1");
 			}
 			case "write":
 				return (this.#seen[question.backing] as Backing).write(question.at, Buffer.from(question.text));
-			case "drop":
+			case "forget":
 				this.#seen.length = 0;
-				return null;
+				return;
 			case "file": {
 				const found = caller.file(question.fd);
-				if (found === undefined) return null;
-				if (found.kind !== "shared-memory") return { kind: found.kind };
-				return {
-					kind: found.kind,
-					backing: this.#numberOf(found.backing),
-					name: found.backing.name,
-					size: found.size(),
-				};
+				if (found?.kind !== "shared-memory") return found?.kind;
+				return { backing: this.#numberOf(found.backing), name: found.backing.name, size: found.size() };
 			}
 			case "install":
-				return caller.install(this.open("/dev/iommu")!);
+				return caller.install(this.open("/dev/iommu"));
 			case "bug":
 				throw new TypeError("a bug made on purpose");
 			case "sleep":
 				for (const end = performance.now() + question.milliseconds; performance.now() < end; );
-				return null;
-			case "refuse":
-				throw new Errno(question.code, "as you wish");
+				return;
 		}
+	}
+
+	#files(): Files {
+		return { open: this.#open.slice(-100), released: this.#released.slice(-100) };
 	}
 
 	#numberOf(thing: object): number {

@@ -16,7 +16,7 @@ const response = HwptPageResponse.newView();
 
 export class FaultQueue extends EventQueue {
 	override readonly kind = "FAULT";
-	override readonly path = "[iommufd-pgfault]";
+	override readonly path = "anon_inode:[iommufd-pgfault]";
 	override readonly writable = true;
 	/** Not read yet. */
 	#waiting: FaultGroup[] = [];

@@ -26,7 +26,7 @@ interface PinnedRange {
 
 /** The fd that CREATE_ACCESS hands out: an access, and what has been pinned with it. */
 class AccessFile implements OpenFile, AccessOps {
-	readonly path = "[iommufd_test_staccess]";
+	readonly path = "anon_inode:[iommufd_test_staccess]";
 	readonly needsPinPages: boolean;
 	readonly access: Access;
 	readonly #context: Context;

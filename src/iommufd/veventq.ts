@@ -21,7 +21,7 @@ const header = VeventHeader.newView();
 
 export class VeventQueue extends EventQueue {
 	override readonly kind = "VEVENTQ";
-	override readonly path = "[iommufd-viommu-event]";
+	override readonly path = "anon_inode:[iommufd-viommu-event]";
 	override readonly writable = false;
 	readonly type: number;
 	readonly #viommu: Viommu;

@@ -1,10 +1,4 @@
 // What is wrong with a machine description.
 
 /** A description that can't be used: the message names the file and the field. */
-export class MachineDescriptionError {
-	readonly message: string;
-
-	constructor(message: string) {
-		this.message = message;
-	}
-}
+export class MachineDescriptionError extends Error {}

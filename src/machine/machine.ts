@@ -27,6 +27,8 @@ export class Machine {
 	readonly paths: readonly string[];
 	readonly #platform: Platform;
 	readonly #open = new Set<IommufdFile>();
+	/** By path: how many objects of each kind were left to the closing of a file. */
+	readonly #closedWith = new Map<string, Map<string, number>>();
 	/** What the platform calls to have closed files released; the host sets it. */
 	settle: () => void = () => {};
 
@@ -56,10 +58,19 @@ export class Machine {
 
 	/** A new open file for a path that is served, undefined for any other. */
 	open(path: string): OpenFile | undefined {
-		if (IOMMUFD_PATHS.includes(path)) return new MachineFile(this.#platform, path, this.#open);
+		if (IOMMUFD_PATHS.includes(path)) return this.#openIommufd(path);
 		const index = this.paths.indexOf(path);
 		if (index < 0) return undefined;
 		return new VfioCdev(this.vfioDevices[index - IOMMUFD_PATHS.length], () => this.settle());
+	}
+
+	#openIommufd(path: string): OpenFile {
+		const file = new MachineFile(this.#platform, path, (closed) => {
+			this.#closing(closed);
+			this.#open.delete(closed);
+		});
+		this.#open.add(file);
+		return file;
 	}
 
 	/** What is pinned of some memory, in pages: VmPin and VmLck of the process that has it. */
@@ -67,35 +78,52 @@ export class Machine {
 		return this.#platform.memlock.shown(memory);
 	}
 
-	/** What is still allocated: a line for each context, and for memory that nothing should hold any more. */
+	/**
+	 * What the program left allocated, a line each: objects that it left to the closing of their file, files that are still
+	 * open, and memory that nothing should hold any more.
+	 */
 	leftovers(): string[] {
 		const lines: string[] = [];
-		for (const file of this.#open) {
-			const kinds = new Map<string, number>();
-			for (const object of file.context.objects) kinds.set(object.kind, (kinds.get(object.kind) ?? 0) + 1);
-			const objects = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(", ");
-			lines.push(`${file.path} is open${objects === "" ? "" : ` with ${objects}`}`);
-		}
+		for (const [path, kinds] of this.#closedWith) lines.push(`${inWords(kinds)} when ${path} was closed`);
+		for (const file of this.#open) lines.push(`${file.path} is open (${inWords(kindsOf(file)) || "without objects"})`);
 		for (const { cdevName, name, isBound } of this.vfioDevices)
 			if (isBound) lines.push(`/dev/vfio/devices/${cdevName} (${name}) is open and bound`);
 		if (this.frames.pinned > 0) lines.push(`${this.frames.pinned} pages are pinned`);
 		if (this.tables.tablesInUse > 0) lines.push(`${this.tables.tablesInUse} page table pages are in use`);
 		return lines;
 	}
+
+	#closing(file: IommufdFile): void {
+		const kinds = kindsOf(file);
+		if (kinds.size === 0) return;
+		const before = this.#closedWith.get(file.path) ?? new Map<string, number>();
+		for (const [kind, count] of kinds) before.set(kind, (before.get(kind) ?? 0) + count);
+		this.#closedWith.set(file.path, before);
+	}
 }
 
-/** Knows when it is released, so that the machine can say what was left open. */
+/** Tells before it is released, as long as its objects are still there. */
 class MachineFile extends IommufdFile {
-	readonly #open: Set<IommufdFile>;
+	readonly #closing: (file: IommufdFile) => void;
 
-	constructor(platform: Platform, path: string, open: Set<IommufdFile>) {
+	constructor(platform: Platform, path: string, closing: (file: IommufdFile) => void) {
 		super(platform, path);
-		this.#open = open;
-		open.add(this);
+		this.#closing = closing;
 	}
 
 	override release(): void {
+		this.#closing(this);
 		super.release();
-		this.#open.delete(this);
 	}
+}
+
+/** How many objects of each kind a file has. */
+function kindsOf(file: IommufdFile): Map<string, number> {
+	const kinds = new Map<string, number>();
+	for (const { kind } of file.context.objects) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+	return kinds;
+}
+
+function inWords(kinds: ReadonlyMap<string, number>): string {
+	return [...kinds].map(([kind, count]) => `${count} ${kind}`).join(", ");
 }

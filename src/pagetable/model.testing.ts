@@ -126,7 +126,11 @@ export function check(condition: boolean, entry: bigint): void {
 
 function rawEntries(memory: TableMemory, tableAddress: bigint): bigint[] {
 	const words = memory.tableAt(Number(tableAddress >> 12n));
-	return Array.from({ length: words.length / 2 }, (_, n) => (BigInt(words[2 * n + 1]!) << 32n) | BigInt(words[2 * n]!));
+	return Array.from({ length: words.length / 2 }, (_, index) => {
+		const low = words[2 * index]!;
+		const high = words[2 * index + 1]!;
+		return low === 0 && high === 0 ? 0n : (BigInt(high) << 32n) | BigInt(low);
+	});
 }
 
 interface Operation {

@@ -34,28 +34,42 @@ test("a table smaller than a frame has a frame of its own", () => {
 	expect(memory.allocate(11)).toBe(frame);
 });
 
-test("freed tables beyond some thousands give their memory back and keep their frame", () => {
+test("memory grows by slabs, and no table lies in two", () => {
 	const memory = new TableMemory();
-	const frames = Array.from({ length: 5000 }, () => memory.allocate(12));
+	const frames = Array.from({ length: 1020 }, () => memory.allocate(12));
+	expect(memory.slabs).toHaveLength(1);
+	expect(memory.allocate(16)).toBe(0x100000 + 1024);
+	expect(memory.slabs).toHaveLength(2);
+	expect(memory.allocate(12)).toBe(0x100000 + 1023);
 	for (const frame of frames) memory.free(frame);
-	expect(memory.tablesInUse).toBe(0);
-	expect(memory.bytesInUse).toBe(0);
-	expect(memory.tableAt(frames.at(-1)!).length).toBe(0);
-	const again = Array.from({ length: 5000 }, () => memory.allocate(12));
+	const again = Array.from({ length: 1020 }, () => memory.allocate(12));
 	expect(new Set(again)).toEqual(new Set(frames));
-	expect(again.every((frame) => memory.tableAt(frame).every((word) => word === 0))).toBe(true);
+	expect(memory.tablesInUse).toBe(1022);
+	expect(memory.slabs).toHaveLength(2);
+});
+
+test("a table is a part of its slab", () => {
+	const memory = new TableMemory();
+	memory.allocate(12);
+	const frame = memory.allocate(12);
+	memory.tableAt(frame)[3] = 5;
+	expect(memory.slabs[0]![1024 + 3]).toBe(5);
 });
 
 test("memory may run out", () => {
 	let left = 1;
-	const memory = new TableMemory({ baseFrame: 0x10, mayAllocate: () => left-- > 0 });
-	expect(memory.allocate(12)).toBe(0x10);
+	const memory = new TableMemory({ baseFrame: 0x400, mayAllocate: () => left-- > 0 });
+	expect(memory.allocate(12)).toBe(0x400);
 	expect(() => memory.allocate(12)).toThrow(expect.objectContaining({ code: "ENOMEM" }));
 	expect(memory.tablesInUse).toBe(1);
+	expect(() => new TableMemory({ baseFrame: 0x401 })).toThrow(RangeError);
 });
 
 test("memory ends below 2^39", () => {
-	const memory = new TableMemory({ baseFrame: 2 ** 27 - 1 });
+	const memory = new TableMemory({ baseFrame: 2 ** 27 - 1024 });
+	for (let n = 0; n < 1023; n++) memory.allocate(12);
+	expect(() => memory.allocate(13)).toThrow(expect.objectContaining({ code: "ENOMEM" }));
 	memory.allocate(12);
 	expect(() => memory.allocate(12)).toThrow(expect.objectContaining({ code: "ENOMEM" }));
+	expect(memory.tablesInUse).toBe(1024);
 });

@@ -1,0 +1,149 @@
+// The system calls that the clients in the tests of this room make: programs on Node, which know nothing of Ioasis. A call
+// that fails returns the negative errno.
+
+import { type StdioOptions, spawnSync } from "node:child_process";
+import koffi from "koffi";
+import { ANSWERED, ASK, ASK_BYTES, COUNT, type Question } from "./questions.testing.js";
+
+const libc = koffi.load(null);
+
+/** Makes a function of libc return the negative errno instead of -1. */
+function call<A extends unknown[]>(declaration: string): (...parameters: A) => number {
+	const native = libc.func(declaration);
+	return (...parameters) => {
+		const result = Number(native(...parameters));
+		return result === -1 ? -koffi.errno() : result;
+	};
+}
+
+export const open = call<[path: string, flags: number]>("int open(str, int)");
+export const openat = call<[directory: number, path: string, flags: number]>("int openat(int, str, int)");
+export const close = call<[fd: number]>("int close(int)");
+export const dup = call<[fd: number]>("int dup(int)");
+export const dup2 = call<[fd: number, to: number]>("int dup2(int, int)");
+export const fcntl = call<[fd: number, command: number, argument: number]>("int fcntl(int, int, int64)");
+export const ioctl = call<[fd: number, command: number, argument: number]>("int ioctl(int, ulong, int64)");
+export const read = call<[fd: number, into: Uint8Array, length: number]>("int64 read(int, void*, int64)");
+export const write = call<[fd: number, from: Uint8Array, length: number]>("int64 write(int, void*, int64)");
+export const ftruncate = call<[fd: number, size: number]>("int ftruncate(int, int64)");
+export const memfdCreate = call<[name: string, flags: number]>("int memfd_create(str, uint)");
+export const munmap = call<[address: number, length: number]>("int munmap(int64, int64)");
+export const mprotect = call<[address: number, length: number, protection: number]>("int mprotect(int64, int64, int)");
+export const setuid = call<[uid: number]>("int setuid(int)");
+export const chdir = call<[path: string]>("int chdir(str)");
+export const chroot = call<[path: string]>("int chroot(str)");
+export const unshare = call<[flags: number]>("int unshare(int)");
+export const gettid = call<[]>("int gettid()");
+export const syscall = call<[number: number, ...rest: (number | string | Uint8Array)[]]>(
+	"int64 syscall(int64, int64, void*, void*, int64)",
+);
+const mmapAt = call<[at: number, length: number, protection: number, flags: number, fd: number, offset: number]>(
+	"int64 mmap(int64, int64, int, int, int, int64)",
+);
+export const socketpair = call<[family: number, type: number, protocol: number, fds: Int32Array]>(
+	"int socketpair(int, int, int, _Inout_ int*)",
+);
+const sendmsg = call<[socket: number, message: Uint8Array, flags: number]>("int64 sendmsg(int, void*, int)");
+const recvmsg = call<[socket: number, message: Uint8Array, flags: number]>("int64 recvmsg(int, void*, int)");
+const prlimit = call<[pid: number, resource: number, limit: Uint8Array, old: null]>(
+	"int prlimit(int, int, void*, void*)",
+);
+
+export const O_RDONLY = 0;
+export const O_RDWR = 2;
+export const O_CLOEXEC = 0o2000000;
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_ANONYMOUS = 0x20;
+export const AT_FDCWD = -100;
+
+/** Asks the fake machine. @returns the answer, or the negative errno */
+export function ask<Answer>(fd: number, question: Question): Answer {
+	const bytes = new Uint8Array(new ArrayBuffer(ASK_BYTES));
+	const text = Buffer.from(JSON.stringify(question));
+	new DataView(bytes.buffer).setUint32(0, text.length, true);
+	bytes.set(text, 4);
+	const result = ioctl(fd, ASK, addressOf(bytes));
+	if (result !== ANSWERED) return result as Answer;
+	const length = new DataView(bytes.buffer).getUint32(0, true);
+	return JSON.parse(Buffer.from(bytes.buffer, 4, length).toString()) as Answer;
+}
+
+/** Makes the ioctl that counts. @param at where its struct is */
+export function count(fd: number, at: number): number {
+	return ioctl(fd, COUNT, at);
+}
+
+export function addressOf(bytes: Uint8Array): number {
+	return Number(koffi.address(bytes));
+}
+
+export function mmap(length: number, protection: number, flags: number, fd = -1, offset = 0): number {
+	return mmapAt(0, length, protection, flags, fd, offset);
+}
+
+/** Bytes of memory that mmap() gave. */
+export function memoryAt(address: number, length: number): Buffer {
+	return Buffer.from(koffi.view(BigInt(address), length));
+}
+
+export function setSoftLimit(resource: number, soft: number, hard: number): number {
+	const limit = new Uint8Array(16);
+	new DataView(limit.buffer).setBigUint64(0, BigInt(soft), true);
+	new DataView(limit.buffer).setBigUint64(8, BigInt(hard), true);
+	return prlimit(0, resource, limit, null);
+}
+
+// struct msghdr with one byte of data and one fd. unix(7), cmsg(3)
+function message(): { header: Uint8Array; control: Uint8Array; keep: unknown } {
+	const data = new Uint8Array(1);
+	const vector = new BigUint64Array([BigInt(addressOf(data)), 1n]);
+	const control = new Uint8Array(24);
+	const header = new BigUint64Array(7);
+	header[2] = BigInt(addressOf(new Uint8Array(vector.buffer)));
+	header[3] = 1n;
+	header[4] = BigInt(addressOf(control));
+	header[5] = BigInt(control.length);
+	return { header: new Uint8Array(header.buffer), control, keep: [data, vector] };
+}
+
+export function sendFd(socket: number, fd: number): number {
+	const { header, control, keep } = message();
+	const view = new DataView(control.buffer);
+	view.setBigUint64(0, 20n, true); // cmsg_len
+	view.setInt32(8, 1, true); // SOL_SOCKET
+	view.setInt32(12, 1, true); // SCM_RIGHTS
+	view.setInt32(16, fd, true);
+	const result = sendmsg(socket, header, 0);
+	return keep ? result : 0;
+}
+
+export function receiveFd(socket: number): number {
+	const { header, control, keep } = message();
+	const result = recvmsg(socket, header, 0);
+	return keep && result < 0 ? result : new DataView(control.buffer).getInt32(16, true);
+}
+
+/** Another process, which runs a function of its own: it is forked and replaced, and inherits the fds in `stdio`. */
+export function inChild<I, R>(
+	body: (client: typeof import("./client.testing.js"), input: I) => R | Promise<R>,
+	input: I,
+	stdio: StdioOptions = ["ignore", "pipe", "inherit"],
+): R {
+	const { stdout, status, signal } = spawnSync(process.execPath, commandFor(body, input), { stdio, encoding: "utf8" });
+	if (status !== 0) throw new Error(`the child ended with ${status ?? signal}`);
+	return JSON.parse(stdout) as R;
+}
+
+/** The arguments with which Node runs a function, as inChild() does. */
+export function commandFor<I>(body: (client: never, input: I) => unknown, input: I): string[] {
+	const code = `
+		import * as client from ${JSON.stringify(import.meta.url)};
+		const body = ${body.toString()};
+		const result = await body(client, ${JSON.stringify(input) ?? "undefined"});
+		console.log(JSON.stringify(result ?? null));`;
+	return ["--input-type=module", "-e", code];
+}

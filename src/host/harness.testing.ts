@@ -1,0 +1,95 @@
+// Runs programs under the supervisor in front of the fake machine, for tests.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build } from "esbuild";
+import type { NotStarted, Status } from "./launch.js";
+import type { Report } from "./supervisor-thread.js";
+
+export type Client = typeof import("./client.testing.js");
+
+export interface Outcome {
+	/** How the program ended, and what happened until all was over. */
+	readonly status: Status | undefined;
+	readonly report: Report | undefined;
+	/** Why it was not started. */
+	readonly failure: NotStarted | undefined;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+export interface Running {
+	/** The supervisor's process. */
+	readonly supervisor: ChildProcess;
+	readonly outcome: Promise<Outcome>;
+}
+
+const here = dirname(fileURLToPath(import.meta.url));
+/** Within the checkout, so that koffi is found from there. */
+const directory = join(here, "..", "..", ".cache", "host-tests", String(process.pid));
+let runs = 0;
+
+/** Call it before the tests of a file. @returns what to call after them */
+export async function buildHarness(): Promise<() => void> {
+	mkdirSync(directory, { recursive: true });
+	const sources = ["launch.testing.ts", "launcher-thread.ts", "fake-machine.testing.ts", "client.testing.ts"];
+	await build({
+		entryPoints: sources.map((file) => join(here, file)),
+		outdir: directory,
+		bundle: true,
+		platform: "node",
+		format: "esm",
+		external: ["koffi"],
+		outExtension: { ".js": ".mjs" },
+		logLevel: "warning",
+	});
+	return () => rmSync(directory, { recursive: true, force: true });
+}
+
+/** Starts a program under the supervisor. @param before a command in front of all, such as setpriv(1) */
+export function start(program: readonly string[], before: readonly string[] = []): Running {
+	const result = join(directory, `result-${runs++}`);
+	const words = [...before, process.execPath, join(directory, "launch.testing.mjs"), result, ...program];
+	const supervisor = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+	let stdout = "";
+	let stderr = "";
+	supervisor.stdout.on("data", (text) => (stdout += text));
+	supervisor.stderr.on("data", (text) => (stderr += text));
+	const outcome = new Promise<Outcome>((resolve) => {
+		supervisor.on("close", () => {
+			const all = readResult(result);
+			const [status, report] = Array.isArray(all) ? all : [];
+			resolve({ status, report, failure: Array.isArray(all) ? undefined : all, stdout, stderr });
+		});
+	});
+	return { supervisor, outcome };
+}
+
+/** Runs a program to its end. */
+export function run(...program: string[]): Promise<Outcome> {
+	return start(program).outcome;
+}
+
+/**
+ * Runs a function as a program of its own, on Node, under the supervisor; it sees nothing but its parameters.
+ * @returns what it returned
+ */
+export async function asClient<R, I = null>(
+	body: (client: Client, input: I) => R | Promise<R>,
+	input: I = null as I,
+	before: readonly string[] = [],
+): Promise<{ answer: R; outcome: Outcome }> {
+	const client = pathToFileURL(join(directory, "client.testing.mjs")).href;
+	const { commandFor } = (await import(client)) as Client;
+	const outcome = await start([process.execPath, ...commandFor(body, input)], before).outcome;
+	if (outcome.status?.kind !== "exited" || outcome.status.code !== 0)
+		throw new Error(`the client failed: ${JSON.stringify(outcome, null, 1)}`);
+	return { answer: JSON.parse(outcome.stdout) as R, outcome };
+}
+
+function readResult(file: string): [Status, Report] | NotStarted | undefined {
+	const lines = readFileSync(file, "utf8").trim().split("\n");
+	return lines.map((line) => JSON.parse(line).result).find((result) => result !== undefined);
+}

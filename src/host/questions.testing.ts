@@ -1,0 +1,59 @@
+// What the clients in the tests of this room ask the fake machine, by ioctl.
+
+/** The ioctl that asks. Its argument points to { u32 length; char text[]; }: JSON, overwritten by the answer. */
+export const ASK = 0x3bfe;
+export const ASK_BYTES = 4096;
+/** What it returns when the question could be answered. */
+export const ANSWERED = 42;
+/** One shaped like IOMMU_IOAS_ALLOC: { u32 size, flags, out }, where `out` is counted up. */
+export const COUNT = 0x3b81;
+
+/** What the fake machine has. The second is always busy. */
+export const PATHS = ["/dev/iommu", "/dev/vfio/vfio", "/dev/vfio/devices/vfio0"];
+
+export type Question =
+	/** Who is asking, and on which file? */
+	| { what: "who" }
+	/** Which files are open, and which were? "settle": after asking the host to look. The last few, of many. */
+	| { what: "files" | "settle" }
+	/** How many are open, and how many were? */
+	| { what: "totals" }
+	/** What is behind these pages? */
+	| { what: "resolve"; address: number; pages: number; writable?: boolean }
+	/** Of a backing that was named in an answer. */
+	| { what: "read"; backing: number; at: number; length: number }
+	| { what: "write"; backing: number; at: number; text: string }
+	/** Forget all backings. */
+	| { what: "forget" }
+	| { what: "file"; fd: number }
+	| { what: "install" }
+	/** Throw what is no Errno. */
+	| { what: "bug" }
+	| { what: "sleep"; milliseconds: number };
+
+/** The answers, where the question has one of its own. */
+export interface Who {
+	file: number;
+	path: string;
+	thread: number;
+	/** Things are numbered in the order in which they were first seen, so that it shows whether two are the same. */
+	memory: number;
+	owner: number;
+	alive: boolean;
+	uid: number;
+	/** -1 for no limit */
+	memlock: number;
+	ipcLock: boolean;
+}
+
+export interface Files {
+	open: number[];
+	released: number[];
+}
+
+export interface Stretch {
+	backing: number;
+	name: string;
+	page: number;
+	count: number;
+}

@@ -1,0 +1,141 @@
+// The command line as a user or a script sees it.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { command, ioasis, type Outcome, spawn, temporaryDirectory } from "./programs.js";
+
+const directory = temporaryDirectory();
+afterAll(directory.remove);
+
+const run = (...words: string[]) => ioasis("run", ...words);
+const example = "examples/first-steps.mjs";
+
+describe("the program's end is ours", () => {
+	test("its exit code", () => {
+		expect(run("--quiet", "--", "sh", "-c", "exit 42").status).toBe(42);
+		expect(run("--quiet", "--", "true")).toEqual({ status: 0, stdout: "", stderr: "" });
+	});
+
+	test("its signal, as a shell tells it", () => {
+		expect(run("--quiet", "--", "sh", "-c", "kill -TERM $$").status).toBe(128 + 15);
+	});
+
+	test("what it writes and reads, and its arguments byte by byte", () => {
+		const { stdout, stderr } = run("--quiet", "--", "sh", "-c", 'echo "$1"; echo error >&2', "sh", "a  b\n'c'");
+		expect([stdout, stderr]).toEqual(["a  b\n'c'\n", "error\n"]);
+	});
+
+	test("processes that it leaves behind are waited for, and are served", () => {
+		const late = `setTimeout(() => require("node:fs").openSync("/dev/iommu", "r+"), 300)`;
+		const { stderr } = run("--", "sh", "-c", `"$0" -e '${late}' & exit 3`, process.execPath);
+		expect(stderr).toContain("1 call,");
+	});
+});
+
+describe("what is wrong is said in a line, and what to do in another", () => {
+	test.each([
+		[["run", "--machine", "nonesuch", "--", "true"], 2, /there is no machine "nonesuch".*\n.*ioasis machines/],
+		[["run", "--nonsense", "--", "true"], 2, /unknown option '--nonsense'\n+Try: ioasis run --help/],
+		[["run"], 2, /missing required argument 'program'/],
+		[["nonsense"], 2, /unknown command 'nonsense'/],
+		[["run", "--", "./no-such-program"], 127, /\.\/no-such-program: not found/],
+		[["run", "--", "/etc/passwd"], 126, /\/etc\/passwd: can't be started: EACCES/],
+		[
+			["run", "--trace=/no/such/directory/file", "--", "true"],
+			2,
+			/can't be written to \/no\/such\/directory\/file: ENOENT/,
+		],
+	])("%j", (words, status, message) => {
+		const outcome = ioasis(...words);
+		expect(outcome.stderr).toMatch(message);
+		expect(outcome.stderr).not.toMatch(/\n\s+at /); // no stack
+		expect(outcome.status).toBe(status);
+	});
+
+	test.each([
+		["{", /is not JSON/],
+		['{ "name": "mine" }', /description/],
+		['{ "name": "mine", "description": "x", "selftest": "yes" }', /selftest/],
+		['{ "name": "mine", "description": "x", "memory": { "contiguity": "8K" } }', /memory\.contiguity/],
+	])("a machine file that says %s", (text, message) => {
+		const file = join(directory.path, "machine.json");
+		writeFileSync(file, text);
+		const { status, stderr } = run("--machine", file, "--", "true");
+		expect(stderr).toMatch(message);
+		expect(stderr).toContain(file);
+		expect(status).toBe(2);
+	});
+});
+
+describe("--trace", () => {
+	const lines = [
+		/^\d+ open\("\/dev\/iommu", O_RDWR\) = \d+$/,
+		/^\d+ ioctl\(\d+<\/dev\/iommu>, IOMMU_IOAS_ALLOC, {flags=0}\) = 0 {out_ioas_id=1}$/,
+		/^\d+ ioctl\(\d+<\/dev\/iommu>, IOMMU_TEST_CMD, {op=MOCK_DOMAIN, id=1}\) = 0 {out_stdev_id=2, out_hwpt_id=4, out_idev_id=3}$/,
+		/IOMMU_IOAS_MAP, {flags=WRITEABLE\|READABLE, ioas_id=1, user_va=0x[0-9a-f]+, length=1048576, iova=0x0}\) = 0 {iova=0x1[0-9a-f]+}$/,
+		/IOMMU_IOAS_MAP, {flags=FIXED_IOVA\|READABLE, .*iova=0x1001001}\) = -1 EINVAL$/,
+		/^ {5}iova 0x1001001 is not a multiple of 0x800, the alignment of IOAS 1/,
+		/IOMMU_IOAS_UNMAP, {ioas_id=1, iova=0x1[0-9a-f]+, length=1048576}\) = 0$/,
+		/IOMMU_DESTROY, {id=2}\) = 0$/,
+	];
+
+	test("prints each call on stderr, and below an error the rule that was broken", () => {
+		const { status, stderr } = run("--quiet", "--trace", "--", process.execPath, example);
+		const printed = stderr.trimEnd().split("\n");
+		for (const [i, line] of lines.entries()) expect(printed[i]).toMatch(line);
+		expect(printed).toHaveLength(lines.length);
+		expect(status).toBe(0);
+	});
+
+	test("=FILE writes them to a file instead", () => {
+		const file = join(directory.path, "trace.txt");
+		const { stderr } = run(`--trace=${file}`, "--", process.execPath, example);
+		expect(stderr).toBe(
+			"ioasis: 7 calls, 1 error: 1 EINVAL\nioasis: left allocated: 1 IOAS when /dev/iommu was closed\n",
+		);
+		expect(readFileSync(file, "utf8").trimEnd().split("\n")).toHaveLength(lines.length);
+	});
+});
+
+test("machines lists each machine with a line about it, also as JSON", () => {
+	const { stdout, status } = ioasis("machines");
+	expect(stdout).toMatch(/^selftest +the mock IOMMU/m);
+	expect(status).toBe(0);
+	expect(JSON.parse(ioasis("machines", "--json").stdout)).toContainEqual({
+		name: "selftest",
+		description: expect.stringContaining("mock IOMMU"),
+	});
+});
+
+test("doctor finds that it works, where it does", () => {
+	const { stdout, status } = ioasis("doctor", "--json");
+	const { ok, findings } = JSON.parse(stdout);
+	expect(findings.filter((finding: { ok: boolean }) => !finding.ok)).toEqual([]);
+	expect([ok, status]).toEqual([true, 0]);
+});
+
+test("help fits on a screen and has an example", () => {
+	for (const words of [["--help"], ["run", "--help"]]) {
+		const { stdout, status } = ioasis(...words);
+		expect(stdout.split("\n").length).toBeLessThan(30);
+		expect(stdout).toContain("Example:\n  ioasis run --trace -- ");
+		expect(status).toBe(0);
+	}
+	expect(ioasis().status).toBe(2);
+});
+
+/** Runs ioasis itself as the user nobody. */
+function asNobody(...words: string[]): Outcome {
+	return spawn("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", command, ...words);
+}
+
+// Where root can't become nobody, or nobody can't read the checkout, all of the above was run by an ordinary user, or nothing is to be seen.
+test.skipIf(asNobody("machines").status !== 0)(
+	"an ordinary user can run it as root can, but is no more capable",
+	() => {
+		const { status, stderr } = asNobody("run", "--quiet", "--trace", "--", process.execPath, example);
+		expect(stderr).toContain("IOMMU_DESTROY, {id=2}) = 0");
+		expect(status).toBe(0);
+	},
+);
