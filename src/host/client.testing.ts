@@ -2,6 +2,7 @@
 // that fails returns the negative errno.
 
 import { type StdioOptions, spawnSync } from "node:child_process";
+import { Worker } from "node:worker_threads";
 import koffi from "koffi";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Question } from "./questions.testing.js";
 
@@ -29,14 +30,16 @@ export const ftruncate = call<[fd: number, size: number]>("int ftruncate(int, in
 export const memfdCreate = call<[name: string, flags: number]>("int memfd_create(str, uint)");
 export const munmap = call<[address: number, length: number]>("int munmap(int64, int64)");
 export const mprotect = call<[address: number, length: number, protection: number]>("int mprotect(int64, int64, int)");
-export const setuid = call<[uid: number]>("int setuid(int)");
+/** Of this thread alone: the library's function changes all threads. */
+export const setresuid = (real: number, effective: number, saved: number): number =>
+	syscall(process.arch === "x64" ? 117 : 147, real, effective, saved);
 export const chdir = call<[path: string]>("int chdir(str)");
 export const chroot = call<[path: string]>("int chroot(str)");
 export const unshare = call<[flags: number]>("int unshare(int)");
 export const gettid = call<[]>("int gettid()");
-export const syscall = call<[number: number, ...rest: (number | string | Uint8Array)[]]>(
-	"int64 syscall(int64, int64, void*, void*, int64)",
-);
+const syscall4 = call<number[]>("int64 syscall(int64, int64, int64, int64, int64)");
+/** A system call that the library has no function for. */
+export const syscall = (number: number, a = 0, b = 0, c = 0, d = 0): number => syscall4(number, a, b, c, d);
 const mmapAt = call<[at: number, length: number, protection: number, flags: number, fd: number, offset: number]>(
 	"int64 mmap(int64, int64, int, int, int, int64)",
 );
@@ -45,6 +48,9 @@ export const socketpair = call<[family: number, type: number, protocol: number, 
 );
 const sendmsg = call<[socket: number, message: Uint8Array, flags: number]>("int64 sendmsg(int, void*, int)");
 const recvmsg = call<[socket: number, message: Uint8Array, flags: number]>("int64 recvmsg(int, void*, int)");
+/** Replaces this program by another, without arguments. */
+export const exec = (path: string): number => execv(path, [path, null]);
+const execv = call<[path: string, words: (string | null)[]]>("int execv(str, str*)");
 const prlimit = call<[pid: number, resource: number, limit: Uint8Array, old: null]>(
 	"int prlimit(int, int, void*, void*)",
 );
@@ -127,10 +133,13 @@ export function receiveFd(socket: number): number {
 	return keep && result < 0 ? result : new DataView(control.buffer).getInt32(16, true);
 }
 
-/** Another process, which runs a function of its own: it is forked and replaced, and inherits the fds in `stdio`. */
-export function inChild<I, R>(
-	body: (client: typeof import("./client.testing.js"), input: I) => R | Promise<R>,
-	input: I,
+/** What a client runs: it sees nothing but its parameters. */
+export type Body<I, R> = (client: typeof import("./client.testing.js"), input: I) => R | Promise<R>;
+
+/** Another process, which runs a function of its own: forked, then replaced. It inherits the fds in `stdio`. */
+export function inChild<R, I = null>(
+	body: Body<I, R>,
+	input: I = null as I,
 	stdio: StdioOptions = ["ignore", "pipe", "inherit"],
 ): R {
 	const { stdout, status, signal } = spawnSync(process.execPath, commandFor(body, input), { stdio, encoding: "utf8" });
@@ -138,12 +147,29 @@ export function inChild<I, R>(
 	return JSON.parse(stdout) as R;
 }
 
-/** The arguments with which Node runs a function, as inChild() does. */
-export function commandFor<I>(body: (client: never, input: I) => unknown, input: I): string[] {
-	const code = `
+/** Another thread of this process, which does the same. */
+export function inThread<R, I = null>(body: Body<I, R>, input: I = null as I): Promise<R> {
+	const code = `${programFor(body, input)} (await import("node:worker_threads")).parentPort.postMessage(result);`;
+	const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+	return new Promise((resolve, reject) => worker.on("message", resolve).on("error", reject));
+}
+
+/** Replaces this program by one that runs a function: execve(2). */
+export function becomeProgram<R, I = null>(body: Body<I, R>, input: I = null as I): never {
+	const F_SETFD = 2;
+	for (const fd of [0, 1, 2]) fcntl(fd, F_SETFD, 0); // Node has made them close-on-exec.
+	execv(process.execPath, [process.execPath, ...commandFor(body, input), null]);
+	throw new Error("execv failed");
+}
+
+/** The arguments with which Node runs a function and prints what it returns. */
+export function commandFor<I>(body: Body<I, unknown>, input: I): string[] {
+	return ["--input-type=module", "-e", `${programFor(body, input)} console.log(JSON.stringify(result));`];
+}
+
+function programFor<I>(body: Body<I, unknown>, input: I): string {
+	return `
 		import * as client from ${JSON.stringify(import.meta.url)};
 		const body = ${body.toString()};
-		const result = await body(client, ${JSON.stringify(input) ?? "undefined"});
-		console.log(JSON.stringify(result ?? null));`;
-	return ["--input-type=module", "-e", code];
+		const result = (await body(client, ${JSON.stringify(input)})) ?? null;`;
 }

@@ -109,11 +109,20 @@ test("a file that is on its way through a socket when everybody ends is released
 		const sockets = new Int32Array(2);
 		socketpair(1, 1, 0, sockets);
 		sendFd(sockets[0], open("/dev/iommu", O_RDWR));
-		// Its own other end, too: such a ring is found by the kernel's garbage collector only.
+	});
+	expect(outcome.report).toMatchObject({ leftovers: [], stillOpen: [] });
+});
+
+test("a file that nobody can close any more is released, and reported", async () => {
+	const { outcome } = await asClient(({ open, socketpair, sendFd, O_RDWR }) => {
+		const sockets = new Int32Array(2);
+		socketpair(1, 1, 0, sockets);
+		sendFd(sockets[0], open("/dev/iommu", O_RDWR));
+		// A ring of sockets keeps itself open until the kernel comes to collect such garbage, which may be never.
 		sendFd(sockets[0], sockets[1]);
 		sendFd(sockets[1], sockets[0]);
 	});
-	expect(outcome.report).toMatchObject({ leftovers: [], stillOpen: [] });
+	expect(outcome.report).toMatchObject({ leftovers: [], stillOpen: ["/dev/iommu"] });
 });
 
 test("an fd that is inherited over fork and exec is the same file, and counts", async () => {

@@ -133,11 +133,11 @@ export class HandedFiles {
 		}
 	}
 
-	/** Waits for something to be closed. */
+	/** Waits for something to be closed. May return early. */
 	wait(milliseconds: number): void {
 		this.#events.words[0] = this.#inotify;
 		this.#events.words[1] = POLLIN;
-		poll(this.#events.address, 1, milliseconds);
+		poll(this.#events.address, 1, Math.ceil(milliseconds));
 	}
 
 	/** Releases all that is left, whoever may have it. @returns what it was */

@@ -1,14 +1,20 @@
 // Runs programs under the supervisor in front of the fake machine, for tests.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { vi } from "vitest";
+import type { Body } from "./client.testing.js";
 import type { NotStarted, Status } from "./launch.js";
 import type { Report } from "./supervisor-thread.js";
 
-export type Client = typeof import("./client.testing.js");
+type Client = typeof import("./client.testing.js");
+
+/** A command in front of another, to run it as an ordinary user. */
+export const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+export const isRoot = process.getuid?.() === 0;
 
 export interface Outcome {
 	/** How the program ended, and what happened until all was over. */
@@ -33,6 +39,7 @@ let runs = 0;
 
 /** Call it before the tests of a file. @returns what to call after them */
 export async function buildHarness(): Promise<() => void> {
+	vi.setConfig({ testTimeout: 60_000 });
 	mkdirSync(directory, { recursive: true });
 	const sources = ["launch.testing.ts", "launcher-thread.ts", "fake-machine.testing.ts", "client.testing.ts"];
 	await build({
@@ -51,6 +58,8 @@ export async function buildHarness(): Promise<() => void> {
 /** Starts a program under the supervisor. @param before a command in front of all, such as setpriv(1) */
 export function start(program: readonly string[], before: readonly string[] = []): Running {
 	const result = join(directory, `result-${runs++}`);
+	writeFileSync(result, "");
+	chmodSync(result, 0o666); // Whoever it runs as.
 	const words = [...before, process.execPath, join(directory, "launch.testing.mjs"), result, ...program];
 	const supervisor = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
 	let stdout = "";
@@ -77,7 +86,7 @@ export function run(...program: string[]): Promise<Outcome> {
  * @returns what it returned
  */
 export async function asClient<R, I = null>(
-	body: (client: Client, input: I) => R | Promise<R>,
+	body: Body<I, R>,
 	input: I = null as I,
 	before: readonly string[] = [],
 ): Promise<{ answer: R; outcome: Outcome }> {
@@ -90,6 +99,8 @@ export async function asClient<R, I = null>(
 }
 
 function readResult(file: string): [Status, Report] | NotStarted | undefined {
-	const lines = readFileSync(file, "utf8").trim().split("\n");
+	const lines = readFileSync(file, "utf8")
+		.split("\n")
+		.filter((line) => line !== "");
 	return lines.map((line) => JSON.parse(line).result).find((result) => result !== undefined);
 }

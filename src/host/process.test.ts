@@ -1,4 +1,4 @@
-// Who makes a call: processes and threads that come, go, change their program or their user, and get each other's numbers.
+// Who makes a call: processes and threads that come and go, change their program or their user, and get each other's numbers.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { asClient, asNobody, buildHarness, isRoot } from "./harness.testing.js";
@@ -10,13 +10,12 @@ beforeAll(async () => {
 });
 afterAll(() => cleanUp());
 
-test("a caller has its own thread id, the memory and the limits are its process's", async () => {
-	const { answer } = await asClient(async (client) => {
-		const { open, ask, inThread, gettid } = client;
-		const fd = open("/dev/iommu", client.O_RDWR);
-		const here = ask<Who>(fd, { what: "who" });
+test("a caller is a thread, its memory and its limits are its process's", async () => {
+	const { answer } = await asClient(async ({ open, ask, inThread, gettid, O_RDWR }) => {
+		const fd = open("/dev/iommu", O_RDWR);
+		const here = { ...ask<Who>(fd, { what: "who" }), tid: gettid() };
 		const there = await inThread(({ ask, gettid }, fd) => ({ ...ask<Who>(fd, { what: "who" }), tid: gettid() }), fd);
-		return { here: { ...here, tid: gettid() }, there };
+		return { here, there };
 	});
 	const { here, there } = answer;
 	expect(here.thread).toBe(here.tid);
@@ -25,14 +24,12 @@ test("a caller has its own thread id, the memory and the limits are its process'
 	expect([there.memory, there.owner]).toEqual([here.memory, here.owner]);
 });
 
-test("a child has a memory of its own, and so has the program that replaces it", async () => {
+test("a child has memory and limits of its own", async () => {
 	const { answer } = await asClient(({ open, ask, inChild, O_RDWR }) => {
 		const fd = open("/dev/iommu", O_RDWR);
-		const inherited = ["ignore", "pipe", "inherit", fd] as const;
 		const mine = ask<Who>(fd, { what: "who" });
-		const one = inChild(({ ask }) => ask<Who>(3, { what: "who" }), null, [...inherited]);
-		const other = inChild(({ ask }) => ask<Who>(3, { what: "who" }), null, [...inherited]);
-		return [mine, one, other].map(({ file, memory, owner }) => [file, memory, owner]);
+		const child = () => inChild(({ ask }) => ask<Who>(3, { what: "who" }), null, ["ignore", "pipe", "inherit", fd]);
+		return [mine, child(), child()].map(({ file, memory, owner }) => [file, memory, owner]);
 	});
 	expect(answer).toEqual([
 		[1, 0, 1],
@@ -41,21 +38,78 @@ test("a child has a memory of its own, and so has the program that replaces it",
 	]);
 });
 
-test("a process that replaces its program has another memory, and its limits stay its own", async () => {
-	const { answer } = await asClient((client) => {
-		const fd = client.open("/dev/iommu", client.O_RDWR);
-		const body = ({ ask }: typeof client) => ask<Who>(3, { what: "who" });
-		// A child, because the result comes over stdout.
-		return client.inChild(
-			({ ask, execNode }, next) => {
-				execNode(next, [ask<Who>(3, { what: "who" })]);
-			},
-			client.codeFor(
-				({ ask }, [before]: Who[]) => [before, ask<Who>(3, { what: "who" })],
-				null,
-			),
-			["ignore", "pipe", "inherit", fd],
+test("a process that replaces its program has another memory, and stays the owner that it was", async () => {
+	const { answer } = await asClient(({ open, ask, becomeProgram, O_RDWR }): Who[] => {
+		const fd = open("/dev/iommu", O_RDWR);
+		const before = [ask<Who>(fd, { what: "who" }), ask<Who>(fd, { what: "who" })];
+		return becomeProgram(
+			({ ask }, { fd, before }) => [...before, ask<Who>(fd, { what: "who" }), ask<Who>(fd, { what: "who" })],
+			{ fd, before },
 		);
 	});
-	expect(answer).toBe(0);
+	expect(answer.map(({ memory }) => memory)).toEqual([0, 0, 2, 2]);
+	expect(answer.map(({ owner }) => owner)).toEqual([1, 1, 1, 1]);
+	expect(answer.map(({ thread }) => thread)).toEqual(Array(4).fill(answer[0].thread));
+});
+
+test("a program that could not be replaced keeps its memory", async () => {
+	const { answer } = await asClient(({ open, ask, exec, O_RDWR }) => {
+		const fd = open("/dev/iommu", O_RDWR);
+		const before = ask<Who>(fd, { what: "who" });
+		const failed = exec("/nonexistent");
+		return { failed, before: before.memory, after: ask<Who>(fd, { what: "who" }).memory };
+	});
+	expect(answer).toEqual({ failed: -2, before: 0, after: 0 });
+});
+
+test.runIf(isRoot)(
+	"who gives up its privileges has no capabilities and another user from the next call on",
+	async () => {
+		const { answer } = await asClient(({ open, ask, setresuid, O_RDWR }) => {
+			const fd = open("/dev/iommu", O_RDWR);
+			const before = ask<Who>(fd, { what: "who" });
+			setresuid(65534, 65534, 65534);
+			return { before, after: ask<Who>(fd, { what: "who" }) };
+		});
+		expect(answer.before).toMatchObject({ uid: 0, ipcLock: true });
+		expect(answer.after).toMatchObject({ uid: 65534, ipcLock: false });
+	},
+);
+
+test.skipIf(isRoot)("an ordinary user has no capabilities", async () => {
+	const { answer } = await asClient(({ open, ask, O_RDWR }) => ask<Who>(open("/dev/iommu", O_RDWR), { what: "who" }));
+	expect(answer.ipcLock).toBe(false);
+});
+
+test.runIf(isRoot)("an ordinary user is served too, without root's rights", async () => {
+	const { answer, outcome } = await asClient(
+		({ open, ask, O_RDWR }) => ask<Who>(open("/dev/iommu", O_RDWR), { what: "who" }),
+		null,
+		asNobody,
+	);
+	expect(answer).toMatchObject({ uid: 65534, ipcLock: false, alive: true });
+	expect(outcome.report).toMatchObject({ calls: 2, errors: [], leftovers: [] });
+});
+
+test("RLIMIT_MEMLOCK is what it is at the time of asking", async () => {
+	const { answer } = await asClient(({ open, ask, setSoftLimit, O_RDWR }) => {
+		const fd = open("/dev/iommu", O_RDWR);
+		return [65536, 4096].map((limit) => {
+			setSoftLimit(8, limit, 65536);
+			return ask<Who>(fd, { what: "who" }).memlock;
+		});
+	});
+	expect(answer).toEqual([65536, 4096]);
+});
+
+test("thread ids that are used again don't confuse us", async () => {
+	// Each child is a process of its own, and gone before the next; with a small range of numbers they come back.
+	const { answer } = await asClient(({ open, inChild, O_RDWR }) => {
+		const fd = open("/dev/iommu", O_RDWR);
+		const stdio = ["ignore", "pipe", "inherit", fd] as const;
+		return Array.from({ length: 12 }, () =>
+			inChild(({ ask }) => ask<Who>(3, { what: "who" }).memory, null, [...stdio]),
+		);
+	});
+	expect(new Set(answer).size).toBe(12);
 });

@@ -56,7 +56,7 @@ const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_IN_ROOT = 0x10;
 
 /** How long we wait at the end for a file to be closed, in milliseconds. */
-const PATIENCE = 200;
+const PATIENCE = 500;
 /** Collecting garbage takes some milliseconds, so it isn't done more often than this, in milliseconds. */
 const BETWEEN_COLLECTIONS = 250;
 /** Closed files are looked after at every open and, for those who never open another, now and then. */
@@ -124,10 +124,10 @@ export class Supervisor {
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
 	finish(): string[] {
-		this.settle();
-		// A file on its way through a socket that was closed is let go of in the background.
-		if (this.#files.count > 0) this.#files.wait(PATIENCE);
-		this.settle();
+		// A file that was on its way through a socket when that was closed is let go of in the background.
+		const deadline = performance.now() + PATIENCE;
+		for (this.settle(); this.#files.count > 0 && performance.now() < deadline; this.settle())
+			this.#files.wait(deadline - performance.now());
 		return this.#files.abandon().map((file) => file.path);
 	}
 

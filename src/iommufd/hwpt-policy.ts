@@ -1,6 +1,6 @@
 // The allocation rule: which op of a driver makes the domain of a new paging HWPT, and which drivers are kept out.
 // Three rules as they were discussed in 2023 for one patch, "iommufd/hw_pagetable: use domain_alloc_user op for domain
-// allocation", and what became of them. A rule of one's own is a HwptPolicy more; docs/policies.md says how to run it.
+// allocation", and what became of them. A rule of one's own is one HwptPolicy more in `policies`.
 
 import type { Device } from "../iommu/device.js";
 import type { PagingDomain } from "../iommu/domain.js";

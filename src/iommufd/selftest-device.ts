@@ -31,6 +31,7 @@ class SelftestDevice extends IommufdObject {
 	}
 
 	override destroy(): void {
+		// Linux detaches the device itself alone, and warns of PASIDs that keep it from being unbound.
 		for (const pasid of [...this.bound.group.attachments.keys()]) detachDevice(this.bound, pasid);
 		unbindDevice(this.bound);
 		this.#context.platform.selftest!.removeDevice(this.mock);

@@ -2,6 +2,7 @@
 
 import { Errno } from "../uapi/errno.js";
 import type { DirtyBits } from "./format.js";
+import { indexOf, isEmpty, isTable } from "./table-level.js";
 import type { Tree } from "./tree.js";
 
 /** Is told each stretch of dirty frames, in order. */
@@ -20,7 +21,7 @@ export function readDirty(tree: Tree, va: number, count: number, clear: boolean,
 	tree.checkLength(va, count);
 	if (!tree.inRange(va, last)) throw tree.outOfRange(va, last);
 	const scan = new DirtyScan(tree, bits, va, last, clear, report);
-	scan.table(tree.topWords, tree.topLevel, 0, true, true);
+	scan.table(tree.topLevel, tree.topWords, 0, true, true);
 	scan.flush();
 }
 
@@ -66,22 +67,22 @@ class DirtyScan {
 	 * @param atStart the range starts in this table, rather than before it
 	 * @param atEnd the range ends in this table
 	 */
-	table(words: Uint32Array, level: number, tableVa: number, atStart: boolean, atEnd: boolean): void {
+	table(number: number, words: Uint32Array, tableVa: number, atStart: boolean, atEnd: boolean): void {
 		const tree = this.#tree;
-		const { items, itemFrames } = tree.levels[level]!;
-		const from = atStart ? tree.indexOf(this.#va, level) : 0;
-		const to = atEnd ? tree.indexOf(this.#last, level) : items - 1;
-		if (level === 0) {
-			this.#leaves(words, from, to, level, tableVa);
+		const level = tree.levels[number]!;
+		const from = atStart ? indexOf(level, this.#va) : 0;
+		const to = atEnd ? indexOf(level, this.#last) : level.items - 1;
+		if (number === 0) {
+			this.#leaves(number, words, from, to, tableVa);
 			return;
 		}
 		for (let index = from; index <= to; index++) {
-			if (tree.isTable(words, index, level)) {
-				const startsHere = atStart && index === from;
-				const endsHere = atEnd && index === to;
-				this.table(tree.tableBelow(words, index), level - 1, tableVa + index * itemFrames, startsHere, endsHere);
-			} else if (!tree.isEmpty(words, index, level)) {
-				index = this.#leaves(words, index, index, level, tableVa);
+			if (isTable(level, words, index)) {
+				const below = tree.tableBelow(number, words, index);
+				const belowVa = tableVa + index * level.itemFrames;
+				this.table(number - 1, below, belowVa, atStart && index === from, atEnd && index === to);
+			} else if (!isEmpty(level, words, index)) {
+				index = this.#leaves(number, words, index, index, tableVa);
 			}
 		}
 	}
@@ -92,13 +93,13 @@ class DirtyScan {
 	}
 
 	/** Items that are leaves or empty. Returns the last item of the leaf that item `last` belongs to. */
-	#leaves(words: Uint32Array, first: number, last: number, level: number, tableVa: number): number {
+	#leaves(number: number, words: Uint32Array, first: number, last: number, tableVa: number): number {
 		const tree = this.#tree;
 		const { mask, dirty, clean, trackedIfHigh } = this.#bits;
 		const clear = this.#clear;
 		// Any item of a leaf may be the one that the hardware marked.
-		let index = first & -this.#itemsOfLeaf(words, first, level);
-		const end = (last | (this.#itemsOfLeaf(words, last, level) - 1)) + 1;
+		let index = first & -this.#itemsOfLeaf(number, words, first);
+		const end = (last | (this.#itemsOfLeaf(number, words, last) - 1)) + 1;
 		let dirtyFrom = index;
 		let dirtyTo = index;
 		while (index < end) {
@@ -115,7 +116,7 @@ class DirtyScan {
 			}
 			let start = index;
 			if (tree.isContiguous(low, high)) {
-				const items = this.#itemsOfLeaf(words, index, level);
+				const items = this.#itemsOfLeaf(number, words, index);
 				start = index & -items;
 				index = start + items;
 				if (clear) makeClean(words, start, index, mask, clean);
@@ -124,18 +125,18 @@ class DirtyScan {
 				index++;
 			}
 			if (start !== dirtyTo) {
-				this.#gather(level, tableVa, dirtyFrom, dirtyTo);
+				this.#gather(number, tableVa, dirtyFrom, dirtyTo);
 				dirtyFrom = start;
 			}
 			dirtyTo = index;
 		}
-		this.#gather(level, tableVa, dirtyFrom, dirtyTo);
+		this.#gather(number, tableVa, dirtyFrom, dirtyTo);
 		return end - 1;
 	}
 
-	#gather(level: number, tableVa: number, from: number, to: number): void {
+	#gather(number: number, tableVa: number, from: number, to: number): void {
 		if (from === to) return;
-		const { itemFrames } = this.#tree.levels[level]!;
+		const { itemFrames } = this.#tree.levels[number]!;
 		const first = tableVa + from * itemFrames;
 		if (first !== this.#end) {
 			this.flush();
@@ -144,9 +145,9 @@ class DirtyScan {
 		this.#end = tableVa + to * itemFrames;
 	}
 
-	#itemsOfLeaf(words: Uint32Array, index: number, level: number): number {
-		const size = this.#tree.leafSize(level, words[2 * index]!, words[2 * index + 1]!);
-		return 1 << (size - this.#tree.levels[level]!.itemSize);
+	#itemsOfLeaf(number: number, words: Uint32Array, index: number): number {
+		const size = this.#tree.leafSize(number, words[2 * index]!, words[2 * index + 1]!);
+		return 1 << (size - this.#tree.levels[number]!.itemSize);
 	}
 }
 

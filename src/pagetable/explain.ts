@@ -2,6 +2,7 @@
 
 import { hex } from "../uapi/errno.js";
 import { READ, WRITE } from "./format.js";
+import { firstInUse, indexOf, isEmpty, isTable, tableFrame } from "./table-level.js";
 import { TABLE_FRAME_LG2 } from "./table-memory.js";
 import type { Tree } from "./tree.js";
 
@@ -25,33 +26,34 @@ export function explain(tree: Tree, va: number): WalkStep[] {
 	let frame = tree.topFrame;
 	for (let level = tree.topLevel; ; level--) {
 		const words = tree.memory.tableAt(frame);
-		const index = tree.indexOf(va, level);
+		const index = indexOf(tree.levels[level]!, va);
 		steps.push({
 			level,
 			name: tree.format.levels[level]!.entryName,
 			tableAddress: BigInt(frame) << BigInt(TABLE_FRAME_LG2),
 			index,
 			entry: (BigInt(words[2 * index + 1]!) << 32n) | BigInt(words[2 * index]!),
-			meaning: meaningOf(tree, words, index, level),
+			meaning: meaningOf(tree, level, words, index),
 		});
-		if (!tree.isTable(words, index, level)) return steps;
-		frame = tree.tableFrame(words, index);
+		if (!isTable(tree.levels[level]!, words, index)) return steps;
+		frame = tableFrame(tree.levels[level]!, words, index);
 	}
 }
 
-function meaningOf(tree: Tree, words: Uint32Array, index: number, level: number): string {
+function meaningOf(tree: Tree, number: number, words: Uint32Array, index: number): string {
 	const { format } = tree;
-	if (tree.isEmpty(words, index, level)) return "nothing is mapped here";
+	const level = tree.levels[number]!;
+	if (isEmpty(level, words, index)) return "nothing is mapped here";
 	const low = words[2 * index]!;
 	const high = words[2 * index + 1]!;
-	const bits = format.describe(level, low, high);
-	if (tree.isTable(words, index, level)) {
-		const next = BigInt(tree.tableFrame(words, index)) << BigInt(TABLE_FRAME_LG2);
+	const bits = format.describe(number, low, high);
+	if (isTable(level, words, index)) {
+		const next = BigInt(tableFrame(level, words, index)) << BigInt(TABLE_FRAME_LG2);
 		return `next table at ${hex(next)} (${bits})`;
 	}
-	const size = tree.leafSize(level, low, high);
+	const size = tree.leafSize(number, low, high);
 	const address = tree.address(tree.leafFrame(size, low, high));
-	return `${byteSize(size + format.granuleLg2)} page at ${address}, ${access(format.leafProtection(level, low, high))} (${bits})`;
+	return `${byteSize(size + format.granuleLg2)} page at ${address}, ${access(format.leafProtection(number, low, high))} (${bits})`;
 }
 
 /** "4K", "512G" */
@@ -75,32 +77,30 @@ export interface Leaf {
 
 /** All leaves in the order of their addresses. */
 export function* leaves(tree: Tree): Generator<Leaf> {
-	yield* leavesBelow(tree, tree.topWords, tree.topLevel, 0);
+	yield* leavesBelow(tree, tree.topLevel, tree.topWords, 0);
 }
 
-function* leavesBelow(tree: Tree, words: Uint32Array, level: number, tableVa: number): Generator<Leaf> {
-	const { format } = tree;
-	const { items, itemFrames, itemSize } = tree.levels[level]!;
-	let index = tree.firstInUse(words, 0, items, level);
-	while (index < items) {
-		const va = tableVa + index * itemFrames;
-		if (tree.isTable(words, index, level)) {
-			yield* leavesBelow(tree, tree.tableBelow(words, index), level - 1, va);
+function* leavesBelow(tree: Tree, number: number, words: Uint32Array, tableVa: number): Generator<Leaf> {
+	const level = tree.levels[number]!;
+	let index = firstInUse(level, words, 0, level.items);
+	while (index < level.items) {
+		const va = tableVa + index * level.itemFrames;
+		if (isTable(level, words, index)) {
+			yield* leavesBelow(tree, number - 1, tree.tableBelow(number, words, index), va);
 			index++;
 		} else {
 			const low = words[2 * index]!;
 			const high = words[2 * index + 1]!;
-			const size = tree.leafSize(level, low, high);
-			const protection = format.leafProtection(level, low, high);
+			const size = tree.leafSize(number, low, high);
 			yield {
 				va: tree.signExtended(va),
 				frame: tree.leafFrame(size, low, high),
 				frames: 2 ** size,
-				level,
-				protection,
+				level: number,
+				protection: tree.format.leafProtection(number, low, high),
 			};
-			index += 1 << (size - itemSize);
+			index += 1 << (size - level.itemSize);
 		}
-		index = tree.firstInUse(words, index, items, level);
+		index = firstInUse(level, words, index, level.items);
 	}
 }

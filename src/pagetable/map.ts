@@ -4,6 +4,7 @@ import { Errno } from "../uapi/errno.js";
 import { isAligned, powerOfTwo, trailingZeros } from "./bits.js";
 import { READ, WRITE } from "./format.js";
 import type { PageSizes } from "./page-sizes.js";
+import { clearItems, firstInUse, indexOf, isEmpty, isTable, storeTable, tableFrame } from "./table-level.js";
 import type { Tree } from "./tree.js";
 import { unmapRange } from "./unmap.js";
 
@@ -27,18 +28,18 @@ export function mapRange(
 
 	// How far va and pa are alike never changes along a mapping.
 	const alignment = trailingZeros(Math.abs(va - pa));
+	const end = va + count;
 	const firstSize = sizes.best(va, count, alignment);
 	if (firstSize < 0) throw noSizeFits(tree, va, pa, count);
-	if (tree.growsTop) tree.growTop(va, va + count - 1, tree.levelOfSize(firstSize));
-	if (!tree.inRange(va, va + count - 1)) throw tree.outOfRange(va, va + count - 1);
+	if (tree.growsTop) tree.growTop(va, end - 1, tree.levelOfSize(firstSize));
+	if (!tree.inRange(va, end - 1)) throw tree.outOfRange(va, end - 1);
 
 	// One run of leaves of the same size after the other; one table of a run after the other. The path has the tables on the
 	// way to `next`, from the top down to `level`, so that no table is looked up twice.
-	const { path, levels } = tree;
-	let level = tree.topLevel;
+	const { path, levels, topLevel } = tree;
+	let level = topLevel;
 	path[level] = tree.topWords;
 	let next = va;
-	const end = va + count;
 	try {
 		while (next < end) {
 			const size = sizes.best(next, end - next, alignment);
@@ -46,70 +47,72 @@ export function mapRange(
 			const leafLevel = tree.levelOfSize(size);
 			let leaves = sizes.countOf(size, next, end - next, alignment);
 			while (leaves > 0) {
-				for (; level > leafLevel; level--) path[level - 1] = tableBelow(tree, path[level]!, level, next);
-				const stored = storeLeaves(tree, path[level]!, level, next, pa + (next - va), size, leaves, protection);
+				for (; level > leafLevel; level--) path[level - 1] = tableOnTheWay(tree, level, path[level]!, next);
+				const stored = storeLeaves(tree, level, path[level]!, next, pa + (next - va), size, leaves, protection);
 				leaves -= stored;
 				next += stored * powerOfTwo(size);
-				while (level < tree.topLevel && isAligned(next, levels[level]!.tableSize)) level++;
+				while (level < topLevel && isAligned(next, levels[level]!.tableSize)) level++;
 			}
 		}
 	} catch (error) {
 		unmapRange(tree, va, next - va);
-		freeEmptyTables(tree, tree.topWords, tree.topLevel, va, end - 1, true, true);
+		freeEmptyTables(tree, topLevel, tree.topWords, va, Math.min(next, end - 1), true, true);
 		throw error;
 	}
 }
 
 /** The table below the item for `va`, a new one if there is none. */
-function tableBelow(tree: Tree, words: Uint32Array, level: number, va: number): Uint32Array {
-	const index = tree.indexOf(va, level);
-	if (!tree.isTable(words, index, level)) {
-		if (!tree.isEmpty(words, index, level)) throw alreadyMapped(tree, va);
-		tree.storeTable(words, index, level, tree.allocate(level - 1));
+function tableOnTheWay(tree: Tree, number: number, words: Uint32Array, va: number): Uint32Array {
+	const level = tree.levels[number]!;
+	const index = indexOf(level, va);
+	if (!isTable(level, words, index)) {
+		if (!isEmpty(level, words, index)) throw alreadyMapped(tree, va);
+		storeTable(level, words, index, tree.allocate(number - 1));
 	}
-	return tree.tableBelow(words, index);
+	return tree.tableBelow(number, words, index);
 }
 
 /** Stores as many leaves as are wanted and the table has room for; returns how many. */
 function storeLeaves(
 	tree: Tree,
+	number: number,
 	words: Uint32Array,
-	level: number,
 	va: number,
 	pa: number,
 	size: number,
 	wanted: number,
 	protection: number,
 ): number {
-	const { items, itemSize } = tree.levels[level]!;
-	const itemsLg2 = size - itemSize;
-	const index = tree.indexOf(va, level);
-	const leaves = Math.min(wanted, (items - index) >> itemsLg2);
+	const level = tree.levels[number]!;
+	const itemsLg2 = size - level.itemSize;
+	const index = indexOf(level, va);
+	const leaves = Math.min(wanted, (level.items - index) >> itemsLg2);
 	const end = index + (leaves << itemsLg2);
-	if (tree.firstInUse(words, index, end, level) !== end) makeRoom(tree, words, index, end, level, va);
-	tree.format.storeLeaves(words, index, leaves, level, size, pa, protection);
+	if (firstInUse(level, words, index, end) !== end) makeRoom(tree, number, words, index, end, va);
+	tree.format.storeLeaves(words, index, leaves, number, size, pa, protection);
 	return leaves;
 }
 
 /** Where leaves go, tables without any leaf in them give way: clear_contig(). A leaf does not. */
-function makeRoom(tree: Tree, words: Uint32Array, from: number, to: number, level: number, va: number): void {
-	let index = tree.firstInUse(words, from, to, level);
+function makeRoom(tree: Tree, number: number, words: Uint32Array, from: number, to: number, va: number): void {
+	const level = tree.levels[number]!;
+	let index = firstInUse(level, words, from, to);
 	while (index < to) {
-		if (!tree.isTable(words, index, level) || hasLeaf(tree, tree.tableBelow(words, index), level - 1))
-			throw alreadyMapped(tree, va + (index - from) * tree.levels[level]!.itemFrames);
-		tree.freeTables(tree.tableFrame(words, index), level - 1);
-		tree.clear(words, index, index + 1, level);
-		index = tree.firstInUse(words, index + 1, to, level);
+		if (!isTable(level, words, index) || hasLeaf(tree, number - 1, tree.tableBelow(number, words, index)))
+			throw alreadyMapped(tree, va + (index - from) * level.itemFrames);
+		tree.freeTree(tableFrame(level, words, index), number - 1);
+		clearItems(level, words, index, index + 1);
+		index = firstInUse(level, words, index + 1, to);
 	}
 }
 
-function hasLeaf(tree: Tree, words: Uint32Array, level: number): boolean {
-	const { items } = tree.levels[level]!;
-	let index = tree.firstInUse(words, 0, items, level);
-	while (index < items) {
-		if (!tree.isTable(words, index, level)) return true;
-		if (hasLeaf(tree, tree.tableBelow(words, index), level - 1)) return true;
-		index = tree.firstInUse(words, index + 1, items, level);
+function hasLeaf(tree: Tree, number: number, words: Uint32Array): boolean {
+	const level = tree.levels[number]!;
+	let index = firstInUse(level, words, 0, level.items);
+	while (index < level.items) {
+		if (!isTable(level, words, index)) return true;
+		if (hasLeaf(tree, number - 1, tree.tableBelow(number, words, index))) return true;
+		index = firstInUse(level, words, index + 1, level.items);
 	}
 	return false;
 }
@@ -117,24 +120,23 @@ function hasLeaf(tree: Tree, words: Uint32Array, level: number): boolean {
 /** Frees the tables on the way to a range that have nothing in them: what a mapping that failed may leave. */
 function freeEmptyTables(
 	tree: Tree,
+	number: number,
 	words: Uint32Array,
-	level: number,
 	va: number,
 	last: number,
 	atStart: boolean,
 	atEnd: boolean,
 ): void {
-	if (level === 0) return;
-	const from = atStart ? tree.indexOf(va, level) : 0;
-	const to = atEnd ? tree.indexOf(last, level) : tree.levels[level]!.items - 1;
+	if (number === 0) return;
+	const level = tree.levels[number]!;
+	const levelBelow = tree.levels[number - 1]!;
+	const from = atStart ? indexOf(level, va) : 0;
+	const to = atEnd ? indexOf(level, last) : level.items - 1;
 	for (let index = from; index <= to; index++) {
-		if (!tree.isTable(words, index, level)) continue;
-		const below = tree.tableBelow(words, index);
-		freeEmptyTables(tree, below, level - 1, va, last, atStart && index === from, atEnd && index === to);
-		const { items } = tree.levels[level - 1]!;
-		if (tree.firstInUse(below, 0, items, level - 1) < items) continue;
-		tree.memory.free(tree.tableFrame(words, index));
-		tree.clear(words, index, index + 1, level);
+		if (!isTable(level, words, index)) continue;
+		const below = tree.tableBelow(number, words, index);
+		freeEmptyTables(tree, number - 1, below, va, last, atStart && index === from, atEnd && index === to);
+		if (firstInUse(levelBelow, below, 0, levelBelow.items) === levelBelow.items) tree.freeTable(number, words, index);
 	}
 }
 

@@ -3,20 +3,20 @@
 // every one of them exactly, because 2^64 bytes are at most 2^53 frames.
 
 import { alignDown, powerOfTwo } from "./bits.js";
+import type { PageTableConfig } from "./config.js";
 import { type DirtyReport, readDirty, setAccessed, setDirty } from "./dirty.js";
 import { explain, type Leaf, leaves, type WalkStep } from "./explain.js";
 import type { Format } from "./format.js";
 import { mapRange } from "./map.js";
 import { PageSizes } from "./page-sizes.js";
 import { TABLE_FRAME_LG2, type TableMemory } from "./table-memory.js";
-import { Tree, type TreeConfig } from "./tree.js";
+import { Tree } from "./tree.js";
 import { unmapRange } from "./unmap.js";
 
+export type { PageTableConfig } from "./config.js";
 export type { DirtyReport } from "./dirty.js";
 export type { Leaf, WalkStep } from "./explain.js";
 export { CACHE, FORCE_COHERENCE, type Format, MMIO, NOEXEC, PRIV, READ, WRITE } from "./format.js";
-
-export type PageTableConfig = TreeConfig;
 
 /** Filled by lookup(), and reused by its caller. */
 export class Translation {
@@ -50,9 +50,8 @@ export class PageTable {
 		this.pageSizes = possiblePageSizes(this.#tree);
 		this.#sizes = new PageSizes(this.pageSizes, format.granuleLg2);
 		this.#allowedSizes = this.#sizes;
-		const { first, last } = this.#tree.aperture;
-		this.firstAddress = BigInt(first) << granule;
-		this.lastAddress = (BigInt(last + 1) << granule) - 1n;
+		this.firstAddress = 0n;
+		this.lastAddress = (BigInt(this.#tree.lastOfAperture + 1) << granule) - 1n;
 	}
 
 	/** The top table's physical address in bytes and its level: what the hardware is told. */
@@ -151,7 +150,7 @@ export class PageTable {
 
 	/** Gives every table back. The page table is not to be used after. */
 	free(): void {
-		this.#tree.freeTables(this.#tree.topFrame, this.#tree.topLevel);
+		this.#tree.freeTree(this.#tree.topFrame, this.#tree.topLevel);
 	}
 
 	#sizesWithin(allowed: bigint): PageSizes {

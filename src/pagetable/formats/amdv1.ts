@@ -3,16 +3,8 @@
 // The specification's level n (Mode, Next Level) is our level n - 1. Linux: drivers/iommu/generic_pt/fmt/amdv1.h.
 
 import { highWord, lowWord, powerOfTwo } from "../bits.js";
-import {
-	bitNames,
-	type ContiguousLeaves,
-	FORCE_COHERENCE,
-	type Format,
-	type Level,
-	READ,
-	storeEntries,
-	WRITE,
-} from "../format.js";
+import { type ContiguousLeaves, FORCE_COHERENCE, type Format, type Level, READ, WRITE } from "../format.js";
+import { bitNames, storeEntries } from "./entries.js";
 
 // Low word
 const PR = 1 << 0; // present

@@ -6,7 +6,6 @@
 import { powerOfTwo } from "../bits.js";
 import {
 	type AddressField,
-	bitNames,
 	CACHE,
 	type DirtyBits,
 	type Format,
@@ -15,10 +14,10 @@ import {
 	NOEXEC,
 	PRIV,
 	READ,
-	storePages,
 	WRITE,
 } from "../format.js";
 import type { PageTableConfig } from "../pagetable.js";
+import { bitNames, storePages } from "./entries.js";
 
 // Low word
 const VALID = 1 << 0;

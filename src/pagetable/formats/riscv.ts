@@ -3,18 +3,8 @@
 // 16 items) and "Svpbmt" (memory types). Linux: drivers/iommu/generic_pt/fmt/riscv.h.
 
 import { highWord, lowWord, powerOfTwo } from "../bits.js";
-import {
-	bitNames,
-	CACHE,
-	type Format,
-	type Level,
-	MMIO,
-	NOEXEC,
-	READ,
-	storeEntries,
-	storePages,
-	WRITE,
-} from "../format.js";
+import { CACHE, type Format, type Level, MMIO, NOEXEC, READ, WRITE } from "../format.js";
+import { bitNames, storeEntries, storePages } from "./entries.js";
 
 // Low word
 const V = 1 << 0; // valid

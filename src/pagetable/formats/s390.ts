@@ -4,7 +4,8 @@
 // Linux: arch/s390/include/asm/pci_dma.h, drivers/iommu/s390-iommu.c. An entry is meant as a number: a real s390 has it in
 // memory with the highest byte first.
 
-import { bitNames, type Format, type Level, READ, storePages, WRITE } from "../format.js";
+import { type Format, type Level, READ, WRITE } from "../format.js";
+import { bitNames, storePages } from "./entries.js";
 
 // All of these are in the low word. The Principles of Operation count bits from the left: I is bit 58, P bit 54.
 const REGION_LENGTH = 0x3; // table length TL: all 2048 entries

@@ -3,7 +3,8 @@
 // Linux: drivers/iommu/generic_pt/fmt/vtdss.h.
 
 import { Errno } from "../../uapi/errno.js";
-import { bitNames, FORCE_COHERENCE, type Format, type Level, READ, storePages, WRITE } from "../format.js";
+import { FORCE_COHERENCE, type Format, type Level, READ, WRITE } from "../format.js";
+import { bitNames, storePages } from "./entries.js";
 
 // Low word
 const R = 1 << 0; // read

@@ -3,7 +3,8 @@
 // "First-Stage Paging Entries"; AMD IOMMU specification (48882) 2.2.6 "I/O Page Tables for Guest Translations".
 // VT-d sign-extends addresses and AMD's guest tables don't. Linux: drivers/iommu/generic_pt/fmt/x86_64.h.
 
-import { bitNames, type Format, type Level, READ, storePages, WRITE } from "../format.js";
+import { type Format, type Level, READ, WRITE } from "../format.js";
+import { bitNames, storePages } from "./entries.js";
 
 // Low word
 const P = 1 << 0; // present

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
+import { IommufdFile } from "../iommufd/ioctls.js";
+import { codeOf } from "../uapi/errno.js";
+import { IoasAlloc } from "../uapi/iommufd.js";
+import { TestProgram } from "../vfio/test-program.js";
+import { parseMachineDescription } from "./description.js";
+import { Machine } from "./machine.js";
+
+function machine(name: string, policy?: HwptPolicy): Machine {
+	const source = `machines/${name}.json`;
+	return new Machine(parseMachineDescription(readFileSync(source, "utf8"), source), policy);
+}
+
+/** A program that has a machine's /dev/iommu open. */
+function programOn(on: Machine): TestProgram {
+	const file = on.open("/dev/iommu");
+	if (!(file instanceof IommufdFile)) throw new Error("no /dev/iommu");
+	return new TestProgram(file);
+}
+
+test("a machine has /dev/iommu and a file for each function", () => {
+	const intel = machine("intel");
+	expect(intel.paths).toEqual(["/dev/iommu", "/dev/vfio/vfio", "/dev/vfio/devices/vfio0", "/dev/vfio/devices/vfio1"]);
+	for (const path of intel.paths) expect(intel.open(path)?.path).toBe(path);
+	expect(intel.open("/dev/vfio/devices/vfio2")).toBeUndefined();
+	expect(intel.open("/dev/null")).toBeUndefined();
+});
+
+test("functions that would need their caches flushed aren't VFIO's", () => {
+	const description = parseMachineDescription(readFileSync("machines/riscv.json", "utf8"), "riscv.json");
+	const [iommu] = description.iommus;
+	if (iommu.driver !== "riscv") throw new Error("not the RISC-V machine");
+	expect(new Machine(description).vfioDevices).toHaveLength(2);
+	const honest = { ...description, iommus: [{ ...iommu, claimsCacheCoherency: false }] };
+	expect(new Machine(honest).vfioDevices).toHaveLength(0);
+});
+
+test("functions with the same group number share a group", () => {
+	const at = (address: string, group?: number) => ({ address, vendor: "0x1", device: "0x2", class: "0x020000", group });
+	const devices = [at("0000:00:01.0", 4), at("0000:00:01.1", 4), at("0000:00:02.0")];
+	const text = { name: "x", description: "x", iommus: [{ driver: "amd", registers: { EFR: "0x29d3" }, devices }] };
+	const { vfioDevices } = new Machine(parseMachineDescription(JSON.stringify(text), "x"));
+	expect(vfioDevices.map(({ device }) => device.group.id)).toEqual([0, 0, 1]);
+});
+
+test("BARs are placed one after the other, aligned to their size", () => {
+	const bars = [
+		{ index: 0, size: 4096 },
+		{ index: 1, size: 1 << 20 },
+		{ index: 2, size: 16 },
+	];
+	const device = { address: "0000:00:01.0", vendor: "0x1", device: "0x2", class: "0x020000", bars };
+	const text = {
+		name: "x",
+		description: "x",
+		iommus: [{ driver: "amd", registers: { EFR: "0x29d3" }, devices: [device] }],
+	};
+	const { vfioDevices } = new Machine(parseMachineDescription(JSON.stringify(text), "x"));
+	expect(vfioDevices[0].hardware.bars.map(({ address }) => address)).toEqual([
+		0xc000_0000n,
+		0xc010_0000n,
+		0xc020_0000n,
+	]);
+});
+
+test("a function whose firmware wants memory mapped at all times can't be bound, unless it is graphics or USB", () => {
+	const bind = (classCode: string) => {
+		const device = {
+			address: "0000:00:01.0",
+			vendor: "0x1",
+			device: "0x2",
+			class: classCode,
+			firmwareRegions: [{ kind: "direct", first: "0x70000000", last: "0x7fffffff" }],
+		};
+		const registers = { CAP_REG: "0xd2008c222f0686", ECAP_REG: "0x480080f00f4a" };
+		const text = { name: "x", description: "x", iommus: [{ driver: "intel-vtd", registers, devices: [device] }] };
+		const on = new Machine(parseMachineDescription(JSON.stringify(text), "x"));
+		const program = programOn(on);
+		return codeOf(() => program.bind(program.open(on.vfioDevices[0])));
+	};
+	expect([bind("0x020000"), bind("0x030000"), bind("0x0c0330")]).toEqual(["EINVAL", "ok", "ok"]);
+});
+
+test("an IOMMU that doesn't remap interrupts keeps its devices from programs", () => {
+	const device = { address: "0000:00:01.0", vendor: "0x1", device: "0x2", class: "0x020000" };
+	const registers = { CAP_REG: "0xd2008c222f0686", ECAP_REG: "0x480080f00f42" };
+	const text = { name: "x", description: "x", iommus: [{ driver: "intel-vtd", registers, devices: [device] }] };
+	const on = new Machine(parseMachineDescription(JSON.stringify(text), "x"));
+	const program = programOn(on);
+	expect(codeOf(() => program.bind(program.open(on.vfioDevices[0])))).toBe("EPERM");
+});
+
+test("every machine lets a program bind and attach, and nothing is left when it goes", () => {
+	for (const name of ["intel", "amd", "arm", "riscv", "s390", "s390-2023", "arm-smmu-2023"]) {
+		const on = machine(name);
+		const program = programOn(on);
+		const files = on.vfioDevices.map((device) => program.open(device));
+		for (const file of files) program.bind(file);
+		const ioasId = program.client.call(IoasAlloc, {}).outIoasId;
+		for (const file of files) expect(program.attach(file, ioasId)).toBeGreaterThan(ioasId);
+		expect(on.tables.tablesInUse).toBeGreaterThan(0);
+		program.client.fd.release();
+		for (const file of files) file.release();
+		expect([name, on.frames.pinned, on.tables.tablesInUse]).toEqual([name, 0, 0]);
+	}
+});

@@ -1,0 +1,51 @@
+// Hardware behind a VT-d unit with everything, for tests.
+
+import { VtdRegisters } from "../iommu/drivers/intel-vtd/registers.js";
+import { IntelVtdDriver } from "../iommu/drivers/intel-vtd.js";
+import { Group } from "../iommu/group.js";
+import { TableMemory } from "../pagetable/table-memory.js";
+import { VfioDevice } from "./device.js";
+import type { PciHardware } from "./pci-config.js";
+import type { SriovRole } from "./vf-token.js";
+
+export const EDU: PciHardware = {
+	vendorId: 0x1234,
+	deviceId: 0x11e8,
+	subsystemVendorId: 0x1af4,
+	subsystemId: 0x1100,
+	revision: 0x10,
+	classCode: 0x00ff00,
+	bars: [{ index: 0, size: 1 << 20, space: "memory32", prefetchable: false, address: 0xfe00_0000n }],
+	interruptPin: 1,
+	msiVectors: 1,
+	msix: undefined,
+	isExpress: false,
+	ats: false,
+	pri: false,
+	pasidBits: 0,
+	canReset: true,
+};
+
+/** One VT-d unit, and devices behind it. */
+export class TestBus {
+	readonly #unit = new IntelVtdDriver(new TableMemory()).addIommu(
+		new VtdRegisters(0x19ed008c40780c66n, 0x3ef9ea6f050dfn),
+	);
+	#count = 0;
+
+	add(has: Partial<PciHardware> = {}, sriov: SriovRole = { kind: "none" }, group = new Group(this.#count)): VfioDevice {
+		const hardware = { ...EDU, ...has };
+		const number = this.#count++;
+		const pci = {
+			address: `0000:00:0${number}.0`,
+			requesterId: number * 8,
+			classCode: hardware.classCode,
+			isVirtualFunction: sriov.kind === "virtual",
+			ats: hardware.ats,
+			pri: hardware.pri,
+			pasidBits: hardware.pasidBits,
+			firmwareRegions: [],
+		};
+		return new VfioDevice(`vfio${number}`, this.#unit.probe(pci, group), hardware, sriov);
+	}
+}
