@@ -14,7 +14,12 @@ table.map(0x40000, 0x80000, 1024, READ | WRITE);
 table.map(0x40400, 0x12345, 1, READ);
 
 for (const iova of [0x40000, 0x40400, 0x99999]) {
-	console.log(`\nIOVA 0x${(iova * 4096).toString(16)}:`);
-	for (const step of table.explain(iova)) console.log(" ", step);
+	console.log(`\nIOVA ${hex(iova * 4096)}:`);
+	for (const { name, index, tableAddress, entry, meaning } of table.explain(iova))
+		console.log(`  ${name} ${index} of the table at ${hex(tableAddress)} is ${hex(entry)}: ${meaning}`);
 }
 console.log(`\n${memory.tablesInUse} tables of 4 KiB hold it`);
+
+function hex(value) {
+	return `0x${value.toString(16)}`;
+}

@@ -59,8 +59,7 @@ async function build() {
 
 function buildTypes() {
 	const tsc = join(root, "node_modules", ".bin", "tsc");
-	const options = ["--declaration", "--emitDeclarationOnly", "--rootDir", "src", "--outDir", join(dist, "types")];
-	const { status } = spawnSync(tsc, options, { cwd: root, stdio: "inherit" });
+	const { status } = spawnSync(tsc, ["--project", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
 	if (status !== 0) throw new Error("the declarations could not be built");
 }
 

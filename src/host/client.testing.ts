@@ -2,6 +2,7 @@
 // that fails returns the negative errno.
 
 import { type StdioOptions, spawnSync } from "node:child_process";
+import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import koffi from "koffi";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Question } from "./questions.testing.js";
@@ -40,7 +41,7 @@ export const gettid = call<[]>("int gettid()");
 const syscall4 = call<number[]>("int64 syscall(int64, int64, int64, int64, int64)");
 /** A system call that the library has no function for. */
 export const syscall = (number: number, a = 0, b = 0, c = 0, d = 0): number => syscall4(number, a, b, c, d);
-const mmapAt = call<[at: number, length: number, protection: number, flags: number, fd: number, offset: number]>(
+export const mmapAt = call<[at: number, length: number, protection: number, flags: number, fd: number, offset: number]>(
 	"int64 mmap(int64, int64, int, int, int, int64)",
 );
 export const socketpair = call<[family: number, type: number, protocol: number, fds: Int32Array]>(
@@ -51,6 +52,7 @@ const recvmsg = call<[socket: number, message: Uint8Array, flags: number]>("int6
 /** Replaces this program by another, without arguments. */
 export const exec = (path: string): number => execv(path, [path, null]);
 const execv = call<[path: string, words: (string | null)[]]>("int execv(str, str*)");
+const setitimer = call<[which: number, value: BigInt64Array, old: null]>("int setitimer(int, void*, void*)");
 const prlimit = call<[pid: number, resource: number, limit: Uint8Array, old: null]>(
 	"int prlimit(int, int, void*, void*)",
 );
@@ -64,6 +66,7 @@ export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_ANONYMOUS = 0x20;
+export const MAP_FIXED = 0x10;
 export const AT_FDCWD = -100;
 
 /** Asks the fake machine. @returns the answer, or the negative errno */
@@ -131,6 +134,41 @@ export function receiveFd(socket: number): number {
 	const { header, control, keep } = message();
 	const result = recvmsg(socket, header, 0);
 	return keep && result < 0 ? result : new DataView(control.buffer).getInt32(16, true);
+}
+
+/** SIGALRM every so many microseconds, until 0. setitimer(2) */
+export function setTimer(microseconds: number): void {
+	setitimer(0, new BigInt64Array([0n, BigInt(microseconds), 0n, BigInt(microseconds)]), null);
+}
+
+/** Starts a program with Node and kills it after some milliseconds. */
+export async function killedAfter(milliseconds: number, parameters: string[]): Promise<NodeJS.Signals | null> {
+	const child = spawn(process.execPath, parameters, { stdio: "inherit" });
+	setTimeout(() => child.kill("SIGKILL"), milliseconds);
+	const [, signal] = await once(child, "exit");
+	return signal;
+}
+
+/** An fd for a file on a disk that has no name any more. */
+export function temporaryFile(size: number): number {
+	const directory = mkdtempSync("/var/tmp/ioasis-test-");
+	const fd = openSync(`${directory}/file`, "w+");
+	ftruncate(fd, size);
+	rmSync(directory, { recursive: true });
+	return fd;
+}
+
+/** How many fds the supervisor, our parent, has for files whose path contains a text. */
+export function supervisorsFds(text: string): number {
+	const directory = `/proc/${process.ppid}/fd`;
+	const links = readdirSync(directory).map((fd) => {
+		try {
+			return readlinkSync(`${directory}/${fd}`);
+		} catch {
+			return "";
+		}
+	});
+	return links.filter((link) => link.includes(text)).length;
 }
 
 /** What a client runs: it sees nothing but its parameters. */

@@ -57,23 +57,30 @@ export async function buildHarness(): Promise<() => void> {
 
 /** Starts a program under the supervisor. @param before a command in front of all, such as setpriv(1) */
 export function start(program: readonly string[], before: readonly string[] = []): Running {
-	const result = join(directory, `result-${runs++}`);
-	writeFileSync(result, "");
-	chmodSync(result, 0o666); // Whoever it runs as.
-	const words = [...before, process.execPath, join(directory, "launch.testing.mjs"), result, ...program];
-	const supervisor = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+	const { command, result } = underSupervisor(program);
+	const [first, ...others] = [...before, ...command];
+	const supervisor = spawn(first, others, { stdio: ["ignore", "pipe", "pipe"] });
 	let stdout = "";
 	let stderr = "";
 	supervisor.stdout.on("data", (text) => (stdout += text));
 	supervisor.stderr.on("data", (text) => (stderr += text));
 	const outcome = new Promise<Outcome>((resolve) => {
 		supervisor.on("close", () => {
-			const all = readResult(result);
+			const all = result();
 			const [status, report] = Array.isArray(all) ? all : [];
 			resolve({ status, report, failure: Array.isArray(all) ? undefined : all, stdout, stderr });
 		});
 	});
 	return { supervisor, outcome };
+}
+
+/** The command that runs a program under the supervisor, and how that went. */
+export function underSupervisor(program: readonly string[]): { command: string[]; result: () => Result } {
+	const file = join(directory, `result-${runs++}`);
+	writeFileSync(file, "");
+	chmodSync(file, 0o666); // Whoever it runs as.
+	const command = [process.execPath, join(directory, "launch.testing.mjs"), file, ...program];
+	return { command, result: () => readResult(file) };
 }
 
 /** Runs a program to its end. */
@@ -98,7 +105,10 @@ export async function asClient<R, I = null>(
 	return { answer: JSON.parse(outcome.stdout) as R, outcome };
 }
 
-function readResult(file: string): [Status, Report] | NotStarted | undefined {
+/** What launch() returned; undefined when it came to no end. */
+type Result = [Status, Report] | NotStarted | undefined;
+
+function readResult(file: string): Result {
 	const lines = readFileSync(file, "utf8")
 		.split("\n")
 		.filter((line) => line !== "");

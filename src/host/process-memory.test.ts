@@ -111,28 +111,84 @@ test("shared memory is reached after the program has unmapped and closed it", as
 	expect(answer).toEqual({ wrote: 5, beyond: 2, text: "STILL here" });
 });
 
-const anonymousAndShared = () =>
-	asClient(
-		(client) => {
-			const { ask, mmap, munmap, memoryAt, MAP_SHARED, MAP_ANONYMOUS } = client;
-			const fd = client.open("/dev/iommu", client.O_RDWR);
-			const address = mmap(2 * 4096, 3, MAP_SHARED | MAP_ANONYMOUS);
-			memoryAt(address, 4096).write("shared");
-			const found = ask<Stretch[]>(fd, { what: "resolve", address, pages: 2, writable: true });
-			const texts = [ask<string>(fd, { what: "read", backing: 0, at: 0, length: 6 })];
-			ask(fd, { what: "write", backing: 0, at: 4095, text: "<>" });
-			texts.push(memoryAt(address + 4095, 2).toString());
-			munmap(address + 4096, 4096);
-			texts.push(ask<string>(fd, { what: "read", backing: 0, at: 4094, length: 4 }));
-			return { found: found.map(({ page, count }) => [page, count]), texts };
-		},
-		null,
-		isRoot ? [] : [],
-	);
+const whoCanFollow = [
+	{ who: "root", before: [], applies: isRoot, afterUnmap: "\0<>\0" },
+	{ who: "an ordinary user", before: isRoot ? asNobody : [], applies: true, afterUnmap: "\0<" },
+];
 
-test("memory that is shared but has no fd", async () => {
-	const { answer } = await anonymousAndShared();
-	expect(answer.found).toEqual([[0, 2]]);
-	// Root reaches it after the unmap, as in Linux; others only what is still mapped.
-	expect(answer.texts).toEqual(["shared", "<>", isRoot ? "\0<>\0" : "\0<"]);
+for (const { who, before, applies, afterUnmap } of whoCanFollow) {
+	test.runIf(applies)(`${who} shares memory that never had an fd`, async () => {
+		const { answer } = await asClient(
+			(client) => {
+				const { ask, mmap, munmap, memoryAt, MAP_SHARED, MAP_ANONYMOUS } = client;
+				const fd = client.open("/dev/iommu", client.O_RDWR);
+				const address = mmap(2 * 4096, 3, MAP_SHARED | MAP_ANONYMOUS);
+				memoryAt(address, 4096).write("shared");
+				const found = ask<Stretch[]>(fd, { what: "resolve", address, pages: 2, writable: true });
+				const read = ask<string>(fd, { what: "read", backing: 0, at: 0, length: 6 });
+				ask(fd, { what: "write", backing: 0, at: 4095, text: "<>" });
+				const written = memoryAt(address + 4095, 2).toString();
+				munmap(address + 4096, 4096);
+				const afterUnmap = ask<string>(fd, { what: "read", backing: 0, at: 4094, length: 4 });
+				return { found: found.map(({ page, count }) => [page, count]), read, written, afterUnmap };
+			},
+			null,
+			before,
+		);
+		// Linux would keep the page for whoever has pinned it; only root has a way to do that here.
+		expect(answer).toEqual({ found: [[0, 2]], read: "shared", written: "<>", afterUnmap });
+	});
+}
+
+test("a device must not write to a file on a disk, because nobody would write that to the disk", async () => {
+	const { answer } = await asClient((client) => {
+		const { ask, mmap, MAP_SHARED } = client;
+		const fd = client.open("/dev/iommu", client.O_RDWR);
+		const file = client.temporaryFile(4096);
+		const address = mmap(4096, 3, MAP_SHARED, file);
+		return {
+			reading: ask<Stretch[]>(fd, { what: "resolve", address, pages: 1 }).length,
+			writing: ask<number>(fd, { what: "resolve", address, pages: 1, writable: true }),
+			file: ask(fd, { what: "file", fd: file }),
+		};
+	});
+	expect(answer).toEqual({ reading: 1, writing: EFAULT, file: "other" });
+});
+
+test("the memory of a process that has ended is gone, and reads as nothing", async () => {
+	const { answer } = await asClient((client) => {
+		const { ask, inChild } = client;
+		const fd = client.open("/dev/iommu", client.O_RDWR);
+		const address = inChild(
+			({ ask, mmap, memoryAt }) => {
+				const address = mmap(4096, 3, 0x22);
+				memoryAt(address, 4096).write("mine");
+				ask<Stretch[]>(3, { what: "resolve", address, pages: 1 });
+				return address;
+			},
+			null,
+			["ignore", "pipe", "inherit", fd],
+		);
+		return ask(fd, { what: "read", backing: 0, at: address, length: 4 });
+	});
+	expect(answer).toBe("");
+});
+
+test("our fds for shared memory are closed when nobody uses it any more", async () => {
+	const { answer } = await asClient(async (client) => {
+		const { ask, open, close } = client;
+		const memfd = client.memfdCreate("short-lived", 0);
+		client.ftruncate(memfd, 4096);
+		let fd = open("/dev/iommu", client.O_RDWR);
+		ask(fd, { what: "file", fd: memfd });
+		const before = client.supervisorsFds("short-lived");
+		ask(fd, { what: "forget" });
+		for (let i = 0; i < 20 && client.supervisorsFds("short-lived") > 0; i++) {
+			close(fd);
+			await new Promise((resolve) => setTimeout(resolve, 100));
+			fd = open("/dev/iommu", client.O_RDWR);
+		}
+		return { before, after: client.supervisorsFds("short-lived") };
+	});
+	expect(answer).toEqual({ before: 1, after: 0 });
 });

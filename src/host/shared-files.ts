@@ -73,18 +73,24 @@ interface Holdings {
 export class SharedFile implements Backing {
 	readonly name: string;
 	readonly #holdings: Holdings;
-	readonly #isHuge: boolean;
+	readonly #type: number | undefined;
 	#windows: Window[] = [];
 
-	constructor(name: string, holdings: Holdings, isHuge: boolean) {
+	/** @param type f_type of its file system, where it is known */
+	constructor(name: string, holdings: Holdings, type: number | undefined) {
 		this.name = name;
 		this.#holdings = holdings;
-		this.#isHuge = isHuge;
+		this.#type = type;
 	}
 
 	/** In bytes, now. */
 	get size(): number {
 		return statOf(this.#holdings.fd)?.size ?? 0;
+	}
+
+	/** Whether it is memory, and not a file on a disk. */
+	get isMemory(): boolean {
+		return this.#type === undefined || isMemory(this.#type);
 	}
 
 	/** Whether it can be reached without the help of a process. */
@@ -107,7 +113,7 @@ export class SharedFile implements Backing {
 			return this.#throughWindow(at, from.length, (memory, address, start, end) =>
 				memory.write(address, from.subarray(start, end)),
 			);
-		if (this.#isHuge) return this.#writeMapped(at, from);
+		if (this.#type === HUGETLBFS_MAGIC) return this.#writeMapped(at, from);
 		const room = Math.min(from.length, this.size - at); // A device must not make the file longer.
 		if (room <= 0) return 0;
 		const done = pwrite(fd, addressOf(from), room, at);
@@ -194,13 +200,13 @@ export class SharedFiles {
 	opened(fd: number): SharedFile | undefined {
 		const type = typeOf(fd);
 		const found = statOf(fd);
-		if (found === undefined || (type !== TMPFS_MAGIC && type !== HUGETLBFS_MAGIC)) {
+		if (found === undefined || !isMemory(type)) {
 			if (fd !== -1) close(fd);
 			return undefined;
 		}
 		const key = keyOf(found);
 		const known = this.#files.get(key)?.deref();
-		if (known === undefined) return this.#add(key, fd, nameOf(fd), type === HUGETLBFS_MAGIC);
+		if (known === undefined) return this.#add(key, fd, nameOf(fd), type);
 		if (known.isOpen) close(fd);
 		else known.open(fd);
 		return known;
@@ -215,15 +221,11 @@ export class SharedFiles {
 		let file = this.#files.get(key)?.deref();
 		if (file === undefined) {
 			const fd = openMapped(memory.stopped, area, key);
-			const type = typeOf(fd);
-			// writable_file_mapping_allowed() in mm/gup.c: memory of such a file can't be pinned for long and for writing.
-			if (writable && fd !== -1 && type !== TMPFS_MAGIC && type !== HUGETLBFS_MAGIC) {
-				close(fd);
-				throw new Errno("EFAULT", `${nameOf(fd)} is mapped shared and writable, and isn't memory but a file on a disk`);
-			}
-			const name = fd === -1 ? `shared memory of process ${memory.process}` : nameOf(fd);
-			file = this.#add(key, fd, name, type === HUGETLBFS_MAGIC);
+			file = this.#add(key, fd, fd === -1 ? `shared memory of process ${memory.process}` : nameOf(fd), typeOf(fd));
 		}
+		// writable_file_mapping_allowed() in mm/gup.c: memory of a file on a disk can't be pinned for long and for writing.
+		if (writable && !file.isMemory)
+			throw new Errno("EFAULT", `${file.name} is mapped shared and writable, and isn't memory but a file on a disk`);
 		if (!file.isOpen)
 			file.addWindow({ memory, address: area.start, offset: area.offset, length: area.end - area.start });
 		return file;
@@ -238,9 +240,9 @@ export class SharedFiles {
 		this.#collectGarbage();
 	}
 
-	#add(key: string, fd: number, name: string, isHuge: boolean): SharedFile {
+	#add(key: string, fd: number, name: string, type: number | undefined): SharedFile {
 		const holdings: Holdings = { key, fd, mapped: undefined };
-		const file = new SharedFile(name, holdings, isHuge);
+		const file = new SharedFile(name, holdings, type);
 		this.#files.set(key, new WeakRef(file));
 		this.#abandoned.register(file, holdings);
 		return file;
@@ -262,6 +264,10 @@ function keyOf({ deviceMajor, deviceMinor, inode }: Stat | Vmas): string {
 function statOf(fd: number): Stat | undefined {
 	const result = statx(fd, path.setString(""), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, Stat.MASK, stat.address);
 	return result === 0 ? stat : undefined;
+}
+
+function isMemory(type: number | undefined): boolean {
+	return type === TMPFS_MAGIC || type === HUGETLBFS_MAGIC;
 }
 
 function typeOf(fd: number): number | undefined {

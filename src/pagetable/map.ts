@@ -29,9 +29,9 @@ export function mapRange(
 	// How far va and pa are alike never changes along a mapping.
 	const alignment = trailingZeros(Math.abs(va - pa));
 	const end = va + count;
-	const firstSize = sizes.best(va, count, alignment);
-	if (firstSize < 0) throw noSizeFits(tree, va, pa, count);
-	if (tree.growsTop) tree.growTop(va, end - 1, tree.levelOfSize(firstSize));
+	let size = sizes.best(va, count, alignment);
+	if (size < 0) throw noSizeFits(tree, va, pa, count);
+	if (tree.growsTop) tree.growTop(va, end - 1, tree.levelOfSize(size));
 	if (!tree.inRange(va, end - 1)) throw tree.outOfRange(va, end - 1);
 
 	// One run of leaves of the same size after the other; one table of a run after the other. The path has the tables on the
@@ -41,9 +41,7 @@ export function mapRange(
 	path[level] = tree.topWords;
 	let next = va;
 	try {
-		while (next < end) {
-			const size = sizes.best(next, end - next, alignment);
-			if (size < 0) throw noSizeFits(tree, next, pa + (next - va), end - next);
+		for (;;) {
 			const leafLevel = tree.levelOfSize(size);
 			let leaves = sizes.countOf(size, next, end - next, alignment);
 			while (leaves > 0) {
@@ -53,6 +51,9 @@ export function mapRange(
 				next += stored * powerOfTwo(size);
 				while (level < topLevel && isAligned(next, levels[level]!.tableSize)) level++;
 			}
+			if (next === end) return;
+			size = sizes.best(next, end - next, alignment);
+			if (size < 0) throw noSizeFits(tree, next, pa + (next - va), end - next);
 		}
 	} catch (error) {
 		unmapRange(tree, va, next - va);

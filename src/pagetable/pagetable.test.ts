@@ -1,6 +1,9 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Errno } from "../uapi/errno.js";
 import { amdv1, amdv1Mock } from "./formats/amdv1.js";
+import { s390 } from "./formats/s390.js";
+import { x86_64 } from "./formats/x86-64.js";
 import { PageTable, type PageTableConfig, READ, Translation, WRITE } from "./pagetable.js";
 import { TableMemory } from "./table-memory.js";
 
@@ -224,6 +227,50 @@ test("a table that can't be is refused", () => {
 	expect(of({ signExtend: true })).toThrow(error("EINVAL"));
 	expect(memory.tablesInUse).toBe(0);
 });
+
+test.each([
+	["AMDv1", amdv1, amd],
+	["x86-64", x86_64, { vaBits: 48, paBits: 52, topLevel: 3 }],
+	["s390", s390, { vaBits: 42, paBits: 64, topLevel: 2 }],
+])(
+	"whatever is mapped and unmapped, %s translates each frame as a map from frame to frame does",
+	(_name, format, config) => {
+		const frames = 4096;
+		const area = fc.record({
+			va: fc.nat(frames - 1),
+			pa: fc.nat(frames - 1),
+			count: fc.oneof(fc.nat(16), fc.nat(2000)),
+			alike: fc.boolean(),
+			unmap: fc.nat(3),
+		});
+		const property = fc.property(fc.array(area, { maxLength: 30 }), (areas) => {
+			const table = new PageTable(format, config, new TableMemory());
+			const model = new Map<number, number>();
+			const mapped: { va: number; count: number }[] = [];
+			for (const { va, pa, count, alike, unmap } of areas) {
+				const end = Math.min(frames, va + count + 1);
+				const to = alike ? va + 4096 : pa;
+				const isFree = Array.from({ length: end - va }, (_, n) => va + n).every((frame) => !model.has(frame));
+				if (isFree) {
+					table.map(va, to, end - va, READ);
+					mapped.push({ va, count: end - va });
+					for (let frame = va; frame < end; frame++) model.set(frame, to + (frame - va));
+				} else {
+					expect(() => table.map(va, to, end - va, READ)).toThrow(error("EADDRINUSE"));
+				}
+				// Like iommufd, unmap what was mapped in one piece in one piece.
+				if (unmap !== 0) continue;
+				const gone = mapped.shift();
+				if (gone === undefined) continue;
+				expect(table.unmap(gone.va, gone.count)).toBe(gone.count);
+				for (let frame = gone.va; frame < gone.va + gone.count; frame++) model.delete(frame);
+			}
+			const translated = Array.from({ length: frames }, (_, frame) => table.translate(frame));
+			expect(translated).toEqual(Array.from({ length: frames }, (_, frame) => model.get(frame) ?? -1));
+		});
+		fc.assert(property, { numRuns: 60 });
+	},
+);
 
 /** The sum of what the table memory can hand out, one fewer each time, until the action needs no more. */
 function failingEachAllocation(action: (table: PageTable) => void, prepare: (table: PageTable) => void) {

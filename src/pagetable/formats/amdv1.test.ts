@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bitsIn, check, checkAgainstModel, decoder, type Specification } from "../model.testing.js";
+import { bitsIn, check, checkAgainstModel, decoder, PATIENCE, type Specification } from "../model.testing.js";
 import { FORCE_COHERENCE, PageTable, READ, WRITE } from "../pagetable.js";
 import { TableMemory } from "../table-memory.js";
 import { amdv1, amdv1Mock } from "./amdv1.js";
@@ -129,26 +129,38 @@ function specification(granuleLg2: bigint): Specification {
 	};
 }
 
-test("AMDv1 does what the model does, up to the last byte of the 64-bit space", () => {
-	checkAgainstModel({
-		format: amdv1,
-		config: { vaBits: 64, paBits: 52, topLevel: 2, growsTop: true },
-		decode: decoder(specification(12n)),
-	});
-});
+test(
+	"AMDv1 does what the model does, up to the last byte of the 64-bit space",
+	() => {
+		checkAgainstModel({
+			format: amdv1,
+			config: { vaBits: 64, paBits: 52, topLevel: 2, growsTop: true },
+			decode: decoder(specification(12n)),
+		});
+	},
+	PATIENCE,
+);
 
-test("AMDv1 that starts with two levels and may grow to 48 bits does what the model does", () => {
-	checkAgainstModel({
-		format: amdv1,
-		config: { vaBits: 48, paBits: 48, topLevel: 1, growsTop: true },
-		decode: decoder(specification(12n)),
-	});
-});
+test(
+	"AMDv1 that starts with two levels and may grow to 48 bits does what the model does",
+	() => {
+		checkAgainstModel({
+			format: amdv1,
+			config: { vaBits: 48, paBits: 48, topLevel: 1, growsTop: true },
+			decode: decoder(specification(12n)),
+		});
+	},
+	PATIENCE,
+);
 
-test("the mock's AMDv1 does what the model does", () => {
-	checkAgainstModel({
-		format: amdv1Mock,
-		config: { vaBits: 56, paBits: 51, topLevel: 2 },
-		decode: decoder(specification(11n)),
-	});
-});
+test(
+	"the mock's AMDv1 does what the model does",
+	() => {
+		checkAgainstModel({
+			format: amdv1Mock,
+			config: { vaBits: 56, paBits: 51, topLevel: 2 },
+			decode: decoder(specification(11n)),
+		});
+	},
+	PATIENCE,
+);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CACHE, MMIO, NOEXEC, PRIV } from "../format.js";
-import { bitsIn, check, checkAgainstModel, decoder, type Specification } from "../model.testing.js";
+import { bitsIn, check, checkAgainstModel, decoder, PATIENCE, type Specification } from "../model.testing.js";
 import { PageTable, READ, WRITE } from "../pagetable.js";
 import { TableMemory } from "../table-memory.js";
 import { type Armv8Options, armv8 } from "./armv8.js";
@@ -175,15 +175,20 @@ test.each([
 	["stage 2, 4 KiB, 8 concatenated tables", { stage: 2, granuleLg2: 12, inputBits: 42, outputBits: 42 }],
 	["stage 2, 16 KiB, 16 concatenated tables", { stage: 2, granuleLg2: 14, inputBits: 40, outputBits: 40 }],
 	["stage 2, 64 KiB", { stage: 2, granuleLg2: 16, inputBits: 48, outputBits: 48 }],
-] as const)("ARMv8 %s does what the model does", (_name, options: Armv8Options) => {
-	const { format, config } = armv8(options);
-	const hardwareDirty = options.hardwareDirty ?? false;
-	checkAgainstModel({
-		format,
-		config,
-		decode: decoder(specification(options.granuleLg2, options.stage === 1 ? stage1 : stage2)),
-		permits: options.stage === 1 ? (protection) => (protection & WRITE ? READ | WRITE : protection) : (asked) => asked,
-		bornDirty: hardwareDirty,
-		runs: 30,
-	});
-});
+] as const)(
+	"ARMv8 %s does what the model does",
+	(_name, options: Armv8Options) => {
+		const { format, config } = armv8(options);
+		const hardwareDirty = options.hardwareDirty ?? false;
+		checkAgainstModel({
+			format,
+			config,
+			decode: decoder(specification(options.granuleLg2, options.stage === 1 ? stage1 : stage2)),
+			permits:
+				options.stage === 1 ? (protection) => (protection & WRITE ? READ | WRITE : protection) : (asked) => asked,
+			bornDirty: hardwareDirty,
+			runs: 25,
+		});
+	},
+	PATIENCE,
+);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CACHE, MMIO, NOEXEC } from "../format.js";
-import { bitsIn, check, checkAgainstModel, decoder, type Specification } from "../model.testing.js";
+import { bitsIn, check, checkAgainstModel, decoder, PATIENCE, type Specification } from "../model.testing.js";
 import { PageTable, READ, WRITE } from "../pagetable.js";
 import { TableMemory } from "../table-memory.js";
 import { riscv } from "./riscv.js";
@@ -84,6 +84,10 @@ test.each([
 	["Sv39", all, sv39, 38n],
 	["Sv48", plain, sv48, 47n],
 	["Sv57", all, sv57, 56n],
-])("%s does what the model does", (_name, format, config, signBit) => {
-	checkAgainstModel({ format, config, decode: decoder({ ...specification, signBit }), permits, runs: 40 });
-});
+])(
+	"%s does what the model does",
+	(_name, format, config, signBit) => {
+		checkAgainstModel({ format, config, decode: decoder({ ...specification, signBit }), permits, runs: 30 });
+	},
+	PATIENCE,
+);

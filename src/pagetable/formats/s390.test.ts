@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bitsIn, check, checkAgainstModel, decoder, type Specification } from "../model.testing.js";
+import { bitsIn, check, checkAgainstModel, decoder, PATIENCE, type Specification } from "../model.testing.js";
 import { PageTable, READ, WRITE } from "../pagetable.js";
 import { TableMemory } from "../table-memory.js";
 import { s390 } from "./s390.js";
@@ -78,7 +78,11 @@ test.each([
 	["a region-third table", regionThird],
 	["a region-second table", regionSecond],
 	["a region-first table", regionFirst],
-])("s390 with %s does what the model does", (_name, config) => {
-	const permits = (protection: number) => protection | READ;
-	checkAgainstModel({ format: s390, config, decode: decoder(specification), permits, runs: 25 });
-});
+])(
+	"s390 with %s does what the model does",
+	(_name, config) => {
+		const permits = (protection: number) => protection | READ;
+		checkAgainstModel({ format: s390, config, decode: decoder(specification), permits, runs: 25 });
+	},
+	PATIENCE,
+);
