@@ -1,7 +1,8 @@
 // The system calls that the clients in the tests of this room make: programs on Node, which know nothing of Ioasis. A call
 // that fails returns the negative errno.
 
-import { type StdioOptions, spawnSync } from "node:child_process";
+import { type StdioOptions, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import koffi from "koffi";

@@ -52,6 +52,9 @@ const RLIMIT_NOFILE = 7;
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 
+/** The two that glibc uses within a program; its posix_spawn() leaves them ignored, as no shell does. */
+const IGNORED_BY_GLIBC = [32, 33];
+
 /** Larger than a sigset_t or a posix_spawnattr_t of any C library. */
 const SPAWN_ATTRIBUTES_BYTES = 1024;
 const SIGNAL_SET_BYTES = 128;
@@ -117,15 +120,16 @@ function children(): number[] | undefined {
 	});
 }
 
-/** What Node has changed of the signals for itself, exec(3) would not change back. */
+/** Undoes what Node has changed of the signals for itself, and exec(3) would leave as it is. */
 function spawnAttributes(): NativeMemory {
 	const attributes = new NativeMemory(SPAWN_ATTRIBUTES_BYTES);
-	const ignoredByNode = new NativeMemory(SIGNAL_SET_BYTES);
+	const ignored = new NativeMemory(SIGNAL_SET_BYTES);
 	const none = new NativeMemory(SIGNAL_SET_BYTES);
-	for (const signal of [signals.SIGPIPE, signals.SIGXFSZ]) ignoredByNode.words[0] |= 1 << (signal - 1);
+	for (const signal of [signals.SIGPIPE, signals.SIGXFSZ, ...IGNORED_BY_GLIBC])
+		ignored.words[(signal - 1) >> 5] |= 1 << ((signal - 1) & 31);
 	posixSpawnattrInit(attributes.address);
 	posixSpawnattrSetflags(attributes.address, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	posixSpawnattrSetsigdefault(attributes.address, ignoredByNode.address);
+	posixSpawnattrSetsigdefault(attributes.address, ignored.address);
 	posixSpawnattrSetsigmask(attributes.address, none.address);
 	return attributes;
 }

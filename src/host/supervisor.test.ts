@@ -136,7 +136,7 @@ test("supervisors don't nest, and the inner one says why", async () => {
 });
 
 test("a program gets the fds, the limits and the signals that it would get without us", async () => {
-	const script = "ulimit -Sn; cat <&7; cat <&12; ls -l /proc/$$/fd | wc -l; grep -E 'Sig(Ign|Blk|Cgt)' /proc/$$/status";
+	const script = "ulimit -Sn; cat <&7; cat <&12; cd /proc/$$/fd; echo *; grep -E 'Sig(Ign|Blk|Cgt)' /proc/$$/status";
 	const setting = 'ulimit -Sn 512; "$@" 7</etc/hostname 12</proc/version; exit $?';
 	const before = ["/bin/bash", "-c", setting, "bash"];
 	const program = ["/bin/bash", "-c", script];
