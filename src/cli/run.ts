@@ -16,8 +16,9 @@ export interface RunOptions {
 
 const STDERR = 2;
 
-/** Signals that mean the program, not us. A terminal sends Ctrl-C to both; those are not sent on. */
+/** Signals that mean the program, not us. */
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const;
+/** A terminal sends these to the program too, so there they are not sent on. */
 const FROM_TERMINAL = ["SIGINT", "SIGQUIT"] as const;
 
 /** Runs it to the end; sets the exit code. */
@@ -54,7 +55,8 @@ function openTrace(file: string): number {
 
 function forwardSignals(pid: number): void {
 	for (const signal of FORWARDED) process.on(signal, () => forward(pid, signal));
-	for (const signal of FROM_TERMINAL) process.on(signal, () => {});
+	const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+	for (const signal of FROM_TERMINAL) process.on(signal, () => hasTerminal || forward(pid, signal));
 }
 
 function forward(pid: number, signal: NodeJS.Signals): void {
