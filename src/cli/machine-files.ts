@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
 import { type MachineDescription, MachineDescriptionError, parseMachineDescription } from "../machine/description.js";
 import { Machine } from "../machine/machine.js";
 
@@ -12,9 +13,9 @@ const SHIPPED = fileURLToPath(new URL("../machines/", import.meta.url));
  * Makes the machine that `--machine` names: one that ships, or a JSON file where the argument has a slash or ends in .json.
  * @throws MachineDescriptionError whose message says what is wrong, and where
  */
-export function loadMachine(nameOrFile: string): Machine {
+export function loadMachine(nameOrFile: string, policy?: HwptPolicy): Machine {
 	const isFile = nameOrFile.includes("/") || nameOrFile.endsWith(".json");
-	return new Machine(isFile ? readDescription(nameOrFile, nameOrFile) : shipped(nameOrFile));
+	return new Machine(isFile ? readDescription(nameOrFile, nameOrFile) : shipped(nameOrFile), policy);
 }
 
 /** The machines that ship. */

@@ -2,12 +2,15 @@
 
 import { Command, Option } from "commander";
 import { USAGE_ERROR } from "./exit-codes.js";
+import type { MatrixOptions } from "./matrix.js";
 import type { RunOptions } from "./run.js";
 
 /** package.json's; the build fills it in. */
 declare const VERSION: string;
 
 const EXAMPLE = "ioasis run --trace -- ./my-vmm --device vfio-pci";
+
+const POLICY_HELP = "the allocation rule: posted, agreed, reordered or mainline";
 
 const program = new Command("ioasis")
 	.description("Linux's IOMMUFD in user space: any program in front of /dev/iommu, without root, an IOMMU or a VM")
@@ -31,8 +34,10 @@ program
 			"selftest",
 		),
 	)
+	.addOption(new Option("-p, --policy <name>", POLICY_HELP).default("mainline"))
 	.addOption(new Option("--trace[=FILE]", "print each call, and the reason of each error, on stderr or to FILE"))
 	.addOption(new Option("--trace-to <file>").hideHelp())
+	.option("--report <file>", "write the calls that fail, and how it ended, to a file as JSON Lines")
 	.option("-q, --quiet", "no summary at the end")
 	.argument("<program...>")
 	.showHelpAfterError("Try: ioasis run --help")
@@ -49,6 +54,40 @@ Example:
 	.action(async (words: string[], options: RunOptions) => {
 		const { run } = await import("./run.js");
 		await run(words, options);
+	});
+
+program
+	.command("matrix")
+	.usage("[options] -- PROGRAM [ARGS...]")
+	.summary("run a program on every machine, under every allocation rule")
+	.description(
+		"Runs PROGRAM once for each machine and policy, and prints what works where; and where not, the first call that failed and why.",
+	)
+	.option("-m, --machines <list>", "names or files, separated by commas (default: all that ship)")
+	.addOption(
+		new Option("-p, --policies <list>", "of posted, agreed, reordered, mainline").default("posted,agreed,mainline"),
+	)
+	.option("-j, --jobs <n>", "how many run at a time (default: as many as there are CPUs)")
+	.option("--timeout <seconds>", "kill, and call a failure, what takes longer")
+	.option("--expect <file>", "which combinations may fail, as JSON: docs/matrix.md")
+	.option("--shard <i/n>", "only part i of n, for CI with several jobs")
+	.option("--junit <file>", "write the results as JUnit XML, too")
+	.option("--json", "print them as JSON")
+	.argument("<program...>")
+	.showHelpAfterError("Try: ioasis matrix --help")
+	.addHelpText(
+		"after",
+		`
+Exit codes: 0 if all pass or may fail, 1 if not; 126 or 127 if PROGRAM can't be started;
+2 for a wrong option or machine.
+
+Example:
+  ioasis matrix --machines intel,s390-2023 -- ./my-vmm-tests
+`,
+	)
+	.action(async (words: string[], options: MatrixOptions) => {
+		const { matrix } = await import("./matrix.js");
+		await matrix(words, options);
 	});
 
 program

@@ -4,17 +4,27 @@ import { openSync } from "node:fs";
 import { constants } from "node:os";
 import { launch, type NotStarted, type Status } from "../host/launch.js";
 import type { Report } from "../host/supervisor-thread.js";
+import { complain, refuse } from "./complain.js";
+import { packSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
+import { policyNamed } from "./policy-names.js";
+import { ReportFile } from "./report-file.js";
 
 /** What `run` can be told. */
 export interface RunOptions {
 	readonly machine: string;
+	/** The rule by which page tables are allocated. */
+	readonly policy: string;
+	/** The file of the report. */
+	readonly report?: string;
 	/** Where the trace goes: a file, or "-" for stderr. */
 	readonly traceTo?: string;
 	readonly quiet?: true;
 }
 
 const STDERR = 2;
+/** The host asks us for a tracer where it has an fd for it. The report needs one as well, and no fd. */
+const ONLY_REPORT = -1;
 
 /** Signals that mean the program, not us. */
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const;
@@ -23,12 +33,14 @@ const FROM_TERMINAL = ["SIGINT", "SIGQUIT"] as const;
 
 /** Runs it to the end; sets the exit code. */
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
+	const policy = policyNamed(options.policy).name;
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
+	const report = options.report === undefined ? undefined : startReport(options.report);
 	const result = await launch(
 		{
 			program,
-			machine: options.machine,
-			trace,
+			machine: packSettings({ machine: options.machine, policy, trace, report: options.report }),
+			trace: trace ?? (report && ONLY_REPORT),
 			workers: {
 				launcher: new URL("./launcher-thread.js", import.meta.url),
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
@@ -37,8 +49,9 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 		{ started: forwardSignals },
 	);
 	if (!Array.isArray(result)) return giveUp(result, program[0]);
-	const [status, report] = result;
-	if (!options.quiet) summarize(report);
+	const [status, happened] = result;
+	report?.end({ ...numberOf(status), ...happened, errors: Object.fromEntries(happened.errors) });
+	if (!options.quiet) summarize(happened);
 	end(status);
 }
 
@@ -48,8 +61,15 @@ function openTrace(file: string): number {
 		return openSync(file, "w");
 	} catch (error) {
 		const { code } = error as NodeJS.ErrnoException;
-		complain(`the trace can't be written to ${file}: ${code}`, "give another file, or --trace alone for stderr");
-		process.exit(USAGE_ERROR);
+		refuse(`the trace can't be written to ${file}: ${code}`, "give another file, or --trace alone for stderr");
+	}
+}
+
+function startReport(file: string): ReportFile {
+	try {
+		return ReportFile.start(file);
+	} catch (error) {
+		refuse(`the report can't be written to ${file}: ${(error as NodeJS.ErrnoException).code}`, "give another file");
 	}
 }
 
@@ -75,6 +95,13 @@ function giveUp(problem: NotStarted, program: string): void {
 		const notFound = problem.errno === constants.errno.ENOENT;
 		complain(`${program}: ${notFound ? "not found" : `can't be started: ${errnoName(problem.errno)}`}`);
 		process.exitCode = notFound ? NOT_FOUND : NOT_EXECUTABLE;
+	} else if (problem.errno === constants.errno.EBUSY) {
+		// The kernel allows one listener for a process and all that comes from it.
+		complain(
+			"another program answers system calls here already",
+			"`ioasis run` can't be started by what runs under it",
+		);
+		process.exitCode = NOT_EXECUTABLE;
 	} else {
 		complain(
 			`this kernel refuses the seccomp filter: ${errnoName(problem.errno)}`,
@@ -102,14 +129,13 @@ function plural(count: number, what: string): string {
 	return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
+function numberOf(status: Status): { code: number } | { signal: number } {
+	return status.kind === "exited" ? { code: status.code } : { signal: status.signal };
+}
+
 /** Ends as the program ended: with its code, or of its signal. */
 function end(status: Status): void {
 	if (status.kind === "exited") process.exit(status.code);
 	// As a shell says it. Killing ourselves with the same signal would leave a core file of Node's.
 	process.exit(KILLED_BY + status.signal);
-}
-
-function complain(problem: string, advice?: string): void {
-	console.error(`ioasis: ${problem}`);
-	if (advice !== undefined) console.error(`        ${advice}`);
 }

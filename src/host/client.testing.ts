@@ -3,7 +3,16 @@
 
 import { type StdioOptions, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import {
+	constants,
+	mkdtempSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	writeFileSync as writeFile,
+} from "node:fs";
 import { Worker } from "node:worker_threads";
 import koffi from "koffi";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Question } from "./questions.testing.js";
@@ -21,6 +30,15 @@ function call<A extends unknown[]>(declaration: string): (...parameters: A) => n
 
 export const open = call<[path: string, flags: number]>("int open(str, int)");
 export const openat = call<[directory: number, path: string, flags: number]>("int openat(int, str, int)");
+/** open(2) of the path that is at an address, for reading. */
+export const openAt = (path: number): number => openBytes(path, O_RDWR);
+const openBytes = call<[path: number, flags: number]>("int open(int64, int)");
+export function openat2(directory: number, path: string, flags: number, resolve: number): number {
+	const how = new Uint8Array(new BigUint64Array([BigInt(flags), 0n, BigInt(resolve)]).buffer);
+	const bytes = Buffer.from(`${path}\0`);
+	return syscall(437, directory, addressOf(bytes), addressOf(how), how.length);
+}
+export const symlink = call<[target: string, path: string]>("int symlink(str, str)");
 export const close = call<[fd: number]>("int close(int)");
 export const dup = call<[fd: number]>("int dup(int)");
 export const dup2 = call<[fd: number, to: number]>("int dup2(int, int)");
@@ -60,6 +78,7 @@ const prlimit = call<[pid: number, resource: number, limit: Uint8Array, old: nul
 
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
+export const { O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 export const O_CLOEXEC = 0o2000000;
 export const PROT_NONE = 0;
 export const PROT_READ = 1;
@@ -158,6 +177,19 @@ export function temporaryFile(size: number): number {
 	rmSync(directory, { recursive: true });
 	return fd;
 }
+
+/** Does something with a directory that is there only for that. */
+export function inDirectory<R>(action: (directory: string) => R): R {
+	const directory = mkdtempSync("/var/tmp/ioasis-test-");
+	try {
+		return action(directory);
+	} finally {
+		rmSync(directory, { recursive: true, force: true });
+	}
+}
+
+export { writeFile };
+export const readText = (fd: number): string => readFileSync(fd, "utf8");
 
 /** How many fds the supervisor, our parent, has for files whose path contains a text. */
 export function supervisorsFds(text: string): number {

@@ -53,7 +53,7 @@ export class Paths {
 		for (let links = 0; links < MOST_LINKS; links++) {
 			if (this.#paths.has(path)) return path;
 			if (this.#names.has(posix.basename(path))) {
-				const canonical = `${canonicalDirectory(opener, posix.dirname(path))}/${posix.basename(path)}`;
+				const canonical = posix.join(canonicalDirectory(opener, posix.dirname(path)), posix.basename(path));
 				if (this.#paths.has(canonical) || STATUS_PATH.test(canonical)) return canonical;
 			}
 			const target = readLink(asWeSeeIt(opener, path));
@@ -91,15 +91,22 @@ function asWeSeeIt({ thread, directory }: Opener, path: string): string {
 
 /** A directory's path from the opener's root, without links and "..". What doesn't exist is taken by its name. */
 function canonicalDirectory(opener: Opener, path: string): string {
-	const fd = open(latin1(asWeSeeIt(opener, path)), O_PATH | O_CLOEXEC);
+	const root = readLink(`/proc/${opener.thread}/root`) ?? "/";
+	const seen = asWeSeeIt(opener, path);
+	// From outside of a chroot(2) its ".." would lead out of it.
+	const isInside = root === "/" || seen.startsWith("/proc/");
+	const fd = open(latin1(isInside ? seen : root + posix.normalize(seen)), O_PATH | O_CLOEXEC);
 	if (fd === -1) {
 		const parent = posix.dirname(path);
 		return parent === path ? path : posix.join(canonicalDirectory(opener, parent), posix.basename(path));
 	}
 	const canonical = readLink(`/proc/self/fd/${fd}`) ?? path;
 	close(fd);
-	const root = readLink(`/proc/${opener.thread}/root`) ?? "/";
-	return root !== "/" && canonical.startsWith(`${root}/`) ? canonical.slice(root.length) : canonical;
+	return posix.join("/", root !== "/" && isWithin(canonical, root) ? canonical.slice(root.length) : canonical);
+}
+
+function isWithin(path: string, directory: string): boolean {
+	return path === directory || path.startsWith(`${directory}/`);
 }
 
 function readLink(path: string): string | undefined {

@@ -6,8 +6,12 @@
 import type { PageTable } from "../pagetable/pagetable.js";
 import { Errno } from "../uapi/errno.js";
 import type { Device } from "./device.js";
+import type { DmaRequest } from "./dma-fault.js";
 import type { IommuDriver } from "./driver.js";
 import type { FaultHandler } from "./fault.js";
+import type { FirstStage } from "./first-stage.js";
+import type { GuestMemory } from "./guest-memory.js";
+import { Iotlb } from "./iotlb.js";
 import type { UserDataArray } from "./user-data.js";
 
 export type DomainType = "paging" | "nested" | "blocked" | "identity";
@@ -49,6 +53,8 @@ export abstract class PagingDomain extends Domain {
 	aperture = { first: 0n, last: (1n << 64n) - 1n };
 	/** Present where the domain was made to track what devices write. */
 	dirtyTracking: DirtyTracking | undefined;
+	/** How often what IOMMUs have cached of the table was flushed. What was cached before the last time doesn't count. */
+	flushes = 0;
 	#table: PageTable | undefined;
 
 	/** @param table undefined where the driver finishes its domains only when they are attached: see finish() */
@@ -84,6 +90,17 @@ export abstract class PagingDomain extends Domain {
 		this.table.map(va, pa, count, protection, allowedSizes);
 	}
 
+	/** Unmaps frames as PageTable.unmap does, and flushes what IOMMUs have cached: iommu_unmap(). */
+	unmap(va: number, count: number): number {
+		this.flushes++;
+		return this.table.unmap(va, count);
+	}
+
+	/** Whether the IOMMU marks leaves as accessed and dirty. */
+	get marksLeaves(): boolean {
+		return this.dirtyTracking?.enabled ?? false;
+	}
+
 	/** Makes every request snoop the CPU's caches from now on; false where the IOMMU can't. Called before any map. */
 	enforceCacheCoherency?(): boolean;
 
@@ -102,8 +119,27 @@ export interface DirtyTracking {
 /** A domain whose first stage is in the hands of user space, and whose second stage is a paging domain. */
 export abstract class NestedDomain extends Domain {
 	override readonly type = "nested";
-	/** Told which addresses of the first stage were invalidated; whoever keeps translations of it sets this. */
-	flushed: ((first: bigint, last: bigint) => void) | undefined;
+	/** What the IOMMU has cached of the first stage. Domains that the hardware doesn't tell apart share one. */
+	readonly iotlb: Iotlb;
+	/** Whether requests with any PASID go through what the device itself is attached to. */
+	readonly bringsPasids: boolean = false;
+
+	constructor(driver: IommuDriver, iotlb = new Iotlb()) {
+		super(driver);
+		this.iotlb = iotlb;
+	}
+
+	/** Translates what the first stage puts out. Undefined for a domain that no DMA can go through. */
+	get secondStage(): PagingDomain | undefined {
+		return undefined;
+	}
+
+	/**
+	 * Where the first stage for a request is; undefined when the guest has the request bypass it.
+	 * @param fresh what the guest's memory says now, rather than what the IOMMU has cached of it
+	 * @throws DmaFault when the guest has the request refused, or has made a mistake
+	 */
+	firstStage?(request: DmaRequest, memory: GuestMemory, fresh: boolean): FirstStage | undefined;
 
 	/**
 	 * Carries out invalidations that user space queued, in order.

@@ -79,7 +79,7 @@ export class Area {
 				skip = 0;
 			}
 		} catch (error) {
-			if (at > start) domain.table.unmap(start, at - start);
+			if (at > start) domain.unmap(start, at - start);
 			throw error;
 		}
 	}
@@ -88,6 +88,6 @@ export class Area {
 	unmap(domain: PagingDomain): void {
 		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
-		domain.table.unmap(Number(this.first >> BigInt(granule)), Number(this.length >> BigInt(granule)));
+		domain.unmap(Number(this.first >> BigInt(granule)), Number(this.length >> BigInt(granule)));
 	}
 }

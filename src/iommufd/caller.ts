@@ -55,17 +55,17 @@ export interface ReadableFile extends OpenFile {
 	/** Called whenever `readable` has changed; the host sets it. */
 	onReadableChange: (() => void) | undefined;
 	/**
-	 * read(2)
-	 * @returns how many bytes of `into` were filled; 0 when there is nothing
-	 * @throws EINVAL or ESPIPE for a length that can't be read
+	 * read(2), to an address of the reader's memory. What can't be copied there stays to be read again.
+	 * @returns how many bytes were read; 0 when there is nothing
+	 * @throws EINVAL or ESPIPE for a length that can't be read, EFAULT for memory that can't be written
 	 */
-	read(into: Uint8Array): number;
+	read(memory: AddressSpace, address: number, length: number): number;
 	/**
-	 * write(2)
-	 * @returns how many bytes of `from` were taken
-	 * @throws EINVAL or ESPIPE
+	 * write(2), from an address of the writer's memory
+	 * @returns how many bytes were taken
+	 * @throws EINVAL or ESPIPE for what can't be taken, EFAULT for memory that can't be read
 	 */
-	write(from: Uint8Array): number;
+	write(memory: AddressSpace, address: number, length: number): number;
 }
 
 /** Something that a file shows in memory. */

@@ -1,5 +1,6 @@
 // A queue of events as an object, and the file in which user space reads them. drivers/iommu/iommufd/eventq.c.
 
+import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import type { Caller, ReadableFile } from "./caller.js";
 import type { Context } from "./context.js";
@@ -22,9 +23,27 @@ export abstract class EventQueue extends IommufdObject {
 	abstract readonly readable: boolean;
 	/** Whether user space answers what it reads. */
 	abstract readonly writable: boolean;
+
+	/** @throws Errno for a length that no read can have */
+	protected abstract checkRead(length: number): void;
+	/**
+	 * Copies the next event out, and only then takes it from the queue.
+	 * @param room in bytes
+	 * @returns how long it is; 0 when there is none
+	 * @throws EINVAL when there isn't room for it, EFAULT when it can't be copied
+	 */
+	protected abstract readNext(memory: AddressSpace, address: number, room: number): number;
 	/** See ReadableFile. */
-	abstract read(into: Uint8Array): number;
-	abstract write(from: Uint8Array): number;
+	abstract write(memory: AddressSpace, address: number, length: number): number;
+
+	/** See ReadableFile. */
+	read(memory: AddressSpace, address: number, length: number): number {
+		this.checkRead(length);
+		const wasReadable = this.readable;
+		const done = oneByOne((done) => this.readNext(memory, address + done, length - done));
+		this.notify(wasReadable);
+		return done;
+	}
 
 	/**
 	 * Gives the caller an fd of the queue. It is the last thing that can fail.
@@ -52,6 +71,21 @@ export abstract class EventQueue extends IommufdObject {
 	}
 }
 
+/**
+ * Does something with one event after the other until there are no more (0). An error ends it, but is an error of the
+ * whole only if nothing was done before.
+ * @param next gets how many bytes are done, returns how many are done more
+ */
+export function oneByOne(next: (done: number) => number): number {
+	let done = 0;
+	try {
+		for (let more = next(done); more > 0; more = next(done)) done += more;
+	} catch (error) {
+		if (done === 0 || !(error instanceof Errno)) throw error;
+	}
+	return done;
+}
+
 class EventQueueFile implements ReadableFile {
 	onReadableChange: (() => void) | undefined;
 	readonly #queue: EventQueue;
@@ -72,12 +106,12 @@ class EventQueueFile implements ReadableFile {
 		return this.#queue.writable;
 	}
 
-	read(into: Uint8Array): number {
-		return this.#queue.read(into);
+	read(memory: AddressSpace, address: number, length: number): number {
+		return this.#queue.read(memory, address, length);
 	}
 
-	write(from: Uint8Array): number {
-		return this.#queue.write(from);
+	write(memory: AddressSpace, address: number, length: number): number {
+		return this.#queue.write(memory, address, length);
 	}
 
 	ioctl(): number {

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { disableFaults, type PageRequest, reportPageRequest } from "../iommu/fault.js";
+import { PAGE_SIZE } from "../memory/address-space.js";
+import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import {
 	Destroy,
@@ -21,6 +23,11 @@ import { TestGuest } from "./test-guest.js";
 const FAULT = HwptPgfault.size;
 const ADDRESS = 0xdead0000n;
 
+/** A page of memory to read to and to write from. */
+const MEMORY = 0x4000;
+const reader = new ArraySpace();
+const memory = reader.map(MEMORY, PAGE_SIZE);
+
 /** A device behind a HWPT that sends its faults to a queue. */
 function scene() {
 	const guest = new TestGuest();
@@ -40,8 +47,8 @@ function request(changes: Partial<PageRequest> = {}): PageRequest {
 }
 
 function read(queue: ReadableFile, room = 8) {
-	const bytes = new Uint8Array(room * FAULT);
-	const length = queue.read(bytes);
+	const bytes = memory.subarray(0, room * FAULT);
+	const length = queue.read(reader, MEMORY, bytes.length);
 	const faults = [];
 	for (let at = 0; at < length; at += FAULT) faults.push(decode(HwptPgfault, bytes.subarray(at, at + FAULT)));
 	return faults;
@@ -49,9 +56,8 @@ function read(queue: ReadableFile, room = 8) {
 
 function answer(queue: ReadableFile, ...responses: { cookie: number; code?: number }[]): number {
 	const { size } = HwptPageResponse;
-	const bytes = new Uint8Array(responses.length * size);
-	for (const [i, response] of responses.entries()) bytes.set(encode(HwptPageResponse, response), i * size);
-	return queue.write(bytes);
+	for (const [i, response] of responses.entries()) memory.set(encode(HwptPageResponse, response), i * size);
+	return queue.write(reader, MEMORY, responses.length * size);
 }
 
 test("a page fault is read with the device that has it, and answered by its cookie", () => {
@@ -109,12 +115,12 @@ test("a read takes as many whole groups as there is room for", () => {
 
 test("reads and writes are whole structs", () => {
 	const { device, queue } = scene();
-	expect(codeOf(() => queue.read(new Uint8Array(FAULT + 1)))).toBe("ESPIPE");
-	expect(codeOf(() => queue.write(new Uint8Array(7)))).toBe("ESPIPE");
-	expect(queue.read(new Uint8Array(0))).toBe(0);
-	expect(queue.write(new Uint8Array(0))).toBe(0);
+	expect(codeOf(() => queue.read(reader, MEMORY, FAULT + 1))).toBe("ESPIPE");
+	expect(codeOf(() => queue.write(reader, MEMORY, 7))).toBe("ESPIPE");
+	expect(queue.read(reader, MEMORY, 0)).toBe(0);
+	expect(queue.write(reader, MEMORY, 0)).toBe(0);
 	reportPageRequest(device, request());
-	expect(codeOf(() => queue.read(new Uint8Array(0)))).toBe("EINVAL");
+	expect(codeOf(() => queue.read(reader, MEMORY, 0))).toBe("EINVAL");
 });
 
 test("answers are taken up to the first that is wrong", () => {
@@ -185,6 +191,21 @@ test("a device that is attached to nothing that takes faults is told so at once"
 	expect(codeOf(() => reportPageRequest(device, request({ flags: 0 })))).toBe("EINVAL");
 	expect(heard).toEqual([PageResponseCode.INVALID, PageResponseCode.INVALID]);
 	expect(queue.readable).toBe(false);
+});
+
+test("faults that can't be copied stay in the queue, and answers that can't be read wait", () => {
+	const { device, queue } = scene();
+	for (const group of [1, 2]) reportPageRequest(device, request({ group }));
+	const end = MEMORY + PAGE_SIZE;
+	expect(codeOf(() => queue.read(reader, end, 2 * FAULT))).toBe("EFAULT");
+	expect(queue.read(reader, end - FAULT, 2 * FAULT)).toBe(FAULT);
+	expect(queue.readable).toBe(true);
+	expect(read(queue).map(({ grpid, cookie }) => [grpid, cookie])).toEqual([[2, 2]]);
+	const { size } = HwptPageResponse;
+	memory.set(encode(HwptPageResponse, { cookie: 1 }), PAGE_SIZE - size);
+	expect(codeOf(() => queue.write(reader, end, size))).toBe("EFAULT");
+	expect(queue.write(reader, end - size, 2 * size)).toBe(size);
+	expect(answer(queue, { cookie: 2 })).toBe(size);
 });
 
 test("who waits is told when there is something to read, and when there is nothing left", () => {

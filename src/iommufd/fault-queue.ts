@@ -3,12 +3,13 @@
 
 import type { FaultGroup } from "../iommu/fault.js";
 import type { Attachment } from "../iommu/group.js";
+import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { type FaultQueueAlloc, HwptPageResponse, HwptPgfault, PageResponseCode } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import type { BoundDevice } from "./device.js";
-import { EventQueue } from "./eventq.js";
+import { EventQueue, oneByOne } from "./eventq.js";
 import { Undo } from "./undo.js";
 
 const fault = HwptPgfault.newView();
@@ -36,52 +37,31 @@ export class FaultQueue extends EventQueue {
 		this.notify(wasReadable);
 	}
 
-	/** Gives whole groups, a struct for each fault. All faults of a group have its cookie. */
-	override read(into: Uint8Array): number {
+	protected override checkRead(length: number): void {
 		const { size } = HwptPgfault;
-		if (into.length % size !== 0)
-			throw new Errno("ESPIPE", `a read of ${into.length} bytes is not a multiple of ${size}, one page fault`);
-		const wasReadable = this.readable;
-		let done = 0;
-		for (let group = this.#waiting[0]; group !== undefined; group = this.#waiting[0]) {
-			const length = group.requests.length * size;
-			if (length > into.length - done) {
-				if (done > 0) break;
-				throw new Errno(
-					"EINVAL",
-					`a read of ${into.length} bytes has no room for the first group of faults, ${length}`,
-				);
-			}
-			this.#waiting.shift();
-			const cookie = this.#newCookie();
-			this.#unanswered.set(cookie, group);
-			this.#write(group, cookie, into.subarray(done, done + length));
-			done += length;
-		}
-		this.notify(wasReadable);
-		return done;
+		if (length % size !== 0)
+			throw new Errno("ESPIPE", `a read of ${length} bytes is not a multiple of ${size}, one page fault`);
 	}
 
-	#write(group: FaultGroup, cookie: number, into: Uint8Array): void {
-		const device = group.attachment.handle as BoundDevice;
-		group.requests.forEach((request, index) => {
-			fault.flags = request.flags;
-			fault.devId = device.id;
-			fault.pasid = request.pasid;
-			fault.grpid = request.group;
-			fault.perm = request.permissions;
-			fault.addr = request.address;
-			fault.length = 0;
-			fault.cookie = cookie;
-			into.set(fault.bytes, index * HwptPgfault.size);
-		});
+	/** Gives a whole group, a struct for each fault. All faults of a group have its cookie. */
+	protected override readNext(memory: AddressSpace, address: number, room: number): number {
+		const group = this.#waiting[0];
+		if (group === undefined) return 0;
+		const length = group.requests.length * HwptPgfault.size;
+		if (length > room)
+			throw new Errno("EINVAL", `a read with room for ${room} bytes has none for the first group of faults, ${length}`);
+		const cookie = this.#freeCookie();
+		copyOut(memory, address, messages(group, cookie), "a group of page faults");
+		this.#waiting.shift();
+		this.#unanswered.set(cookie, group);
+		this.#lowestCookie = cookie + 1;
+		return length;
 	}
 
 	/** The lowest number that no unanswered group has. */
-	#newCookie(): number {
+	#freeCookie(): number {
 		let cookie = this.#lowestCookie;
 		while (this.#unanswered.has(cookie)) cookie++;
-		this.#lowestCookie = cookie + 1;
 		return cookie;
 	}
 
@@ -92,26 +72,21 @@ export class FaultQueue extends EventQueue {
 	}
 
 	/** Takes answers, by cookie, up to the first that is wrong. */
-	override write(from: Uint8Array): number {
+	override write(memory: AddressSpace, address: number, length: number): number {
 		const { size } = HwptPageResponse;
-		if (from.length % size !== 0)
-			throw new Errno("ESPIPE", `a write of ${from.length} bytes is not a multiple of ${size}, one response`);
-		for (let done = 0; done < from.length; done += size) {
-			response.bytes.set(from.subarray(done, done + size));
+		if (length % size !== 0)
+			throw new Errno("ESPIPE", `a write of ${length} bytes is not a multiple of ${size}, one response`);
+		return oneByOne((done) => {
+			if (done === length) return 0;
+			copyIn(memory, address + done, response.bytes, "a response to page faults");
 			const { cookie, code } = response;
+			if (!isPageResponse(code)) throw new Errno("EINVAL", `code is ${code}, which is neither SUCCESS nor INVALID`);
 			const group = this.#unanswered.get(cookie);
-			if (group === undefined || !isPageResponse(code)) {
-				if (done > 0) return done;
-				throw new Errno(
-					"EINVAL",
-					group === undefined
-						? `cookie is ${cookie}, and no group of faults waits for an answer by it`
-						: `code is ${code}, which is neither SUCCESS nor INVALID`,
-				);
-			}
+			if (group === undefined)
+				throw new Errno("EINVAL", `cookie is ${cookie}, and no group of faults waits for an answer by it`);
 			this.#answer(cookie, group, code);
-		}
-		return from.length;
+			return size;
+		});
 	}
 
 	/** Answers what came while something was attached that no longer is: nobody else will. */
@@ -128,6 +103,25 @@ export class FaultQueue extends EventQueue {
 	override destroy(): void {
 		for (const group of [...this.#waiting, ...this.#unanswered.values()]) group.respond(PageResponseCode.INVALID);
 	}
+}
+
+/** What is read of a group. */
+function messages(group: FaultGroup, cookie: number): Uint8Array {
+	const { size } = HwptPgfault;
+	const bytes = new Uint8Array(group.requests.length * size);
+	const device = group.attachment.handle as BoundDevice;
+	group.requests.forEach((request, index) => {
+		fault.flags = request.flags;
+		fault.devId = device.id;
+		fault.pasid = request.pasid;
+		fault.grpid = request.group;
+		fault.perm = request.permissions;
+		fault.addr = request.address;
+		fault.length = 0;
+		fault.cookie = cookie;
+		bytes.set(fault.bytes, index * size);
+	});
+	return bytes;
 }
 
 function isPageResponse(code: number): boolean {

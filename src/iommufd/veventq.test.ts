@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { PAGE_SIZE } from "../memory/address-space.js";
+import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, VEVENTQ_MAX_DEPTH, VeventHeader, VeventqAlloc, VeventqFlags, VeventqType } from "../uapi/iommufd.js";
 import { ViommuEventSelftest } from "../uapi/iommufd-test.js";
@@ -8,6 +10,11 @@ import { TestGuest } from "./test-guest.js";
 
 const HEADER = VeventHeader.size;
 const EVENT = HEADER + ViommuEventSelftest.size;
+
+/** A page of memory to read to. */
+const MEMORY = 0x4000;
+const reader = new ArraySpace();
+const memory = reader.map(MEMORY, PAGE_SIZE);
 
 /** A device with the number 0x99 in a guest that has a queue for its events. */
 function scene(veventqDepth = 2) {
@@ -24,8 +31,8 @@ function scene(veventqDepth = 2) {
 
 /** What a read gives: sequence numbers, with what the event says, or "lost". */
 function read(queue: ReadableFile, room = 1024): [number, number | "lost"][] {
-	const bytes = new Uint8Array(room);
-	const length = queue.read(bytes);
+	const bytes = memory.subarray(0, room);
+	const length = queue.read(reader, MEMORY, room);
 	const events: [number, number | "lost"][] = [];
 	for (let at = 0; at < length; ) {
 		const { flags, sequence } = decode(VeventHeader, bytes.subarray(at));
@@ -93,9 +100,21 @@ test("a read gives whole events, and is EINVAL where not one fits", () => {
 	expect(read(queue)).toEqual([[1, 0x99]]);
 });
 
+test("events that can't be copied stay in the queue", () => {
+	const { queue, trigger } = scene(2);
+	for (let i = 0; i < 3; i++) trigger();
+	const end = MEMORY + PAGE_SIZE;
+	expect(codeOf(() => queue.read(reader, end - HEADER, 1024))).toBe("EFAULT");
+	expect(queue.read(reader, end - EVENT, 1024)).toBe(EVENT);
+	expect(queue.read(reader, end - EVENT, 1024)).toBe(EVENT);
+	expect(codeOf(() => queue.read(reader, end, 1024))).toBe("EFAULT");
+	expect(queue.readable).toBe(true);
+	expect(read(queue)).toEqual([[2, "lost"]]);
+});
+
 test("events take no answer", () => {
 	const { queue } = scene();
-	expect(codeOf(() => queue.write(new Uint8Array(8)))).toBe("EINVAL");
+	expect(codeOf(() => queue.write(reader, MEMORY, 8))).toBe("EINVAL");
 	expect(codeOf(() => queue.ioctl(new TestGuest().client, 0, 0))).toBe("ENOTTY");
 });
 

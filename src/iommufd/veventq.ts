@@ -1,6 +1,7 @@
 // The queue of a vIOMMU's events of one type. drivers/iommu/iommufd/eventq.c, and iommufd_viommu_report_event() in
 // driver.c. What doesn't fit is lost, and user space sees that: the sequence number goes on.
 
+import { type AddressSpace, copyOut } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { VEVENTQ_MAX_DEPTH, VeventHeader, type VeventqAlloc, VeventqFlags, VeventqType } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
@@ -59,32 +60,23 @@ export class VeventQueue extends EventQueue {
 		this.notify(wasReadable);
 	}
 
-	/** Gives whole events, each behind a header, and a header alone where the last ones were lost. */
-	override read(into: Uint8Array): number {
-		if (into.length < VeventHeader.size)
-			throw new Errno("EINVAL", `a read of ${into.length} bytes has no room for a header of ${VeventHeader.size}`);
-		const wasReadable = this.readable;
-		let done = 0;
-		for (let event = this.#events[0]; event !== undefined; event = this.#events[0]) {
-			const { sequence, data } = event;
-			const length = VeventHeader.size + data.length;
-			if (length > into.length - done) {
-				if (done === 0)
-					throw new Errno("EINVAL", `a read of ${into.length} bytes has no room for the first event, ${length}`);
-				break;
-			}
-			this.#events.shift();
-			writeHeader(into, done, 0, sequence);
-			into.set(data, done + VeventHeader.size);
-			done += length;
-		}
-		if (this.#events.length === 0 && this.#lost !== undefined && into.length - done >= VeventHeader.size) {
-			writeHeader(into, done, VeventqFlags.LOST_EVENTS, this.#lost);
-			this.#lost = undefined;
-			done += VeventHeader.size;
-		}
-		this.notify(wasReadable);
-		return done;
+	protected override checkRead(length: number): void {
+		if (length < VeventHeader.size)
+			throw new Errno("EINVAL", `a read of ${length} bytes has no room for a header of ${VeventHeader.size}`);
+	}
+
+	/** Gives a whole event behind a header, and a header alone where the last ones were lost. */
+	protected override readNext(memory: AddressSpace, address: number, room: number): number {
+		const event = this.#events[0];
+		if (event === undefined && this.#lost === undefined) return 0;
+		const bytes =
+			event === undefined ? message(VeventqFlags.LOST_EVENTS, this.#lost!) : message(0, event.sequence, event.data);
+		if (bytes.length > room)
+			throw new Errno("EINVAL", `a read with room for ${room} bytes has none for the first event, ${bytes.length}`);
+		copyOut(memory, address, bytes, "an event");
+		if (event === undefined) this.#lost = undefined;
+		else this.#events.shift();
+		return bytes.length;
 	}
 
 	override write(): number {
@@ -97,10 +89,14 @@ export class VeventQueue extends EventQueue {
 	}
 }
 
-function writeHeader(into: Uint8Array, at: number, flags: number, sequence: number): void {
+/** A header and what is behind it. */
+function message(flags: number, sequence: number, data: Uint8Array = new Uint8Array()): Uint8Array {
+	const bytes = new Uint8Array(VeventHeader.size + data.length);
 	header.flags = flags;
 	header.sequence = sequence;
-	into.set(header.bytes, at);
+	bytes.set(header.bytes);
+	bytes.set(data, VeventHeader.size);
+	return bytes;
 }
 
 /** IOMMU_VEVENTQ_ALLOC */

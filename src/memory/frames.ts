@@ -37,6 +37,8 @@ interface Block {
 export interface Location {
 	readonly backing: Backing;
 	readonly page: number;
+	/** How many frames from this one on hold the pages that follow, this one included. */
+	readonly count: number;
 }
 
 export class Frames {
@@ -111,7 +113,8 @@ export class Frames {
 		if (block === undefined || frame < FIRST_FRAME) return undefined;
 		const offset = frame - block.base;
 		if (offset >= PAGES_PER_BLOCK) return undefined;
-		return { backing: block.backing, page: block.index * PAGES_PER_BLOCK + this.#gather(offset) };
+		const place = this.#gather(offset);
+		return { backing: block.backing, page: block.index * PAGES_PER_BLOCK + place, count: this.#stretchFrom(place) };
 	}
 
 	/** Blocks in use: 0 when nothing is pinned. */

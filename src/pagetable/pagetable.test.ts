@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { Errno } from "../uapi/errno.js";
 import { amdv1, amdv1Mock } from "./formats/amdv1.js";
 import { s390 } from "./formats/s390.js";
+import { vtdSecondStage } from "./formats/vtd-second-stage.js";
 import { x86_64 } from "./formats/x86-64.js";
 import { PageTable, type PageTableConfig, READ, Translation, WRITE } from "./pagetable.js";
 import { TableMemory } from "./table-memory.js";
@@ -87,6 +88,25 @@ test("an unmap frees the tables that it covers as a whole, and only those", () =
 	expect(memory.tablesInUse).toBe(4);
 	expect(table.unmap(2 * MIB2 + 1, MIB2 - 1)).toBe(MIB2 - 1);
 	expect(memory.tablesInUse).toBe(4);
+});
+
+test("an unmap goes from large leaves on to the tables between them", () => {
+	const { table, memory } = make();
+	table.map(0, 0, 20 * GIB, READ, 1n << 30n);
+	table.map(20 * GIB, 1, GIB, READ);
+	table.map(21 * GIB, 21 * GIB, 20 * GIB, READ, 1n << 30n);
+	expect(table.unmap(0, 41 * GIB)).toBe(41 * GIB);
+	expect(leavesOf(table)).toEqual([]);
+	expect(memory.tablesInUse).toBe(1);
+});
+
+test("a walk finds its way through more tables than one slab of memory holds", () => {
+	const { table, memory } = make();
+	const frames = 1100 * 512;
+	table.map(0, 1, frames, READ, 1n << 12n);
+	expect(memory.slabs).toHaveLength(2);
+	const probes = [0, 1000 * 512, 1020 * 512, 1023 * 512 + 5, frames - 1];
+	expect(probes.map((va) => table.translate(va))).toEqual(probes.map((va) => va + 1));
 });
 
 test("an unmap that ends inside of a leaf takes all of it", () => {
@@ -214,6 +234,31 @@ test("dirty leaves are reported as stretches, whole, and made clean if asked", (
 	expect(() => table.readDirty(2 ** 51, 1, false, () => {})).toThrow(error("ERANGE"));
 	expect(() => table.readDirty(0, 0, false, () => {})).toThrow(error("EINVAL"));
 	expect(() => table.readDirty(2 ** 52 - 1, 2, false, () => {})).toThrow(error("EOVERFLOW"));
+});
+
+test("a large leaf of several items is reported dirty once", () => {
+	const { table } = make();
+	table.map(0, 0, 4 * MIB2, READ | WRITE);
+	table.setDirty(2 * MIB2 + 3);
+	for (const clear of [false, true]) {
+		const stretches: number[][] = [];
+		table.readDirty(0, 4 * MIB2, clear, (first, frames) => stretches.push([first, frames]));
+		expect(stretches).toEqual([[0, 4 * MIB2]]);
+	}
+});
+
+test("dirty pages of the upper half of a sign-extended space are reported where they are", () => {
+	const table = new PageTable(
+		vtdSecondStage,
+		{ vaBits: 48, paBits: 52, topLevel: 3, signExtend: true },
+		new TableMemory(),
+	);
+	const upper = 2 ** 52 - 2 ** 35;
+	table.map(upper, 0, 4, READ | WRITE);
+	table.setDirty(upper + 2);
+	const stretches: number[][] = [];
+	table.readDirty(upper, 4, true, (first, frames) => stretches.push([first, frames]));
+	expect(stretches).toEqual([[upper + 2, 1]]);
 });
 
 test("a table that can't be is refused", () => {

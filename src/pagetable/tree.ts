@@ -202,8 +202,7 @@ export class Tree {
 		let newTop = this.topLevel;
 		while (last > this.#lastCoveredBy(newTop) || leafLevel > newTop) {
 			newTop++;
-			const level = this.format.levels[newTop];
-			if (level === undefined || level.itemLg2 >= this.vaBits) throw this.outOfRange(va, last);
+			if (newTop >= this.levels.length) throw this.outOfRange(va, last);
 		}
 		const added: number[] = [];
 		try {

@@ -32,9 +32,9 @@ export function unmapRange(tree: Tree, va: number, count: number): number {
 		clearItems(level, words, index, after);
 		next += (after - index) * level.itemFrames;
 
-		while (number < topLevel && (next > last || isAligned(next, levels[number]!.tableSize))) {
+		while (number < topLevel && isAligned(next, levels[number]!.tableSize)) {
 			number++;
-			// Done with the table below. Only a table that the range covers as a whole is freed, as it is empty by now.
+			// At the end of the table below, which is freed if the range covers all of it: it is empty by now.
 			const { itemSize, itemFrames } = levels[number]!;
 			const tableVa = alignDown(next - 1, itemSize);
 			if (tableVa >= va && tableVa + itemFrames - 1 <= last)

@@ -30,7 +30,8 @@ function printOpenFlags(flags: number): string {
 	return [mode, ...others].join("|");
 }
 
-function printNumber({ command, number }: CallEvent): string {
+/** What is called: the command's name, or its number where it means nothing on that file. */
+export function printNumber({ command, number }: Pick<CallEvent, "command" | "number">): string {
 	if (command) return command.name;
 	const nr = number & 0xff;
 	return number === ioctlNumber(nr) ? `_IO(';', ${hex(nr)})` : hex(number);

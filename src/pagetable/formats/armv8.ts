@@ -4,6 +4,7 @@
 // The attributes are those of Linux: drivers/iommu/io-pgtable-arm.c.
 
 import { powerOfTwo } from "../bits.js";
+import type { PageTableConfig } from "../config.js";
 import {
 	type AddressField,
 	CACHE,
@@ -16,7 +17,6 @@ import {
 	READ,
 	WRITE,
 } from "../format.js";
-import type { PageTableConfig } from "../pagetable.js";
 import { bitNames, storePages } from "./entries.js";
 
 // Low word

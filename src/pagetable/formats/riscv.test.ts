@@ -79,7 +79,6 @@ const specification: Specification = {
 
 const permits = (protection: number) => (protection & WRITE ? READ | WRITE : protection);
 
-/** Without R or W Linux still says X, so that it is a leaf that can be executed only: such a mapping is not made here. */
 test.each([
 	["Sv39", all, sv39, 38n],
 	["Sv48", plain, sv48, 47n],

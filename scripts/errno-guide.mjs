@@ -1,0 +1,66 @@
+// Writes docs/errno.md: `npm run errno-guide`.
+//   node scripts/errno-guide.mjs --check      says what is wrong with it instead, and exits with 1 if anything is
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CallGraph } from "./errno-guide/call-graph.mjs";
+import { findCommands } from "./errno-guide/commands.mjs";
+import { write } from "./errno-guide/document.mjs";
+import { hints } from "./errno-guide/hints.mjs";
+import { findSites } from "./errno-guide/sites.mjs";
+
+const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
+const DOCUMENT = join(CHECKOUT, "docs", "errno.md");
+
+/** What gives things back. It can't fail, so nothing that it leads to is an answer. */
+const GIVES_BACK = new Set(["destroy", "preDestroy", "release", "close", "drop", "removeAll", "settle"]);
+/** Tests, and memory in an array, which no program runs in. */
+const NOT_SERVED = /\.test\.ts$|\.testing\.ts$|\/test-[a-z]+\.ts$|^memory\/array-space\.ts$/;
+/** One reason for two sites: the same limit, met by an open and by an ioctl that hands out an fd. */
+const SHARED = ["the process has as many fds as RLIMIT_NOFILE allows"];
+
+const graph = new CallGraph(CHECKOUT, (file) => !NOT_SERVED.test(file));
+const sites = findSites(graph);
+const isGeneral = ({ file, codes }) => file === "uapi/rules.ts" || codes.includes("ENOTTY");
+const commands = findCommands(graph).map(({ name, of, entries }) => {
+	const reached = graph.reachable(entries, GIVES_BACK);
+	return { name, of, sites: sites.filter((site) => !isGeneral(site) && graph.isIn(site.node, reached)) };
+});
+graph.close();
+const listed = new Set(commands.flatMap((command) => command.sites));
+const general = sites.filter(isGeneral);
+const others = sites.filter((site) => !isGeneral(site) && !listed.has(site));
+const text = write(commands, general, others);
+
+if (process.argv[2] === "--check") {
+	const problems = [...sharedReasons(), ...hintsWithoutReason(), ...(isCurrent() ? [] : ["docs/errno.md is not what the sources say: run `npm run errno-guide`"])];
+	for (const problem of problems) console.log(problem);
+	process.exitCode = problems.length === 0 ? 0 : 1;
+} else {
+	writeFileSync(DOCUMENT, text);
+	console.log(`docs/errno.md: ${commands.length} calls, ${sites.length} reasons, ${others.length} of no single call`);
+}
+
+function isCurrent() {
+	try {
+		return readFileSync(DOCUMENT, "utf8") === text;
+	} catch {
+		return false;
+	}
+}
+
+/** Every site has a reason of its own, so that a line of a trace leads to one place. */
+function sharedReasons() {
+	const byReason = new Map();
+	for (const site of sites) byReason.set(site.reason, [...(byReason.get(site.reason) ?? []), site]);
+	return [...byReason]
+		.filter(([reason, at]) => at.length > 1 && !SHARED.includes(reason))
+		.map(([reason, at]) => `"${reason}" is the reason of ${at.length} sites: ${at.map(({ file }) => file).join(", ")}`);
+}
+
+function hintsWithoutReason() {
+	return hints
+		.filter(([part]) => !sites.some(({ reason }) => reason.includes(part)))
+		.map(([part]) => `scripts/errno-guide/hints.mjs: no reason has "${part}"`);
+}

@@ -1,0 +1,90 @@
+// docs/errno.md: the commands, the errnos that each can give, the reasons, and what to do about them.
+
+import { hints } from "./hints.mjs";
+
+const HEAD = `<!-- Written by \`npm run errno-guide\` from the sources. Don't edit: change the code, or scripts/errno-guide/hints.mjs. -->
+
+# Errnos, and what to do about them
+
+For each call each errno that Ioasis can answer, with each reason that it can give for it. \`ioasis run --trace -- PROGRAM\` prints
+the reason below the call that failed, with the values in place of what is in *italics* here. The errnos are Linux's; the reasons
+are ours.
+
+How this page was made: a script reads the sources with the TypeScript compiler, finds every place that makes an \`Errno\`, and
+follows the calls from each command's handler to it. Where a method is called through an interface, all that implement it count:
+so a table has the reasons of every IOMMU driver, and some that can't occur with this command, because a check before them is
+stricter or because the caller never asks for what they are about. None that can occur is missing. What only gives things back (destroy, release,
+close) isn't followed: it can't fail. "Where" names the file in src/, and with it the machine: a reason in \`iommu/drivers/amd.ts\` needs an
+AMD IOMMU.
+`;
+
+const GROUPS = [
+	["iommufd", "Ioctls of /dev/iommu", ""],
+	["device", "Ioctls of a VFIO device", "On an open of /dev/vfio/devices/vfioN."],
+	["container", "VFIO's container ioctls", "On /dev/iommu, or on /dev/vfio/vfio, which is the same here."],
+	["file", "Other calls", ""],
+	["test", "IOMMU_TEST_CMD", "What the kernel's own tests say to a machine with the mock IOMMU, by its op."],
+];
+
+/**
+ * @typedef {object} Entry
+ * @property {string} name
+ * @property {string} of
+ * @property {readonly import("./sites.mjs").Site[]} sites
+ */
+
+/**
+ * @param {readonly Entry[]} commands
+ * @param {readonly import("./sites.mjs").Site[]} general what any ioctl can be answered with
+ * @param {readonly import("./sites.mjs").Site[]} others what nothing was found to lead to
+ */
+export function write(commands, general, others) {
+	const parts = [HEAD, "## Any ioctl\n", "Before a command is looked at, and when its answer is written:\n", table(general)];
+	for (const [of, title, text] of GROUPS) {
+		parts.push(`## ${title}\n`);
+		if (text !== "") parts.push(`${text}\n`);
+		for (const { name, sites } of commands.filter((command) => command.of === of)) {
+			parts.push(`### ${name}\n`);
+			parts.push(sites.length === 0 ? "No errors of its own.\n" : `${codesOf(sites).map(quote).join(", ")}\n`);
+			if (sites.length > 0) parts.push(table(sites));
+		}
+	}
+	if (others.length > 0) parts.push("## Of no single call\n", "Told by devices, by commands inside of data, or while a machine is made:\n", table(others));
+	return `${parts.join("\n").trimEnd()}\n`;
+}
+
+function table(sites) {
+	const rows = sites.flatMap((site) => site.codes.map((code) => ({ code, site })));
+	rows.sort((one, other) => compare(one.code, other.code) || depth(one.site) - depth(other.site));
+	const lines = rows.map(
+		({ code, site }) => `| ${quote(code)} | ${site.reason} | ${site.file} | ${hintFor(site.reason) ?? ""} |`,
+	);
+	return `| errno | reason | where | what to do |\n|---|---|---|---|\n${lines.join("\n")}\n`;
+}
+
+/** What the handler itself says first, then what is below it. */
+function depth({ file }) {
+	const room = ["vfio/", "iommufd/", "iommu/drivers/", "iommu/", "memory/", "pagetable/", "uapi/", "host/"].findIndex((start) =>
+		file.startsWith(start),
+	);
+	// Drivers last: only one of them is there.
+	return room === 2 ? 100 : room;
+}
+
+/** The hint for a reason, if it needs one. */
+export function hintFor(reason) {
+	return hints.find(([part]) => reason.includes(part))?.[1];
+}
+
+function codesOf(sites) {
+	return [...new Set(sites.flatMap(({ codes }) => codes))].sort(compare);
+}
+
+function quote(code) {
+	return `\`${code}\``;
+}
+
+function compare(one, other) {
+	if (one === other) return 0;
+	return one < other ? -1 : 1;
+}

@@ -1,0 +1,138 @@
+// Every `new Errno(code, reason)` of the sources, and its reason as people read it: with the names of the values in the
+// places of the values.
+
+import { SyntaxKind } from "typescript/unstable/ast";
+
+/**
+ * @typedef {object} Site
+ * @property {any} node
+ * @property {string} file below src/
+ * @property {readonly string[]} codes more than one where it depends on the caller
+ * @property {string} reason in Markdown: values are *italic*
+ */
+
+/** @param {import("./call-graph.mjs").CallGraph} graph @returns {Site[]} */
+export function findSites(graph) {
+	return graph
+		.nodes(SyntaxKind.NewExpression)
+		.filter(({ node }) => node.expression.text === "Errno")
+		.map(({ node, file }) => {
+			const [code, reason] = node.arguments;
+			return { node, file, codes: codesOf(code, graph), reason: inWords(reason, graph) };
+		});
+}
+
+/** Which errnos an expression can be. */
+function codesOf(node, graph) {
+	if (node.kind === SyntaxKind.StringLiteral) return [node.text];
+	if (node.kind === SyntaxKind.ConditionalExpression)
+		return [...codesOf(node.whenTrue, graph), ...codesOf(node.whenFalse, graph)];
+	const found = givenFor(node.name?.text ?? node.text, graph);
+	return found.length > 0 ? found : ["?"];
+}
+
+const ERRNO = /^E[A-Z0-9]+$/;
+
+/** The errnos that are given anywhere for a property, a variable or a parameter of that name. */
+function givenFor(name, graph) {
+	const codes = new Set();
+	const add = (node) => {
+		if (node?.kind === SyntaxKind.StringLiteral && ERRNO.test(node.text)) codes.add(node.text);
+		else if (node?.kind === SyntaxKind.ConditionalExpression) {
+			add(node.whenTrue);
+			add(node.whenFalse);
+		} else if (node?.kind === SyntaxKind.BinaryExpression) {
+			add(node.left);
+			add(node.right);
+		}
+	};
+	for (const kind of [SyntaxKind.PropertyAssignment, SyntaxKind.VariableDeclaration, SyntaxKind.PropertyDeclaration])
+		for (const { node } of graph.nodes(kind)) if (node.name?.text === name) add(node.initializer);
+	for (const { node } of graph.nodes(SyntaxKind.Parameter)) {
+		if (node.name?.text !== name) continue;
+		add(node.initializer);
+		const index = node.parent.parameters.indexOf(node);
+		const callee = node.parent.name?.text ?? node.parent.parent?.name?.text;
+		for (const kind of [SyntaxKind.CallExpression, SyntaxKind.NewExpression])
+			for (const { node: call } of graph.nodes(kind))
+				if ((call.expression.name?.text ?? call.expression.text) === callee) add(call.arguments?.[index]);
+	}
+	return [...codes].sort();
+}
+
+/** A reason as text. */
+function inWords(node, graph) {
+	switch (node.kind) {
+		case SyntaxKind.StringLiteral:
+		case SyntaxKind.NoSubstitutionTemplateLiteral:
+			return escape(node.text);
+		case SyntaxKind.TemplateExpression:
+			return node.templateSpans.reduce(
+				(text, span) => `${text}${valueName(span.expression, graph)}${escape(span.literal.text)}`,
+				escape(node.head.text),
+			);
+		case SyntaxKind.ConditionalExpression:
+			return `${inWords(node.whenTrue, graph)}; or: ${inWords(node.whenFalse, graph)}`;
+		default:
+			return valueName(node, graph);
+	}
+}
+
+/** What stands for a value: `hex(map.userVa)` is *userVa*. */
+function valueName(node, graph) {
+	switch (node.kind) {
+		case SyntaxKind.StringLiteral:
+		case SyntaxKind.NoSubstitutionTemplateLiteral:
+			return escape(node.text);
+		case SyntaxKind.TemplateExpression:
+			return inWords(node, graph);
+		case SyntaxKind.Identifier:
+			return constant(node, graph) ?? `*${node.text}*`;
+		case SyntaxKind.PropertyAccessExpression:
+			return node.name.text === "name" || node.name.text === "length" || node.name.text === "size"
+				? `*${words(node)}*`
+				: `*${node.name.text.replace(/^#/, "")}*`;
+		case SyntaxKind.ConditionalExpression:
+			return `(${valueName(node.whenTrue, graph)} or ${valueName(node.whenFalse, graph)})`.replace(
+				/^\( or (.*)\)$/,
+				"$1",
+			);
+		case SyntaxKind.CallExpression:
+			return node.arguments.length === 1 && !/^(has|is)/.test(node.expression.text ?? "")
+				? valueName(node.arguments[0], graph)
+				: `*${words(node.expression)}*`;
+		case SyntaxKind.ThisKeyword:
+			return `*${node.parent && className(node)}*`;
+		case SyntaxKind.ParenthesizedExpression:
+		case SyntaxKind.NonNullExpression:
+			return valueName(node.expression, graph);
+		default:
+			return `*${escape(node.getText().replaceAll(/\s+/g, " "))}*`;
+	}
+}
+
+/** "map.alignment": what it is and whose. */
+function words(node) {
+	if (node.kind === SyntaxKind.PropertyAccessExpression) {
+		const owner = node.expression.kind === SyntaxKind.ThisKeyword ? "" : `${words(node.expression)}.`;
+		return `${owner}${node.name.text.replace(/^#/, "")}`;
+	}
+	if (node.kind === SyntaxKind.CallExpression) return words(node.expression);
+	return node.getText().replaceAll(/\s+/g, " ");
+}
+
+/** A constant's value, where it is a number that stands in the source. */
+function constant(node, graph) {
+	if (!/^[A-Z][A-Z0-9_]+$/.test(node.text)) return undefined;
+	const value = graph.declarationOf(node)?.initializer;
+	return value?.kind === SyntaxKind.NumericLiteral ? value.getText() : undefined;
+}
+
+function className(node) {
+	for (let at = node; at; at = at.parent) if (at.kind === SyntaxKind.ClassDeclaration) return at.name.text;
+	return "this";
+}
+
+function escape(text) {
+	return text.replaceAll(/[*|<>]/g, "\\$&");
+}

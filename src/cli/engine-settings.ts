@@ -1,0 +1,22 @@
+// What `run` tells its supervisor's thread: which machine, under which rule, and who wants to know of its calls.
+// The host carries it there as one string, in the place of the machine's name, and doesn't look into it.
+
+export interface EngineSettings {
+	/** The machine's name, or a file that describes it. */
+	readonly machine: string;
+	/** The allocation rule, by its name in `policies`. */
+	readonly policy: string;
+	/** The fd that the trace is written to; absent for none. */
+	readonly trace?: number | undefined;
+	/** The file of the report; absent for none. A path, because an fd would be inherited by the program. */
+	readonly report?: string | undefined;
+}
+
+export function packSettings(settings: EngineSettings): string {
+	return JSON.stringify(settings);
+}
+
+/** The opposite of packSettings(). */
+export function unpackSettings(packed: string): EngineSettings {
+	return JSON.parse(packed);
+}

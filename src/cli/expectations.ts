@@ -1,0 +1,55 @@
+// --expect FILE: which combinations may fail. docs/matrix.md shows one.
+
+import * as v from "valibot";
+import type { Outcome } from "./combination.js";
+
+const names = v.pipe(v.array(v.string()), v.minLength(1, "leave it out to mean all"));
+
+const allowance = v.strictObject({
+	/** Absent: all of them. */
+	machines: v.optional(names),
+	policies: v.optional(names),
+	/** The first call that fails, and its errno. Absent: any, or none. */
+	call: v.optional(v.string()),
+	errno: v.optional(v.string()),
+	/** For people. */
+	because: v.optional(v.string()),
+});
+
+const schema = v.strictObject({ mayFail: v.array(allowance) });
+
+type Allowance = v.InferOutput<typeof allowance>;
+export type Expectations = v.InferOutput<typeof schema>;
+
+/**
+ * Reads expectations.
+ * @param source where the text is from, for the message
+ * @throws Error that names the field
+ */
+export function parseExpectations(text: string, source: string): Expectations {
+	let value: unknown;
+	try {
+		value = JSON.parse(text);
+	} catch (error) {
+		throw new Error(`${source} is not JSON: ${(error as Error).message}`);
+	}
+	const result = v.safeParse(schema, value);
+	if (result.success) return result.output;
+	const [issue] = result.issues;
+	const field = v.getDotPath(issue);
+	throw new Error(`${source}: ${field === null ? "" : `${field}: `}${issue.message}`);
+}
+
+/** The first entry that allows an outcome to be a failure. */
+export function allowanceFor(
+	{ mayFail }: Expectations,
+	{ machine, policy, firstFailure }: Pick<Outcome, "machine" | "policy" | "firstFailure">,
+): Allowance | undefined {
+	return mayFail.find(
+		({ machines, policies, call, errno }) =>
+			(machines?.includes(machine) ?? true) &&
+			(policies?.includes(policy) ?? true) &&
+			(call === undefined || call === firstFailure?.call) &&
+			(errno === undefined || errno === firstFailure?.errno),
+	);
+}

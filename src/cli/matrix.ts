@@ -1,0 +1,181 @@
+// ioasis matrix: a program on every machine under every policy, and a table of what works where, and why not.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { MachineDescriptionError } from "../machine/description.js";
+import { type Combination, killAll, NotStarted, type Outcome, runCombination } from "./combination.js";
+import { complain, refuse } from "./complain.js";
+import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
+import { junit } from "./junit.js";
+import { loadMachine, machineNames } from "./machine-files.js";
+import { matrixTable } from "./matrix-table.js";
+import { policyNamed } from "./policy-names.js";
+import { countInWords, endingInWords, type Judged, passes } from "./verdict.js";
+
+/** What `matrix` can be told, as the command line has it. */
+export interface MatrixOptions {
+	readonly machines?: string;
+	readonly policies: string;
+	readonly jobs?: string;
+	readonly timeout?: string;
+	readonly expect?: string;
+	readonly shard?: string;
+	readonly junit?: string;
+	readonly json?: true;
+}
+
+/** 1 means that something fails which --expect doesn't allow. */
+const FAILURE = 1;
+/** 128 + SIGINT, as shells have it. */
+const INTERRUPTED = 130;
+
+/** Runs them all; sets the exit code. */
+export async function matrix(program: readonly string[], options: MatrixOptions): Promise<void> {
+	const expectations = options.expect === undefined ? { mayFail: [] } : readExpectations(options.expect);
+	const combinations = shardOf(allCombinations(options), options.shard);
+	const jobs = options.jobs === undefined ? availableParallelism() : positive("--jobs", options.jobs);
+	const timeout = options.timeout === undefined ? undefined : positive("--timeout", options.timeout);
+	if (options.junit !== undefined) write(options.junit, junit([], program)); // Better to know now that it can't be written.
+
+	const directory = mkdtempSync(join(tmpdir(), "ioasis-matrix-"));
+	process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
+	let outcomes: Outcome[];
+	try {
+		outcomes = await runAll(combinations, jobs, (one) => runCombination(one, program, { directory, timeout }));
+	} catch (error) {
+		if (!(error instanceof NotStarted)) throw error;
+		killAll();
+		console.error(error.message);
+		process.exit(error.code);
+	}
+
+	const judged = outcomes.map((outcome) => judge(outcome, expectations));
+	if (options.junit !== undefined) write(options.junit, junit(judged, program));
+	if (options.json) console.log(JSON.stringify(asJson(judged, program), null, "\t"));
+	else print(judged, program);
+	if (judged.some(({ verdict }) => verdict === "fails")) process.exitCode = FAILURE;
+}
+
+function allCombinations(options: MatrixOptions): Combination[] {
+	const machines = options.machines?.split(",") ?? machineNames().map(({ name }) => name);
+	const policies = options.policies.split(",").map((name) => policyNamed(name).name);
+	for (const machine of machines) checkMachine(machine);
+	return machines.flatMap((machine) => policies.map((policy) => ({ machine, policy })));
+}
+
+/** Better to know before anything runs. */
+function checkMachine(nameOrFile: string): void {
+	try {
+		loadMachine(nameOrFile);
+	} catch (error) {
+		if (!(error instanceof MachineDescriptionError)) throw error;
+		refuse(error.message, "`ioasis machines` lists the machines that there are");
+	}
+}
+
+/** Part I of N, counted from 1. Neighbours go to different parts, because what takes long on a machine does so under each policy. */
+function shardOf(combinations: readonly Combination[], shard = "1/1"): Combination[] {
+	const [, part, parts] = (shard.match(/^(\d+)\/(\d+)$/) ?? []).map(Number);
+	if (!(part >= 1 && part <= parts)) refuse(`--shard ${shard} is not a part`, "give I/N, from 1/N to N/N: --shard 2/3");
+	return combinations.filter((_, index) => index % parts === part - 1);
+}
+
+function positive(option: string, text: string): number {
+	const number = Number(text);
+	if (!Number.isInteger(number) || number < 1) refuse(`${option} ${text}: not a number`, "give 1 or more");
+	return number;
+}
+
+function readExpectations(file: string): Expectations {
+	try {
+		return parseExpectations(readFileSync(file, "utf8"), file);
+	} catch (error) {
+		const { code, message } = error as NodeJS.ErrnoException;
+		refuse(code === undefined ? message : `${file} can't be read: ${code}`, "docs/matrix.md says what stands in it");
+	}
+}
+
+function write(file: string, text: string): void {
+	try {
+		writeFileSync(file, text);
+	} catch (error) {
+		refuse(`${file} can't be written: ${(error as NodeJS.ErrnoException).code}`, "give another file");
+	}
+}
+
+/** Does `run` for each, `jobs` at a time; on a terminal it shows how far it is. */
+async function runAll(
+	combinations: readonly Combination[],
+	jobs: number,
+	run: (combination: Combination) => Promise<Outcome>,
+): Promise<Outcome[]> {
+	const outcomes: Outcome[] = [];
+	let next = 0;
+	let done = 0;
+	async function work(): Promise<void> {
+		while (next < combinations.length) {
+			const index = next++;
+			const combination = combinations[index];
+			showProgress(`${done}/${combinations.length}  ${combination.machine}, ${combination.policy}`);
+			outcomes[index] = await run(combination);
+			done++;
+		}
+	}
+	try {
+		await Promise.all(Array.from({ length: jobs }, work));
+	} finally {
+		showProgress("");
+	}
+	return outcomes;
+}
+
+function showProgress(text: string): void {
+	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+function interrupted(): void {
+	killAll();
+	showProgress("");
+	process.exit(INTERRUPTED);
+}
+
+function judge(outcome: Outcome, expectations: Expectations): Judged {
+	if (passes(outcome)) return { ...outcome, verdict: "passes", because: undefined };
+	const allowance = allowanceFor(expectations, outcome);
+	return { ...outcome, verdict: allowance === undefined ? "fails" : "fails as expected", because: allowance?.because };
+}
+
+function print(outcomes: readonly Judged[], program: readonly string[]): void {
+	console.log(matrixTable(outcomes, process.stdout.isTTY && process.env.NO_COLOR === undefined));
+	console.log(`\n${countInWords(outcomes)}`);
+	const failing = outcomes.find(({ verdict }) => verdict === "fails");
+	if (failing === undefined) return;
+	const { machine, policy } = failing;
+	complain(
+		`the first that fails is ${machine} under ${policy}; to see each of its calls:`,
+		`ioasis run --trace --machine ${machine} --policy ${policy} -- ${program.join(" ")}`,
+	);
+}
+
+function asJson(outcomes: readonly Judged[], program: readonly string[]): object {
+	return {
+		program,
+		combinations: outcomes.map(({ machine, policy, verdict, because, ending, firstFailure, seconds, output }) => ({
+			machine,
+			policy,
+			verdict,
+			because,
+			result: endingInWords(ending),
+			firstFailure: firstFailure && {
+				path: firstFailure.path,
+				call: firstFailure.call,
+				errno: firstFailure.errno,
+				reason: firstFailure.reason,
+			},
+			seconds: Math.round(seconds * 1000) / 1000,
+			output,
+		})),
+	};
+}

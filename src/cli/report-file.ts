@@ -1,0 +1,77 @@
+// --report FILE: what happened in a run, for programs that want to know. docs/matrix.md describes it.
+//
+// JSON Lines: a line for each call that failed, written as it happens, so that a run that is killed has told what it knew; then
+// one with how it ended. The supervisor's thread writes the former, the main thread the latter, when the other has finished.
+
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+
+/** A call that was answered with an error. */
+export interface Failure {
+	readonly event: "failure";
+	readonly thread: number;
+	/** What was opened, or what the fd is an open of: "/dev/iommu". */
+	readonly path: string;
+	/** "open", or the ioctl's name as in the trace: "IOMMU_HWPT_ALLOC". */
+	readonly call: string;
+	/** "EOPNOTSUPP" */
+	readonly errno: string;
+	/** The rule that was broken, in words. For people: it changes between versions. */
+	readonly reason: string;
+}
+
+/** How it ended: the last line, and absent when the run was killed or the program couldn't be started. */
+export interface End {
+	readonly event: "end";
+	/** The program's exit code, or the number of the signal that killed it. */
+	readonly code?: number;
+	readonly signal?: number;
+	readonly calls: number;
+	/** How often each errno was the answer. */
+	readonly errors: Readonly<Record<string, number>>;
+	/** What the program left allocated, a line each. */
+	readonly leftovers: readonly string[];
+	/** Paths of files that are open in processes which don't run under us. */
+	readonly stillOpen: readonly string[];
+}
+
+/** A program that fails for ever must not fill a disk. `errors` counts all of them. */
+const MOST_FAILURES = 1000;
+
+export class ReportFile {
+	readonly #path: string;
+	#failures = 0;
+
+	/** A report that start() has begun. */
+	constructor(path: string) {
+		this.#path = path;
+	}
+
+	/** Begins a new one. @throws what node:fs throws where it can't be written */
+	static start(path: string): ReportFile {
+		writeFileSync(path, "");
+		return new ReportFile(path);
+	}
+
+	failure(failure: Omit<Failure, "event">): void {
+		if (++this.#failures <= MOST_FAILURES) this.#append({ event: "failure", ...failure });
+	}
+
+	end(end: Omit<End, "event">): void {
+		this.#append({ event: "end", ...end });
+	}
+
+	// Opened for each line: an fd that stays open would be inherited by the program.
+	#append(event: Failure | End): void {
+		appendFileSync(this.#path, `${JSON.stringify(event)}\n`);
+	}
+}
+
+/** Reads a report; of one that was interrupted, the lines that are complete. */
+export function readReport(path: string): { failures: Failure[]; end: End | undefined } {
+	const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : [];
+	const events: (Failure | End)[] = lines.map((line) => JSON.parse(line));
+	return {
+		failures: events.filter((event) => event.event === "failure"),
+		end: events.find((event) => event.event === "end"),
+	};
+}
