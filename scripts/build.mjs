@@ -16,12 +16,13 @@ const ENTRIES = {
 	// Loaded by main when they are asked for.
 	run: "src/cli/run.ts",
 	matrix: "src/cli/matrix.ts",
+	replay: "src/cli/replay.ts",
 	machines: "src/cli/machines.ts",
 	doctor: "src/cli/doctor.ts",
 	"launcher-thread": "src/host/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
 };
-const LOADED_BY_MAIN = ["./run.js", "./matrix.js", "./machines.js", "./doctor.js"];
+const LOADED_BY_MAIN = ["./run.js", "./matrix.js", "./replay.js", "./machines.js", "./doctor.js"];
 
 async function build() {
 	const started = new Date();

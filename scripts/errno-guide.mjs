@@ -15,6 +15,8 @@ const DOCUMENT = join(CHECKOUT, "docs", "errno.md");
 
 /** What gives things back. It can't fail, so nothing that it leads to is an answer. */
 const GIVES_BACK = new Set(["destroy", "preDestroy", "release", "close", "drop", "removeAll", "settle"]);
+/** Who finds out which command an ioctl is. */
+const DISPATCHES = new Set(["ioctl", "#serve", "containerIoctl"]);
 /** Tests, and memory in an array, which no program runs in. */
 const NOT_SERVED = /\.test\.ts$|\.testing\.ts$|\/test-[a-z]+\.ts$|^memory\/array-space\.ts$/;
 /** One reason for two sites: the same limit, met by an open and by an ioctl that hands out an fd. */
@@ -22,19 +24,26 @@ const SHARED = ["the process has as many fds as RLIMIT_NOFILE allows"];
 
 const graph = new CallGraph(CHECKOUT, (file) => !NOT_SERVED.test(file));
 const sites = findSites(graph);
-const isGeneral = ({ file, codes }) => file === "uapi/rules.ts" || codes.includes("ENOTTY");
+const isRule = ({ file }) => file === "uapi/rules.ts";
 const commands = findCommands(graph).map(({ name, of, entries }) => {
 	const reached = graph.reachable(entries, GIVES_BACK);
-	return { name, of, sites: sites.filter((site) => !isGeneral(site) && graph.isIn(site.node, reached)) };
+	return { name, of, sites: sites.filter((site) => !isRule(site) && graph.isIn(site.node, reached)) };
 });
+const dispatching = graph.allNamed(DISPATCHES);
 graph.close();
 const listed = new Set(commands.flatMap((command) => command.sites));
-const general = sites.filter(isGeneral);
-const others = sites.filter((site) => !isGeneral(site) && !listed.has(site));
+const unlisted = sites.filter((site) => !listed.has(site));
+const isGeneral = (site) => isRule(site) || graph.isIn(site.node, dispatching);
+const general = unlisted.filter(isGeneral);
+const others = unlisted.filter((site) => !isGeneral(site));
 const text = write(commands, general, others);
 
 if (process.argv[2] === "--check") {
-	const problems = [...sharedReasons(), ...hintsWithoutReason(), ...(isCurrent() ? [] : ["docs/errno.md is not what the sources say: run `npm run errno-guide`"])];
+	const problems = [
+		...sharedReasons(),
+		...hintsWithoutReason(),
+		...(isCurrent() ? [] : ["docs/errno.md is not what the sources say: run `npm run errno-guide`"]),
+	];
 	for (const problem of problems) console.log(problem);
 	process.exitCode = problems.length === 0 ? 0 : 1;
 } else {

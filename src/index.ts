@@ -1,6 +1,7 @@
 // The engine as a library: what a program needs that makes a machine and opens its files itself, without a supervisor.
 
 export type { Caller, CallerFile, Capability, MemoryOwner, OpenFile } from "./iommufd/caller.js";
+export { type HwptPolicy, type HwptRequest, policies } from "./iommufd/hwpt-policy.js";
 export { type MachineDescription, MachineDescriptionError, parseMachineDescription } from "./machine/description.js";
 export { Machine } from "./machine/machine.js";
 export { type AddressSpace, type Backing, Extents, PAGE_SIZE } from "./memory/address-space.js";

@@ -70,7 +70,17 @@ export class CallGraph {
 		throw new Error(`errno-guide: there is no ${name} in src/${file}`);
 	}
 
-	/** A unit for any node: a case of a switch, an expression that names a function. @returns {Unit} */
+	/** The unit of the function that an expression names. */
+	namedBy(identifier) {
+		return this.#units.get(keyOf(this.declarationOf(identifier)));
+	}
+
+	/** The nodes of all functions of some names. */
+	allNamed(names) {
+		return new Set([...this.#units.values()].map(({ node }) => node).filter((node) => names.has(node.name?.text)));
+	}
+
+	/** A unit for any node: a case of a switch. @returns {Unit} */
 	of(node, file) {
 		const unit = { node, file, calls: new Set() };
 		this.#addCalls(unit);
@@ -211,7 +221,8 @@ export class CallGraph {
 
 function isUnit(node) {
 	if (UNITS.has(node.kind)) return true;
-	if (node.kind === SyntaxKind.PropertyAssignment) return FUNCTIONS.has(node.initializer.kind);
+	if (node.kind === SyntaxKind.PropertyAssignment)
+		return FUNCTIONS.has(node.initializer.kind) || node.initializer.kind === SyntaxKind.Identifier;
 	// Of variables only those of a whole file: the others run with the function that they are in.
 	return node.kind === SyntaxKind.VariableDeclaration && node.parent?.parent?.parent?.kind === SyntaxKind.SourceFile;
 }

@@ -19,11 +19,11 @@ function tableEntries(graph) {
 	return graph.nodes(SyntaxKind.CallExpression).flatMap(({ node, file }) => {
 		if (node.expression.text !== "on" || !file.startsWith("iommufd/")) return [];
 		const [what, handler] = node.arguments;
-		const entries = [graph.of(handler, file)];
+		const entries = [graph.namedBy(handler)];
 		if (what.kind === SyntaxKind.StringLiteral) return [{ name: what.text, of: "test", entries }];
 		const name = commandName(graph, what);
 		// Its ops have entries of their own.
-		if (name === "IOMMU_TEST_CMD") return [{ name: "any other op", of: "test", entries: [own(graph, handler, file)] }];
+		if (name === "IOMMU_TEST_CMD") return [{ name: "any other op", of: "test", entries: [own(graph, handler)] }];
 		return [{ name, of: "iommufd", entries }];
 	});
 }
@@ -38,14 +38,22 @@ function switchCases(graph) {
 			of: file.startsWith("vfio/") ? "device" : "container",
 			entries: [graph.of(node, file)],
 		}));
-	const bind = { name: "VFIO_DEVICE_BIND_IOMMUFD", of: "device", entries: [graph.named("vfio/cdev.ts", "VfioCdev.#bind")] };
+	const bind = {
+		name: "VFIO_DEVICE_BIND_IOMMUFD",
+		of: "device",
+		entries: [graph.named("vfio/cdev.ts", "VfioCdev.#bind")],
+	};
 	return [bind, ...cases];
 }
 
 /** What is not an ioctl. */
 function files(graph) {
 	return [
-		{ name: "open of /dev/iommu or a VFIO device", of: "file", entries: [graph.named("host/supervisor.ts", "Supervisor.#handOver")] },
+		{
+			name: "open of /dev/iommu or a VFIO device",
+			of: "file",
+			entries: [graph.named("host/supervisor.ts", "Supervisor.#handOver")],
+		},
 		{ name: "mmap of /dev/iommu", of: "file", entries: [graph.named("iommufd/mmap-regions.ts", "MmapRegions.map")] },
 		{
 			name: "read and write of a queue of events or page faults",
@@ -56,8 +64,8 @@ function files(graph) {
 }
 
 /** Only what a function says itself. */
-function own(graph, handler, file) {
-	return { node: graph.declarationOf(handler), file, calls: new Set() };
+function own(graph, handler) {
+	return { ...graph.namedBy(handler), calls: new Set() };
 }
 
 /** "IOMMU_IOAS_MAP", from command(0x85, "IOAS_MAP", ...). */

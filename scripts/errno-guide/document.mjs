@@ -39,7 +39,12 @@ const GROUPS = [
  * @param {readonly import("./sites.mjs").Site[]} others what nothing was found to lead to
  */
 export function write(commands, general, others) {
-	const parts = [HEAD, "## Any ioctl\n", "Before a command is looked at, and when its answer is written:\n", table(general)];
+	const parts = [
+		HEAD,
+		"## Any ioctl\n",
+		"Before a command is looked at, and when its answer is written:\n",
+		table(general),
+	];
 	for (const [of, title, text] of GROUPS) {
 		parts.push(`## ${title}\n`);
 		if (text !== "") parts.push(`${text}\n`);
@@ -49,7 +54,12 @@ export function write(commands, general, others) {
 			if (sites.length > 0) parts.push(table(sites));
 		}
 	}
-	if (others.length > 0) parts.push("## Of no single call\n", "Told by devices, by commands inside of data, or while a machine is made:\n", table(others));
+	if (others.length > 0)
+		parts.push(
+			"## Of no single call\n",
+			"What the call graph leads to from no call, or from every one:\n",
+			table(others),
+		);
 	return `${parts.join("\n").trimEnd()}\n`;
 }
 
@@ -64,8 +74,8 @@ function table(sites) {
 
 /** What the handler itself says first, then what is below it. */
 function depth({ file }) {
-	const room = ["vfio/", "iommufd/", "iommu/drivers/", "iommu/", "memory/", "pagetable/", "uapi/", "host/"].findIndex((start) =>
-		file.startsWith(start),
+	const room = ["vfio/", "iommufd/", "iommu/drivers/", "iommu/", "memory/", "pagetable/", "uapi/", "host/"].findIndex(
+		(start) => file.startsWith(start),
 	);
 	// Drivers last: only one of them is there.
 	return room === 2 ? 100 : room;

@@ -65,11 +65,11 @@ function inWords(node, graph) {
 	switch (node.kind) {
 		case SyntaxKind.StringLiteral:
 		case SyntaxKind.NoSubstitutionTemplateLiteral:
-			return escape(node.text);
+			return escaped(node.text);
 		case SyntaxKind.TemplateExpression:
 			return node.templateSpans.reduce(
-				(text, span) => `${text}${valueName(span.expression, graph)}${escape(span.literal.text)}`,
-				escape(node.head.text),
+				(text, span) => `${text}${valueName(span.expression, graph)}${escaped(span.literal.text)}`,
+				escaped(node.head.text),
 			);
 		case SyntaxKind.ConditionalExpression:
 			return `${inWords(node.whenTrue, graph)}; or: ${inWords(node.whenFalse, graph)}`;
@@ -83,7 +83,7 @@ function valueName(node, graph) {
 	switch (node.kind) {
 		case SyntaxKind.StringLiteral:
 		case SyntaxKind.NoSubstitutionTemplateLiteral:
-			return escape(node.text);
+			return escaped(node.text);
 		case SyntaxKind.TemplateExpression:
 			return inWords(node, graph);
 		case SyntaxKind.Identifier:
@@ -98,6 +98,8 @@ function valueName(node, graph) {
 				"$1",
 			);
 		case SyntaxKind.CallExpression:
+			if (node.expression.name?.text === "toString") return valueName(node.expression.expression, graph);
+			if (sentencesOf(node, graph).length > 0) return `(${sentencesOf(node, graph).join(" or: ")})`;
 			return node.arguments.length === 1 && !/^(has|is)/.test(node.expression.text ?? "")
 				? valueName(node.arguments[0], graph)
 				: `*${words(node.expression)}*`;
@@ -107,8 +109,20 @@ function valueName(node, graph) {
 		case SyntaxKind.NonNullExpression:
 			return valueName(node.expression, graph);
 		default:
-			return `*${escape(node.getText().replaceAll(/\s+/g, " "))}*`;
+			return `*${escaped(node.getText().replaceAll(/\s+/g, " "))}*`;
 	}
+}
+
+/** What a function can return that a reason is composed with: each a sentence of its own. */
+function sentencesOf(call, graph) {
+	const body = call.expression.kind === SyntaxKind.Identifier ? graph.declarationOf(call.expression)?.body : undefined;
+	const returned = (body?.statements ?? []).flatMap((statement) => {
+		const inner = statement.kind === SyntaxKind.IfStatement ? statement.thenStatement : statement;
+		return inner.kind === SyntaxKind.ReturnStatement ? [inner.expression] : [];
+	});
+	return returned.length > 1 && returned.every(({ kind }) => kind === SyntaxKind.TemplateExpression)
+		? returned.map((expression) => inWords(expression, graph))
+		: [];
 }
 
 /** "map.alignment": what it is and whose. */
@@ -133,6 +147,6 @@ function className(node) {
 	return "this";
 }
 
-function escape(text) {
+function escaped(text) {
 	return text.replaceAll(/[*|<>]/g, "\\$&");
 }

@@ -10,6 +10,10 @@ export interface EngineSettings {
 	readonly trace?: number | undefined;
 	/** The file of the report; absent for none. A path, because an fd would be inherited by the program. */
 	readonly report?: string | undefined;
+	/** The file of the recording; absent for none. */
+	readonly record?: string | undefined;
+	/** IOVAs whose translation is printed, in hexadecimal: JSON has no bigints. */
+	readonly walk: readonly string[];
 }
 
 export function packSettings(settings: EngineSettings): string {

@@ -2,6 +2,8 @@
 
 /** A wrong command line or machine: nothing has been started. */
 export const USAGE_ERROR = 2;
+/** `replay` found an answer that differs. */
+export const DIFFERS = 1;
 /** As shells have them: the program is there but can't be started; it isn't there; it was killed by signal N. */
 export const NOT_EXECUTABLE = 126;
 export const NOT_FOUND = 127;

@@ -14,8 +14,13 @@ const SHIPPED = fileURLToPath(new URL("../machines/", import.meta.url));
  * @throws MachineDescriptionError whose message says what is wrong, and where
  */
 export function loadMachine(nameOrFile: string, policy?: HwptPolicy): Machine {
+	return new Machine(describeMachine(nameOrFile), policy);
+}
+
+/** The description of that machine. @throws MachineDescriptionError */
+export function describeMachine(nameOrFile: string): MachineDescription {
 	const isFile = nameOrFile.includes("/") || nameOrFile.endsWith(".json");
-	return new Machine(isFile ? readDescription(nameOrFile, nameOrFile) : shipped(nameOrFile), policy);
+	return isFile ? readDescription(nameOrFile, nameOrFile) : shipped(nameOrFile);
 }
 
 /** The machines that ship. */

@@ -3,6 +3,7 @@
 import { Command, Option } from "commander";
 import { USAGE_ERROR } from "./exit-codes.js";
 import type { MatrixOptions } from "./matrix.js";
+import type { ReplayOptions } from "./replay.js";
 import type { RunOptions } from "./run.js";
 
 /** package.json's; the build fills it in. */
@@ -37,6 +38,8 @@ program
 	.addOption(new Option("-p, --policy <name>", POLICY_HELP).default("mainline"))
 	.addOption(new Option("--trace[=FILE]", "print each call, and the reason of each error, on stderr or to FILE"))
 	.addOption(new Option("--trace-to <file>").hideHelp())
+	.option("--walk <iova,...>", "print how an IOVA is translated, level by level, when that changes")
+	.option("--record <file>", "write all calls to a file, for `ioasis replay` and bug reports")
 	.option("--report <file>", "write the calls that fail, and how it ended, to a file as JSON Lines")
 	.option("-q, --quiet", "no summary at the end")
 	.argument("<program...>")
@@ -88,6 +91,33 @@ Example:
 	.action(async (words: string[], options: MatrixOptions) => {
 		const { matrix } = await import("./matrix.js");
 		await matrix(words, options);
+	});
+
+program
+	.command("replay")
+	.usage("[options] FILE")
+	.summary("make the calls of a recording again, and compare the answers")
+	.description(
+		"Makes the calls of a recording again on a fresh machine, without the program, and stops at the first answer that differs.",
+	)
+	.option("-m, --machine <name|file>", "another machine than the recorded one")
+	.addOption(new Option("-p, --policy <name>", POLICY_HELP))
+	.option("-q, --quiet", "say nothing when all answers are the same")
+	.argument("<file>")
+	.showHelpAfterError("Try: ioasis replay --help")
+	.addHelpText(
+		"after",
+		`
+Exit codes: 0 if all answers are the same, 1 if one differs, 2 for a wrong option, machine
+or recording.
+
+Example:
+  ioasis run --record vmm.jsonl -- ./my-vmm && ioasis replay vmm.jsonl
+`,
+	)
+	.action(async (file: string, options: ReplayOptions) => {
+		const { replay } = await import("./replay.js");
+		replay(file, options);
 	});
 
 program

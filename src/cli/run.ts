@@ -8,6 +8,7 @@ import { complain, refuse } from "./complain.js";
 import { packSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
 import { policyNamed } from "./policy-names.js";
+import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
 
 /** What `run` can be told. */
@@ -15,6 +16,10 @@ export interface RunOptions {
 	readonly machine: string;
 	/** The rule by which page tables are allocated. */
 	readonly policy: string;
+	/** IOVAs whose translation is printed, separated by commas. */
+	readonly walk?: string;
+	/** The file of the recording. */
+	readonly record?: string;
 	/** The file of the report. */
 	readonly report?: string;
 	/** Where the trace goes: a file, or "-" for stderr. */
@@ -23,8 +28,8 @@ export interface RunOptions {
 }
 
 const STDERR = 2;
-/** The host asks us for a tracer where it has an fd for it. The report needs one as well, and no fd. */
-const ONLY_REPORT = -1;
+/** The host asks us for a tracer where it has an fd for it. The report and the walks need one as well, and bring their own. */
+const NO_TRACE = -1;
 
 /** Signals that mean the program, not us. */
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const;
@@ -34,13 +39,22 @@ const FROM_TERMINAL = ["SIGINT", "SIGQUIT"] as const;
 /** Runs it to the end; sets the exit code. */
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
+	const walk = options.walk?.split(",").map(checkIova) ?? [];
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
 	const report = options.report === undefined ? undefined : startReport(options.report);
+	if (options.record !== undefined) beginRecording(options.record);
 	const result = await launch(
 		{
 			program,
-			machine: packSettings({ machine: options.machine, policy, trace, report: options.report }),
-			trace: trace ?? (report && ONLY_REPORT),
+			machine: packSettings({
+				machine: options.machine,
+				policy,
+				trace,
+				walk,
+				report: options.report,
+				record: options.record,
+			}),
+			trace: trace ?? (report || walk.length > 0 ? NO_TRACE : undefined),
 			workers: {
 				launcher: new URL("./launcher-thread.js", import.meta.url),
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
@@ -62,6 +76,19 @@ function openTrace(file: string): number {
 	} catch (error) {
 		const { code } = error as NodeJS.ErrnoException;
 		refuse(`the trace can't be written to ${file}: ${code}`, "give another file, or --trace alone for stderr");
+	}
+}
+
+function checkIova(iova: string): string {
+	if (!/^0x[0-9a-f]{1,16}$/i.test(iova)) refuse(`--walk ${iova}: not an IOVA`, "give it in hexadecimal: 0x1000000");
+	return iova;
+}
+
+function beginRecording(file: string): void {
+	try {
+		startRecording(file);
+	} catch (error) {
+		refuse(`the recording can't be written to ${file}: ${(error as NodeJS.ErrnoException).code}`, "give another file");
 	}
 }
 

@@ -3,24 +3,39 @@
 import type { Tracer } from "../host/supervisor.js";
 import { supervise } from "../host/supervisor-thread.js";
 import { policies } from "../iommufd/hwpt-policy.js";
+import type { Machine } from "../machine/machine.js";
+import { Recorder } from "../machine/record/recorder.js";
 import { type EngineSettings, unpackSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineTracer } from "./line-tracer.js";
-import { loadMachine } from "./machine-files.js";
+import { describeMachine, loadMachine } from "./machine-files.js";
+import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
+import { WalkTracer } from "./walk-tracer.js";
+
+const STDERR = 2;
 
 let settings: EngineSettings;
+let machine: Machine;
 
 supervise(
 	(packed, host) => {
 		settings = unpackSettings(packed);
-		const machine = loadMachine(settings.machine, policies.get(settings.policy));
-		machine.settle = host.settle;
-		return machine;
+		machine = loadMachine(settings.machine, policies.get(settings.policy));
+		const { record } = settings;
+		const served =
+			record === undefined
+				? machine
+				: new Recorder(machine, describeMachine(settings.machine), settings.policy, recordTo(record));
+		served.settle = host.settle;
+		return served;
 	},
 	() => {
-		const { trace, report } = settings;
-		const lines: Tracer | undefined = trace === undefined ? undefined : new LineTracer(trace);
-		return report === undefined ? lines! : new FailureRecorder(new ReportFile(report), lines);
+		const { trace, walk, report } = settings;
+		let tracer: Tracer | undefined;
+		if (trace !== undefined) tracer = new LineTracer(trace);
+		if (walk.length > 0) tracer = new WalkTracer(machine, walk.map(BigInt), trace ?? STDERR, tracer);
+		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer);
+		return tracer!; // Nobody asks for one where none is wanted.
 	},
 );

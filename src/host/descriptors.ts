@@ -26,8 +26,8 @@ interface Descriptor {
 	readonly fd: number;
 	/** Our fd for its /proc/TID/fdinfo/N. */
 	readonly info: number;
-	/** What we read there. */
-	readonly text: Uint8Array;
+	/** What we read there, four bytes at a time. */
+	readonly text: Uint32Array;
 	length: number;
 	file: HeldFile | undefined;
 }
@@ -56,11 +56,17 @@ export class Descriptors {
 			return undefined;
 		}
 		if (!isSame(descriptor, length)) {
-			descriptor.text.set(info.bytes);
+			descriptor.text.set(info.words);
 			descriptor.length = length;
 			descriptor.file = this.#files.withInfo(info.bytes, length);
 		}
 		return descriptor.file?.released ? undefined : descriptor.file;
+	}
+
+	/** What open(2) was given for an fd that ourFile() has just found, O_CLOEXEC as it is now. */
+	flagsOf(fd: number): number {
+		const text = Buffer.from(this.#kept.get(fd)?.text ?? []).toString("latin1");
+		return Number.parseInt(text.match(/^flags:\t(\d+)$/m)?.[1] ?? "0", 8);
 	}
 
 	/** Looks at an fd that may be anything. @returns what statx(2) says of it; undefined when it is not open */
@@ -87,7 +93,7 @@ export class Descriptors {
 		if (this.#kept.size >= MOST_KEPT) this.#drop(oldest);
 		const own = openat(this.directory, path.setString(`fdinfo/${fd}`), O_CLOEXEC);
 		if (own === -1) return undefined;
-		const descriptor = { fd, info: own, text: new Uint8Array(INFO_BYTES), length: 0, file: undefined };
+		const descriptor = { fd, info: own, text: new Uint32Array(INFO_BYTES / 4), length: 0, file: undefined };
 		this.#kept.set(fd, descriptor);
 		return descriptor;
 	}
@@ -99,8 +105,10 @@ export class Descriptors {
 	}
 }
 
+/** What lies behind the end of the text may differ all the same: then it is only looked at once more. */
 function isSame({ text, length }: Descriptor, newLength: number): boolean {
 	if (length !== newLength) return false;
-	for (let i = 0; i < length; i++) if (text[i] !== info.bytes[i]) return false;
+	const { words } = info;
+	for (let i = 0; i * 4 < length; i++) if (text[i] !== words[i]) return false;
 	return true;
 }

@@ -1,4 +1,5 @@
-// The files that clients have open with us, and how we hear that one is closed for the last time.
+// The files that clients have open with us, and how we hear that one is closed for the last time. Event queues are something
+// else: see queues.ts.
 //
 // Each open is an empty memfd of its own, whose inode number says which open it is, whatever fd it has by now and in
 // whichever process: dup(2), fork(2), SCM_RIGHTS and mmap(2) work on it without us. The program holds the only references.
@@ -9,8 +10,9 @@
 // which a program can get by opening /proc/self/fd/N with that flag, delays the release; in Linux it would not.)
 
 import { readFileSync } from "node:fs";
-import type { OpenFile } from "../iommufd/caller.js";
+import type { MappableFile, OpenFile, ReadableFile } from "../iommufd/caller.js";
 import { Errno } from "../uapi/errno.js";
+import { EPOLLERR, type Events } from "./events.js";
 import { reportInternalError } from "./internal-error.js";
 import {
 	close,
@@ -27,6 +29,8 @@ import {
 	succeed,
 } from "./libc.js";
 import { readFileAt } from "./proc.js";
+import { isQueue, QueuePipe } from "./queues.js";
+import { ShownMemory } from "./shown-memory.js";
 import { AT_FDCWD } from "./stat.js";
 
 const MFD_CLOEXEC = 1;
@@ -39,6 +43,7 @@ const F_SETFL = 4;
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_DELETE_SELF = 0x400;
+const IN_CLOSE = 0x18;
 const IN_Q_OVERFLOW = 0x4000;
 const POLLIN = 1;
 
@@ -54,29 +59,45 @@ const EVENT_WORDS = 4;
 /** One open of one of our paths, as long as somebody has it. */
 export interface HeldFile {
 	readonly file: OpenFile;
-	readonly inode: number;
-	readonly watch: number;
+	/** What it is known by, see placeIn(). */
+	readonly place: string;
 	released: boolean;
+	/** What it shows to those who have mapped something of it, from the first of them on. */
+	shown: ShownMemory | undefined;
+	/** Gives back what we have because of it. */
+	forget(): void;
+}
+
+export function isMappable(file: OpenFile): file is MappableFile {
+	return "mmap" in file;
 }
 
 export class HandedFiles {
 	readonly #inotify = succeed(inotifyInit(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1");
-	readonly #byInode = new Map<number, HeldFile>();
+	/** Tells of the queues. */
+	readonly #told: Events;
+	readonly #held = new Set<HeldFile>();
+	/** A file that shows memory can be found at two places. */
+	readonly #byPlace = new Map<string, HeldFile>();
+	/** Those that nobody has but through what they show. */
+	readonly #lingering = new Set<HeldFile>();
 	readonly #byWatch = new Map<number, HeldFile>();
 	readonly #path = new NativeMemory(256);
 	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
-	/** Where every memfd is: the kernel's own tmpfs. */
-	#mount = "";
+
+	constructor(events: Events) {
+		this.#told = events;
+	}
 
 	/** How many are open. */
 	get count(): number {
-		return this.#byInode.size;
+		return this.#held.size;
 	}
 
 	/** The file of ours that the text of a /proc/PID/fdinfo/N is about, if it is one. */
 	withInfo(text: Uint8Array, length: number): HeldFile | undefined {
-		const place = placeIn(text, length);
-		return place?.mount === this.#mount ? this.#byInode.get(place.inode) : undefined;
+		const place = placeIn(Buffer.from(text.buffer, text.byteOffset, length).toString("latin1"));
+		return place === undefined ? undefined : this.#byPlace.get(place);
 	}
 
 	/**
@@ -86,12 +107,32 @@ export class HandedFiles {
 	 * @throws Errno ENOMEM when we can have no more of them; the file is released then
 	 */
 	create(file: OpenFile, flags: number): number {
+		const fd = isQueue(file) ? this.#createQueue(file) : this.#createMemfd(file, flags);
+		if (fd !== undefined) return fd;
+		const problem = errorName(errno());
+		file.release();
+		throw new Errno("ENOMEM", `ioasis can't have more files open itself (${problem})`);
+	}
+
+	#createQueue(file: ReadableFile): number | undefined {
+		const pipe = QueuePipe.create(file.writable);
+		if (pipe === undefined) return undefined;
+		const held = this.#hold(file, pipe.theirs, () => {
+			file.onReadableChange = undefined;
+			this.#told.remove(pipe.ours);
+			pipe.close();
+		});
+		this.#told.add(pipe.ours, EPOLLERR, () => this.#release(held));
+		file.onReadableChange = () => {
+			pipe.readable = file.readable;
+		};
+		return pipe.theirs;
+	}
+
+	#createMemfd(file: OpenFile, flags: number): number | undefined {
 		const name = this.#path.setString(`ioasis:${file.path}`);
 		const memfd = memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-		if (memfd === -1) {
-			file.release();
-			throw new Errno("ENOMEM", `ioasis can't have more files open itself (${errorName(errno())})`);
-		}
+		if (memfd === -1) return undefined;
 		// What a client writes to the file is nothing, and takes no memory.
 		fcntl(memfd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 		let fd = memfd;
@@ -104,30 +145,69 @@ export class HandedFiles {
 		if (flags & STATUS_FLAGS) fcntl(fd, F_SETFL, flags & STATUS_FLAGS);
 		const watch = inotifyAddWatch(this.#inotify, link, IN_DELETE_SELF);
 		if (fd !== memfd) close(memfd);
-		const place = placeOf(fd);
-		if (watch === -1 || place === undefined) {
-			close(fd);
-			file.release();
-			throw new Errno("ENOMEM", "fs.inotify.max_user_watches allows no more open files");
+		if (watch === -1) {
+			close(fd); // errno() stays: ENOSPC for fs.inotify.max_user_watches
+			return undefined;
 		}
-		this.#mount = place.mount;
-		const held = { file, inode: place.inode, watch, released: false };
-		this.#byInode.set(held.inode, held);
+		const held = this.#hold(file, fd, () => this.#byWatch.delete(watch));
 		this.#byWatch.set(watch, held);
 		return fd;
 	}
 
-	/** Releases what has been closed since the last time. @returns whether that was anything */
-	settle(): boolean {
-		const before = this.#byInode.size;
-		if (before === 0) return false;
+	/** From now on a file is known by what an fd of ours refers to. */
+	#hold(file: OpenFile, fd: number, forget: () => void): HeldFile {
+		const held = { file, place: placeOf(fd), released: false, shown: undefined, forget };
+		this.#held.add(held);
+		this.#byPlace.set(held.place, held);
+		return held;
+	}
+
+	/**
+	 * Shows what an mmap(2) is about, which counts as mapped from now on.
+	 * @param length whole pages
+	 * @throws what the file throws, ENOMEM
+	 */
+	map(held: HeldFile, offset: number, length: number): ShownMemory {
+		const mapping = (held.file as MappableFile).mmap(offset, length);
+		const shown = held.shown ?? this.#show(held);
+		if (shown === undefined) {
+			mapping.release();
+			throw new Errno("ENOMEM", "ioasis can't have more files open itself");
+		}
+		shown.add(mapping, offset);
+		return shown;
+	}
+
+	#show(held: HeldFile): ShownMemory | undefined {
+		const shown = ShownMemory.create(held.file);
+		if (shown === undefined) return undefined;
+		held.shown = shown;
+		this.#byPlace.set(placeOf(shown.fd), held);
+		// Only to be woken: isInUse says whether it was the last.
+		inotifyAddWatch(this.#inotify, this.#path.setString(`/proc/self/fd/${shown.fd}`), IN_CLOSE);
+		return shown;
+	}
+
+	/** Releases mappings that are gone. */
+	settleMappings(): void {
+		for (const { shown } of this.#held) shown?.dropUnmapped();
+	}
+
+	/** Releases what has been closed since the last time. Of queues the events tell. */
+	settle(): void {
+		if (this.#held.size === 0) return;
+		this.#readEvents();
+		for (const held of this.#lingering) if (!held.shown?.isInUse) this.#release(held);
+	}
+
+	#readEvents(): void {
 		const { words, address, bytes } = this.#events;
 		for (;;) {
 			const length = read(this.#inotify, address, bytes.length);
-			if (length <= 0) return this.#byInode.size < before;
+			if (length <= 0) return;
 			for (let at = 0; at < length / 4; at += EVENT_WORDS) {
 				const mask = words[at + 1];
-				if (mask & IN_DELETE_SELF) this.#release(this.#byWatch.get(words[at]));
+				if (mask & IN_DELETE_SELF) this.#gone(this.#byWatch.get(words[at]));
 				else if (mask & IN_Q_OVERFLOW) this.#releaseLost();
 			}
 		}
@@ -135,23 +215,34 @@ export class HandedFiles {
 
 	/** Waits for something to be closed. May return early. */
 	wait(milliseconds: number): void {
-		this.#events.words[0] = this.#inotify;
-		this.#events.words[1] = POLLIN;
-		poll(this.#events.address, 1, Math.ceil(milliseconds));
+		this.#events.words.set([this.#inotify, POLLIN, this.#told.fd, POLLIN]);
+		poll(this.#events.address, 2, Math.ceil(milliseconds));
 	}
 
 	/** Releases all that is left, whoever may have it. @returns what it was */
 	abandon(): OpenFile[] {
-		const left = [...this.#byInode.values()];
+		const left = [...this.#held];
 		for (const held of left) this.#release(held);
 		return left.map((held) => held.file);
 	}
 
-	#release(held: HeldFile | undefined): void {
+	/** Nobody has the memfd any more that the file was opened as. */
+	#gone(held: HeldFile | undefined): void {
 		if (held === undefined) return;
-		this.#byInode.delete(held.inode);
-		this.#byWatch.delete(held.watch);
+		if (held.shown?.isInUse) this.#lingering.add(held);
+		else this.#release(held);
+	}
+
+	#release(held: HeldFile): void {
+		this.#held.delete(held);
+		this.#lingering.delete(held);
+		this.#byPlace.delete(held.place);
+		if (held.shown !== undefined) {
+			this.#byPlace.delete(placeOf(held.shown.fd));
+			held.shown.close();
+		}
 		held.released = true;
+		held.forget();
 		try {
 			held.file.release();
 		} catch (error) {
@@ -163,28 +254,23 @@ export class HandedFiles {
 	#releaseLost(): void {
 		const watches = readFileSync(`/proc/self/fdinfo/${this.#inotify}`, "latin1").matchAll(/^inotify wd:([0-9a-f]+)/gm);
 		const alive = new Set(Array.from(watches, ([, wd]) => Number.parseInt(wd, 16)));
-		for (const held of this.#byWatch.values()) if (!alive.has(held.watch)) this.#release(held);
+		for (const [watch, held] of this.#byWatch) if (!alive.has(watch)) this.#gone(held);
 	}
 }
 
-/** Which file an fd refers to. */
-interface Place {
-	readonly mount: string;
-	readonly inode: number;
-}
-
-/** Of a file that we have open ourselves. */
-function placeOf(fd: number): Place | undefined {
+/** Which file an fd of ours refers to. */
+function placeOf(fd: number): string {
 	const text = readFileAt(AT_FDCWD, `/proc/self/fdinfo/${fd}`);
-	return text === undefined ? undefined : parsePlace(text);
+	const place = text === undefined ? undefined : placeIn(text);
+	if (place === undefined) throw new Error(`/proc/self/fdinfo/${fd} doesn't say which file that is`);
+	return place;
 }
 
-function placeIn(bytes: Uint8Array, length: number): Place | undefined {
-	return parsePlace(Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1"));
-}
-
-/** proc_pid_fdinfo(5); the inode is there since Linux 5.14. */
-function parsePlace(text: string): Place | undefined {
-	const match = text.match(/^mnt_id:\t(\d+)\nino:\t(\d+)$/m);
-	return match === null ? undefined : { mount: match[1], inode: Number(match[2]) };
+/**
+ * Which file an fd refers to, from its /proc/PID/fdinfo/N: a mount and an inode number, which is there since Linux 5.14.
+ * proc_pid_fdinfo(5)
+ */
+function placeIn(info: string): string | undefined {
+	const match = info.match(/^mnt_id:\t(\d+)\nino:\t(\d+)$/m);
+	return match === null ? undefined : `${match[1]}:${match[2]}`;
 }

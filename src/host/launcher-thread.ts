@@ -7,6 +7,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
+import { FAREWELL } from "./filter.js";
 import { Handshake } from "./handshake.js";
 import {
 	environ,
@@ -27,7 +28,7 @@ import {
 	signals,
 	waitpid,
 } from "./libc.js";
-import { FAREWELL, installFilter } from "./seccomp.js";
+import { installFilter } from "./seccomp.js";
 
 export interface LauncherData {
 	readonly handshake: SharedArrayBuffer;

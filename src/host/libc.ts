@@ -47,6 +47,14 @@ export const mmap: Call6 = libc.func("int64 mmap(int64, int64, int, int, int, in
 export const munmap: Call2 = libc.func("int munmap(int64, int64)");
 /** poll(pollfds, count, milliseconds) */
 export const poll: Call3 = libc.func("int poll(int64, int64, int)");
+/** pipe2(fds, flags): the reading end, then the writing end */
+export const pipe: Call2 = libc.func("int pipe2(int64, int)");
+/** epoll_create1(flags) */
+export const epollCreate: Call1 = libc.func("int epoll_create1(int)");
+/** epoll_ctl(epoll, operation, fd, event) */
+export const epollCtl: Call4 = libc.func("int epoll_ctl(int, int, int, int64)");
+/** epoll_wait(epoll, events, count, milliseconds) */
+export const epollWait: Call4 = libc.func("int epoll_wait(int, int64, int, int)");
 /** inotify_init1(flags) */
 export const inotifyInit: Call1 = libc.func("int inotify_init1(int)");
 /** inotify_add_watch(inotify, path, mask) */

@@ -15,7 +15,7 @@ const limit = new NativeMemory(16);
 export class Process implements MemoryOwner {
 	/** Its number: that of its thread group. */
 	readonly id: number;
-	readonly #directory: number;
+	#directory: number;
 	readonly #sharedFiles: SharedFiles;
 	#memory: ProcessMemory;
 	#pidfd = -1;
@@ -82,8 +82,11 @@ export class Process implements MemoryOwner {
 	/** Call it when the process is gone. */
 	close(): void {
 		this.#leaveMemory();
-		close(this.#directory);
+		this.#uid = this.uid; // What it has pinned may be uncharged later.
+		if (this.#directory !== -1) close(this.#directory);
 		if (this.#pidfd !== -1) close(this.#pidfd);
+		this.#directory = -1;
+		this.#pidfd = -1;
 	}
 
 	#lookAfterExec(stopped: number): void {

@@ -1,5 +1,6 @@
 // Who is who: the thread that a notification names, and the process that it belongs to.
 
+import { EPOLLIN, type Events } from "./events.js";
 import { close } from "./libc.js";
 import { openDirectory, readStatus } from "./proc.js";
 import { Process, shareMemory } from "./process.js";
@@ -13,11 +14,14 @@ export class Processes {
 	readonly #services: Services;
 	readonly #threads = new Map<number, Thread>();
 	readonly #processes = new Map<number, Process>();
-	/** When there are so many processes, we look which of them are gone. */
-	#sweepAt = 8;
+	/** Tells when a process has ended, as long as we have a pidfd for it. */
+	readonly #events: Events;
+	/** When there are so many processes, we look which of them are gone: for those without a pidfd. */
+	#sweepAt = 64;
 
-	constructor(services: Services) {
+	constructor(services: Services, events: Events) {
 		this.#services = services;
+		this.#events = events;
 	}
 
 	/** A thread that has made a call before; it may be gone, and its number another's. */
@@ -63,6 +67,7 @@ export class Processes {
 			this.#services.sharedFiles,
 		);
 		this.#processes.set(status.process, process);
+		if (process.pidfd !== -1) this.#events.add(process.pidfd, EPOLLIN, () => this.#forget(process));
 		return process;
 	}
 
@@ -75,11 +80,12 @@ export class Processes {
 	/** Forgets the processes that are gone. */
 	#sweep(): void {
 		for (const process of this.#processes.values()) if (!process.alive) this.#forget(process);
-		this.#sweepAt = Math.max(8, 2 * this.#processes.size);
+		this.#sweepAt = Math.max(64, 2 * this.#processes.size);
 	}
 
 	#forget(process: Process): void {
 		this.#processes.delete(process.id);
+		this.#events.remove(process.pidfd);
 		for (const thread of this.#threads.values()) {
 			if (thread.process !== process) continue;
 			thread.close();

@@ -1,95 +1,10 @@
-// The trap: a seccomp filter that stops a thread at a few system calls and hands each to us as a notification.
-// seccomp(2), seccomp_unotify(2), include/uapi/linux/seccomp.h; the filter's language is classic BPF
-// (Documentation/networking/filter.rst).
+// The trap: the kernel stops a thread at the system calls that filter.ts names, and hands each to us as a notification.
+// seccomp(2), seccomp_unotify(2), include/uapi/linux/seccomp.h
 
+import { assembledFilter } from "./filter.js";
 import { errno, errors, ioctl, NativeMemory, prctl, SystemError, seccomp } from "./libc.js";
-import { syscalls } from "./syscalls.js";
 
 // --- The filter ---
-
-// <linux/bpf_common.h>
-const BPF_LD_W_ABS = 0x20; // A = the u32 at offset k of seccomp_data
-const BPF_ALU_AND_K = 0x54; // A &= k
-const BPF_JEQ_K = 0x15; // if (A == k) skip jt instructions, else skip jf
-const BPF_RET_K = 0x06; // the filter's verdict is k
-
-const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
-const SECCOMP_RET_ALLOW = 0x7fff0000;
-
-// Offsets in struct seccomp_data.
-const NR = 0;
-const ARCH = 4;
-const ARG1_LOW = 24;
-
-/** _IOC_TYPE of every command of iommufd and VFIO: IOMMUFD_TYPE and VFIO_TYPE are both ';'. */
-const IOC_TYPE_MASK = 0xff00;
-const IOC_TYPE_OURS = 0x3b00;
-
-/**
- * What is trapped whatever its arguments are: what opens a file by its path (BPF can't look at the path), and what
- * changes the memory or the credentials that we remember of a process. The last never need an answer; to trap them is how
- * nothing has to be asked again on each ioctl.
- */
-const trappedAlways = [
-	syscalls.open,
-	syscalls.openat,
-	syscalls.openat2,
-	syscalls.execve,
-	syscalls.execveat,
-	syscalls.setuid,
-	syscalls.setreuid,
-	syscalls.setresuid,
-	syscalls.capset,
-	syscalls.unshare,
-	syscalls.setns,
-].filter((number) => number !== undefined);
-
-/**
- * An ioctl that no driver has (but of the trapped type), on no fd: the launcher's way to say that everybody is gone. It comes
- * through the same door as all calls, so it can't be missed and comes last.
- */
-export const FAREWELL = 0x3bff;
-
-type Instruction = readonly [code: number, k: number, jt?: number, jf?: number];
-
-/**
- * The filter, as (code, k, jump if true, jump if false). A call in another ABI (i386, x32, 32-bit Arm) is none of ours: its
- * numbers mean other calls, so it goes on untouched.
- */
-export function filterProgram(): Instruction[] {
-	const program: Instruction[] = [
-		[BPF_LD_W_ABS, ARCH],
-		[BPF_JEQ_K, syscalls.auditArch, 1, 0],
-		[BPF_RET_K, SECCOMP_RET_ALLOW],
-		[BPF_LD_W_ABS, NR],
-		[BPF_JEQ_K, syscalls.ioctl, 0, 4],
-		[BPF_LD_W_ABS, ARG1_LOW],
-		[BPF_ALU_AND_K, IOC_TYPE_MASK],
-		[BPF_JEQ_K, IOC_TYPE_OURS, trappedAlways.length + 2, 0],
-		[BPF_RET_K, SECCOMP_RET_ALLOW],
-	];
-	// From each of these on to the last instruction, over the rest of them and the verdict "allow".
-	trappedAlways.forEach((number, i) => {
-		program.push([BPF_JEQ_K, number, trappedAlways.length - i, 0]);
-	});
-	program.push([BPF_RET_K, SECCOMP_RET_ALLOW], [BPF_RET_K, SECCOMP_RET_USER_NOTIF]);
-	return program;
-}
-
-/** struct sock_fprog and, behind it, the struct sock_filter array that it points to. */
-function assemble(program: readonly Instruction[]): NativeMemory {
-	const memory = new NativeMemory(16 + program.length * 8);
-	const view = new DataView(memory.bytes.buffer);
-	view.setUint16(0, program.length, true);
-	memory.setU64(2, memory.address + 16);
-	program.forEach(([code, k, jt = 0, jf = 0], i) => {
-		view.setUint16(16 + i * 8, code, true);
-		view.setUint8(16 + i * 8 + 2, jt);
-		view.setUint8(16 + i * 8 + 3, jf);
-		view.setUint32(16 + i * 8 + 4, k, true);
-	});
-	return memory;
-}
 
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3;
@@ -102,7 +17,7 @@ const PR_SET_NO_NEW_PRIVS = 38;
  * @throws SystemError EBUSY when somebody else's filter with a listener is in force already
  */
 export function installFilter(): number {
-	const program = assemble(filterProgram());
+	const program = assembledFilter();
 	// Without WAIT_KILLABLE_RECV (Linux 5.19) a signal interrupts a call that we are answering, and the kernel makes it
 	// again afterwards: an object would be allocated twice. So there is no going on without it.
 	const flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -127,6 +42,7 @@ const SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104;
 
 const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
+const SECCOMP_ADDFD_FLAG_SETFD = 1 << 0;
 const SECCOMP_ADDFD_FLAG_SEND = 1 << 1;
 const O_CLOEXEC = 0o2000000;
 
@@ -158,7 +74,8 @@ export class Notification {
 	/** Waits for the next call. @returns whether there is one; errno() tells otherwise */
 	receive(): boolean {
 		// The kernel insists on zeroes.
-		this.#words.fill(0, 0, NOTIF_WORDS);
+		const words = this.#words;
+		for (let i = 0; i < NOTIF_WORDS; i++) words[i] = 0;
 		return ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_RECV, this.#notif) === 0;
 	}
 
@@ -228,13 +145,18 @@ export class Notification {
 		return this.#addFd(fd, closeOnExec, SECCOMP_ADDFD_FLAG_SEND);
 	}
 
-	#addFd(fd: number, closeOnExec: boolean, flags: number): number {
+	/** Makes a number of the caller's refer to what our `fd` refers to, as dup2(2) does. @returns it, or -1 */
+	setFd(fd: number, closeOnExec: boolean, number: number): number {
+		return this.#addFd(fd, closeOnExec, SECCOMP_ADDFD_FLAG_SETFD, number);
+	}
+
+	#addFd(fd: number, closeOnExec: boolean, flags: number, number = 0): number {
 		const words = this.#words;
 		words[ADDFD] = words[0];
 		words[ADDFD + 1] = words[1];
 		words[ADDFD + 2] = flags;
 		words[ADDFD + 3] = fd;
-		words[ADDFD + 4] = 0;
+		words[ADDFD + 4] = number;
 		words[ADDFD + 5] = closeOnExec ? O_CLOEXEC : 0;
 		return ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ADDFD, this.#addfd);
 	}

@@ -32,7 +32,7 @@ import {
 } from "./libc.js";
 import type { ProcessMemory } from "./process-memory.js";
 import { writeRemote } from "./remote.js";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, Stat } from "./stat.js";
+import { AT_FDCWD, AT_STATX_DONT_SYNC, Stat, statOf } from "./stat.js";
 import type { Vmas } from "./vma.js";
 
 const O_RDWR = 2;
@@ -259,11 +259,6 @@ export class SharedFiles {
 /** What a file is known by: the same in a Stat and in an area of memory. */
 function keyOf({ deviceMajor, deviceMinor, inode }: Stat | Vmas): string {
 	return `${deviceMajor}:${deviceMinor}:${inode}`;
-}
-
-function statOf(fd: number): Stat | undefined {
-	const result = statx(fd, path.setString(""), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, Stat.MASK, stat.address);
-	return result === 0 ? stat : undefined;
 }
 
 function isMemory(type: number | undefined): boolean {

@@ -1,6 +1,6 @@
 // struct statx: who a file is. statx(2), include/uapi/linux/stat.h
 
-import { NativeMemory } from "./libc.js";
+import { NativeMemory, statx } from "./libc.js";
 
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
@@ -45,4 +45,13 @@ export class Stat {
 	get deviceMinor(): number {
 		return this.#memory.words[DEVICE_MINOR];
 	}
+}
+
+const noPath = new NativeMemory(4);
+const stat = new Stat();
+
+/** Of an fd of ours. Good until the next question. */
+export function statOf(fd: number): Stat | undefined {
+	const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+	return statx(fd, noPath.address, flags, Stat.MASK, stat.address) === 0 ? stat : undefined;
 }

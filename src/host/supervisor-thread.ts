@@ -36,8 +36,11 @@ export interface Report {
 
 /** What the engine can ask of the host. */
 export interface Host {
-	/** Releases files that are closed but whose release hasn't been carried out yet. */
-	settle(): void;
+	/**
+	 * Releases files that are closed but whose release hasn't been carried out yet.
+	 * @param mappingsToo the same for mappings, which takes a look at every process
+	 */
+	settle(mappingsToo?: boolean): void;
 }
 
 /** The whole of the worker. @param load gives the machine, or throws an Errno or Error that says why not */
@@ -50,7 +53,7 @@ export function supervise(
 	let supervisor: Supervisor | undefined;
 	let machine: Machine;
 	try {
-		machine = load(data.machine, { settle: () => supervisor?.settle() });
+		machine = load(data.machine, { settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
 	} catch (error) {
 		handshake.announceMachine(false);
 		tell({ kind: "no machine", reason: reasonOf(error) });

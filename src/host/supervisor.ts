@@ -7,14 +7,18 @@ import { constants } from "node:fs";
 import type { OpenFile } from "../iommufd/caller.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
-import { HandedFiles } from "./files.js";
+import { Events } from "./events.js";
+import { HandedFiles, isMappable } from "./files.js";
+import { FAREWELL } from "./filter.js";
 import { reportInternalError } from "./internal-error.js";
 import { close, errno, errorName, errors, NativeMemory, SystemError } from "./libc.js";
 import { Paths, STATUS_PATH } from "./paths.js";
 import { type MemoryCounts, openStatus } from "./process-status.js";
 import { Processes } from "./processes.js";
+import { callOnQueue } from "./queue-calls.js";
+import { isQueue } from "./queues.js";
 import { readRemote } from "./remote.js";
-import { FAREWELL, Notification } from "./seccomp.js";
+import { Notification } from "./seccomp.js";
 import { SharedFiles } from "./shared-files.js";
 import { AT_FDCWD } from "./stat.js";
 import { syscalls } from "./syscalls.js";
@@ -39,13 +43,15 @@ export interface Tracer {
 
 /** What happened, for the summary at the end. */
 export interface Tally {
-	/** Ioctls on our files, and opens of our paths. */
+	/** Opens of our paths, and ioctls, reads, writes and shared mappings of our files. */
 	calls: number;
 	/** How often each errno was the answer. */
 	readonly errors: Map<string, number>;
 }
 
 const { O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
+const F_DUPFD = 0;
+const F_DUPFD_CLOEXEC = 1030;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 // struct open_how of openat2(2), in words: flags, mode and resolve, u64 each.
@@ -72,7 +78,8 @@ export class Supervisor {
 	readonly #tracer: Tracer | undefined;
 	readonly #launcher: number;
 	readonly #notification: Notification;
-	readonly #files = new HandedFiles();
+	readonly #events = new Events();
+	readonly #files = new HandedFiles(this.#events);
 	readonly #sharedFiles = new SharedFiles();
 	readonly #processes: Processes;
 	readonly #paths: Paths;
@@ -93,11 +100,10 @@ export class Supervisor {
 		this.#launcher = launcher;
 		this.#notification = new Notification(listener);
 		this.#paths = new Paths(served.paths);
-		this.#processes = new Processes({
-			notification: this.#notification,
-			files: this.#files,
-			sharedFiles: this.#sharedFiles,
-		});
+		this.#processes = new Processes(
+			{ notification: this.#notification, files: this.#files, sharedFiles: this.#sharedFiles },
+			this.#events,
+		);
 	}
 
 	/**
@@ -131,10 +137,17 @@ export class Supervisor {
 		return this.#files.abandon().map((file) => file.path);
 	}
 
-	/** Looks after files that were closed. The engine may ask for it before it refuses something for their sake. */
-	settle(): void {
+	/**
+	 * Looks after files that were closed. The engine may ask for it before it refuses something for their sake.
+	 * @param mappingsToo looks after what was unmapped, too
+	 */
+	settle(mappingsToo = false): void {
 		this.#callsSinceSettling = 0;
-		if (this.#files.settle() && this.#sharedFiles.count > 0) this.#mayBeUnused = true;
+		const before = this.#files.count;
+		this.#files.settle();
+		if (mappingsToo) this.#files.settleMappings();
+		this.#events.settle();
+		if (this.#files.count < before && this.#sharedFiles.count > 0) this.#mayBeUnused = true;
 		if (this.#mayBeUnused && performance.now() > this.#collectedAt + BETWEEN_COLLECTIONS) this.#collectionDue = true;
 	}
 
@@ -144,6 +157,21 @@ export class Supervisor {
 			switch (notification.syscall) {
 				case syscalls.ioctl:
 					this.#ioctl();
+					break;
+				case syscalls.read:
+				case syscalls.write:
+				case syscalls.readv:
+				case syscalls.writev:
+					this.#transfer();
+					break;
+				case syscalls.dup:
+					this.#duplicate(false, 0);
+					break;
+				case syscalls.fcntl:
+					this.#fcntl();
+					break;
+				case syscalls.mmap:
+					this.#mmap();
 					break;
 				case syscalls.open:
 					this.#open(AT_FDCWD, notification.u64(0), notification.u32(1), 0);
@@ -171,29 +199,92 @@ export class Supervisor {
 
 	#ioctl(): void {
 		const notification = this.#notification;
-		const id = notification.thread;
 		const fd = notification.int(0);
+		const caught = this.#find(fd);
+		if (caught === undefined) {
+			this.#ended = notification.thread === this.#launcher && notification.u32(1) === FAREWELL;
+			notification.proceed();
+			return;
+		}
+		const { thread, file } = caught;
+		this.#answerWith(thread, () => this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
+		if (++this.#callsSinceSettling >= CALLS_BETWEEN_SETTLING) this.settle();
+	}
+
+	/** read(2), write(2), readv(2) or writev(2) on an fd that may be a queue's. */
+	#transfer(): void {
+		const notification = this.#notification;
+		const caught = this.#find(notification.int(0));
+		if (caught === undefined || !isQueue(caught.file)) {
+			notification.proceed();
+			return;
+		}
+		const { thread, file } = caught;
+		this.#answerWith(thread, () => callOnQueue(notification, file, thread.memory));
+	}
+
+	/** mmap(2) of something shared. The kernel makes it, of what we have put where the fd refers to. */
+	#mmap(): void {
+		const notification = this.#notification;
+		const fd = notification.int(4);
+		const caught = this.#find(fd);
+		if (caught === undefined || !isMappable(caught.file)) {
+			notification.proceed();
+			return;
+		}
+		const { thread } = caught;
+		const request = { length: notification.u64(1), protection: notification.u32(2), offset: notification.u64(5) };
+		this.tally.calls++;
+		try {
+			thread.prepareMapping(fd, request);
+			notification.proceed();
+		} catch (error) {
+			notification.fail(this.#errorOf(error).number);
+		}
+	}
+
+	#fcntl(): void {
+		const notification = this.#notification;
+		const command = notification.u32(1);
+		if (command === F_DUPFD || command === F_DUPFD_CLOEXEC)
+			this.#duplicate(command === F_DUPFD_CLOEXEC, notification.int(2));
+		else notification.proceed();
+	}
+
+	/** dup(2), or fcntl(2) that does the same, of an fd that may be a queue's. */
+	#duplicate(closeOnExec: boolean, lowest: number): void {
+		const notification = this.#notification;
+		const fd = notification.int(0);
+		const caught = this.#find(fd);
+		const isOurs = caught !== undefined && isQueue(caught.file) && lowest >= 0;
+		const copy = isOurs ? caught.thread.duplicateQueue(fd, closeOnExec, lowest) : -1;
+		if (copy === -1) notification.proceed();
+		else notification.succeed(copy);
+	}
+
+	/** The file of ours that an fd of the stopped thread refers to, if it is one. */
+	#find(fd: number): { thread: Thread; file: OpenFile } | undefined {
+		const id = this.#notification.thread;
 		let thread = this.#processes.known(id);
 		let file = thread?.ourFile(fd);
 		if (file === undefined && !thread?.isOpen(fd)) {
 			thread = this.#processes.identify(id);
 			file = thread?.ourFile(fd);
 		}
-		if (thread === undefined || file === undefined) {
-			this.#ended = id === this.#launcher && notification.u32(1) === FAREWELL;
-			notification.proceed();
-			return;
-		}
-		const memory = thread.process.memoryOf(id);
-		memory.stopped = id;
+		return thread === undefined || file === undefined ? undefined : { thread, file };
+	}
+
+	/** Answers with what the engine answers. */
+	#answerWith(thread: Thread, call: () => number): void {
+		const memory = thread.process.memoryOf(thread.thread);
+		memory.stopped = thread.thread;
 		this.tally.calls++;
 		try {
-			notification.succeed(this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
+			this.#notification.succeed(call());
 		} catch (error) {
-			notification.fail(this.#errorOf(error).number);
+			this.#notification.fail(this.#errorOf(error).number);
 		}
 		memory.stopped = 0;
-		if (++this.#callsSinceSettling >= CALLS_BETWEEN_SETTLING) this.settle();
 	}
 
 	#callEngine(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {

@@ -5,6 +5,13 @@ export interface SyscallTable {
 	/** AUDIT_ARCH_*: what seccomp_data.arch says for a native call. <linux/audit.h> */
 	readonly auditArch: number;
 	readonly ioctl: number;
+	readonly read: number;
+	readonly write: number;
+	readonly readv: number;
+	readonly writev: number;
+	readonly dup: number;
+	readonly fcntl: number;
+	readonly mmap: number;
 	/** open(2) itself; arm64 has only its successors. */
 	readonly open: number | undefined;
 	readonly openat: number;
@@ -29,6 +36,13 @@ export interface SyscallTable {
 const x64: SyscallTable = {
 	auditArch: 0xc000003e,
 	ioctl: 16,
+	read: 0,
+	write: 1,
+	readv: 19,
+	writev: 20,
+	dup: 32,
+	fcntl: 72,
+	mmap: 9,
 	open: 2,
 	openat: 257,
 	openat2: 437,
@@ -52,6 +66,13 @@ const x64: SyscallTable = {
 const arm64: SyscallTable = {
 	auditArch: 0xc00000b7,
 	ioctl: 29,
+	read: 63,
+	write: 64,
+	readv: 65,
+	writev: 66,
+	dup: 23,
+	fcntl: 25,
+	mmap: 222,
 	open: undefined,
 	openat: 56,
 	openat2: 437,

@@ -1,18 +1,29 @@
 // A thread that makes ioctls on our files: `current` while one of them is answered. credentials(7), capabilities(7)
 
 import type { Caller, CallerFile, Capability, OpenFile } from "../iommufd/caller.js";
+import { PAGE_SIZE } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { Descriptors } from "./descriptors.js";
 import type { HandedFiles } from "./files.js";
+import { QUEUE_FDS } from "./filter.js";
 import { close, errno, errors, pidfdGetfd } from "./libc.js";
 import { inodeOf, openDirectory, readStatus } from "./proc.js";
 import type { Process } from "./process.js";
 import type { ProcessMemory } from "./process-memory.js";
+import { isQueue } from "./queues.js";
 import type { Notification } from "./seccomp.js";
 import type { SharedFiles } from "./shared-files.js";
-import { AT_FDCWD } from "./stat.js";
+import { AT_FDCWD, statOf } from "./stat.js";
 
+const O_RDONLY = 0;
+const O_WRONLY = 1;
 const O_RDWR = 2;
+const O_ACCMODE = 3;
+/** O_APPEND, O_NONBLOCK, O_ASYNC. */
+const O_STATUS = 0o2000 | 0o4000 | 0o20000;
+const O_CLOEXEC = 0o2000000;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
 
 /** <linux/capability.h>; all of them are in the low half of the set. */
 const capabilityBits: { readonly [name in Capability]: number } = {
@@ -20,6 +31,13 @@ const capabilityBits: { readonly [name in Capability]: number } = {
 	CAP_SYS_RAWIO: 17,
 	CAP_SYS_RESOURCE: 24,
 };
+
+/** What mmap(2) is asked for, in bytes. */
+export interface MapRequest {
+	readonly length: number;
+	readonly offset: number;
+	readonly protection: number;
+}
 
 /** What all threads are served with. */
 export interface Services {
@@ -68,6 +86,28 @@ export class Thread implements Caller {
 		this.credentialsMayChange();
 	}
 
+	/**
+	 * Makes an fd of a file of ours refer to what an mmap(2) that this thread is stopped at is to map.
+	 * iommufd_fops_mmap() in drivers/iommu/iommufd/main.c, and what the kernel checks before it is called.
+	 * @throws EPERM, and what the file throws
+	 */
+	prepareMapping(fd: number, { length, offset, protection }: MapRequest): void {
+		const held = this.#descriptors.ourFile(fd);
+		if (held === undefined) return;
+		const flags = this.#descriptors.flagsOf(fd);
+		const mode = flags & O_ACCMODE;
+		const isRefused = mode === O_WRONLY || (mode === O_RDONLY && (protection & PROT_WRITE) !== 0);
+		if (length === 0 || offset % PAGE_SIZE !== 0 || isRefused) return; // The kernel will say so.
+		if (protection & PROT_EXEC) throw new Errno("EPERM", "what can be mapped here can't be executed: PROT_EXEC");
+		const { files, notification } = this.#services;
+		const shown = files.map(held, offset, Math.ceil(length / PAGE_SIZE) * PAGE_SIZE);
+		if (this.#descriptors.stat(fd)?.inode === statOf(shown.fd)?.inode) return;
+		const own = shown.open(flags & (O_ACCMODE | O_STATUS));
+		if (own === -1) throw new Errno("ENOMEM", "ioasis can't have more files open itself");
+		notification.setFd(own, (flags & O_CLOEXEC) !== 0, fd);
+		close(own);
+	}
+
 	/** Which of our files an fd is; undefined when it is none, is not open, or when this thread is gone. */
 	ourFile(fd: number): OpenFile | undefined {
 		return this.#descriptors.ourFile(fd)?.file;
@@ -90,12 +130,34 @@ export class Thread implements Caller {
 	install(file: OpenFile): number {
 		const { files, notification } = this.#services;
 		const fd = files.create(file, O_RDWR);
-		const installed = notification.addFd(fd, true);
+		let installed = isQueue(file) ? this.#addQueueFd(fd, true) : -1;
+		if (installed === -1) installed = notification.addFd(fd, true);
 		const problem = errno();
 		close(fd); // If that was the only one, `file` will be released.
 		if (installed !== -1) return installed;
 		if (problem === errors.EMFILE) throw new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows");
 		throw new Errno("ENOENT", "the thread that made this call is gone");
+	}
+
+	/**
+	 * Duplicates an fd of a queue, to a number at which we are asked about it again.
+	 * @param lowest no number below this
+	 * @returns the number, or -1 when there is none
+	 */
+	duplicateQueue(fd: number, closeOnExec: boolean, lowest: number): number {
+		const copy = pidfdGetfd(this.process.pidfd, fd, 0);
+		if (copy === -1) return -1;
+		const installed = this.#addQueueFd(copy, closeOnExec, lowest);
+		close(copy);
+		return installed;
+	}
+
+	/** @returns a number of QUEUE_FDS, or -1 when none is free, or RLIMIT_NOFILE forbids them */
+	#addQueueFd(fd: number, closeOnExec: boolean, lowest = 0): number {
+		let number = Math.max(lowest, QUEUE_FDS.first);
+		while (number <= QUEUE_FDS.last && this.isOpen(number)) number++;
+		// Another thread can only come in between by choosing just this number.
+		return number <= QUEUE_FDS.last ? this.#services.notification.setFd(fd, closeOnExec, number) : -1;
 	}
 
 	/** @returns an fd of ours for the regular file that its fd refers to, or -1 */

@@ -120,13 +120,13 @@ export interface DirtyTracking {
 export abstract class NestedDomain extends Domain {
 	override readonly type = "nested";
 	/** What the IOMMU has cached of the first stage. Domains that the hardware doesn't tell apart share one. */
-	readonly iotlb: Iotlb;
+	readonly tlb: Iotlb;
 	/** Whether requests with any PASID go through what the device itself is attached to. */
 	readonly bringsPasids: boolean = false;
 
-	constructor(driver: IommuDriver, iotlb = new Iotlb()) {
+	constructor(driver: IommuDriver, tlb = new Iotlb()) {
 		super(driver);
-		this.iotlb = iotlb;
+		this.tlb = tlb;
 	}
 
 	/** Translates what the first stage puts out. Undefined for a domain that no DMA can go through. */
@@ -139,7 +139,7 @@ export abstract class NestedDomain extends Domain {
 	 * @param fresh what the guest's memory says now, rather than what the IOMMU has cached of it
 	 * @throws DmaFault when the guest has the request refused, or has made a mistake
 	 */
-	firstStage?(request: DmaRequest, memory: GuestMemory, fresh: boolean): FirstStage | undefined;
+	firstStageFor?(request: DmaRequest, memory: GuestMemory, fresh: boolean): FirstStage | undefined;
 
 	/**
 	 * Carries out invalidations that user space queued, in order.

@@ -82,7 +82,7 @@ export function carryOutUserData<F extends FieldTable>(
 	carryOut: (entry: WritableView<F>, index: number) => void,
 ): void {
 	if (array.type !== type)
-		throw new Errno("EINVAL", `the data's type is ${hex(array.type)}: here it must be ${hex(type)}, ${struct.name}`);
+		throw new Errno("EINVAL", `the entries' type is ${hex(array.type)}: here it must be ${hex(type)}, ${struct.name}`);
 	if (array.entries === 0) throw new Errno("EINVAL", "the array has no entry");
 	const { size } = struct;
 	const entries = new Uint8Array(array.entries * size);

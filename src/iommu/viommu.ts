@@ -1,7 +1,7 @@
 // A vIOMMU: one guest's share of a physical IOMMU, with what the guest has in it. The driver makes its half, and iommufd
 // makes the other one, which user space names by an id. struct iommufd_viommu and its ops in include/linux/iommufd.h.
 
-import type { Backing } from "../memory/address-space.js";
+import type { MovableMemory } from "../memory/movable-memory.js";
 import type { Device } from "./device.js";
 import type { NestedDomain } from "./domain.js";
 import type { UserData, UserDataArray } from "./user-data.js";
@@ -27,10 +27,10 @@ export interface ViommuCore {
 
 	/**
 	 * Lets user space map something with mmap(2) on the file of the context.
-	 * @param length in bytes, whole pages
+	 * @param memory whole pages
 	 * @returns the offset to map it at, in bytes
 	 */
-	addMapping(backing: Backing, length: number): number;
+	addMapping(memory: MovableMemory): number;
 	removeMapping(offset: number): void;
 }
 

@@ -183,10 +183,10 @@ function pinArea({ pages }: Area, first: number, last: number, into: Runs): void
 
 /** @throws EINVAL or EOVERFLOW for a range that is none */
 function lastOf(iova: bigint, length: bigint): bigint {
-	if (length === 0n) throw new Errno("EINVAL", "length is 0");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: an access is to one byte at least");
 	const last = iova + length - 1n;
 	if (last > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno("EOVERFLOW", `an access to IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
 	return last;
 }
 
@@ -212,9 +212,9 @@ function checkMemory(area: Area, write: boolean): void {
 }
 
 function beingUnmapped(area: Area): Errno {
-	return new Errno("EINVAL", `the mapping ${inWords(area)} is being unmapped`);
+	return new Errno("EINVAL", `the mapping ${inWords(area)} is being unmapped, so nothing is pinned in it any more`);
 }
 
 function gap(ioas: Ioas, iova: bigint): Errno {
-	return new Errno("ENOENT", `nothing is mapped at IOVA ${hex(iova)} of ${ioas}`);
+	return new Errno("ENOENT", `an access finds nothing mapped at IOVA ${hex(iova)} of ${ioas}`);
 }

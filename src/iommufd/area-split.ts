@@ -13,7 +13,8 @@ import { type IoPagetable, inWords } from "./io-pagetable.js";
 export function cutAfter(map: IoPagetable, iova: bigint): void {
 	const area = map.areas.firstIn(iova, iova);
 	if (area === undefined || iova === area.first || iova === area.last) return;
-	if (area.accessPrevented) throw new Errno("EBUSY", `the mapping ${inWords(area)} is being unmapped`);
+	if (area.accessPrevented)
+		throw new Errno("EBUSY", `the mapping ${inWords(area)} is being unmapped, and can't be cut meanwhile`);
 	if (area.pages.kind === "dmabuf")
 		throw new Errno("EOPNOTSUPP", `the mapping ${inWords(area)} is one of a dma-buf, which can't be cut`);
 	const rest = iova + 1n;

@@ -3,6 +3,7 @@
 
 import type { AddressSpace, Backing } from "../memory/address-space.js";
 import type { MemoryOwner } from "../memory/memlock.js";
+import type { MovableMemory } from "../memory/movable-memory.js";
 
 export type { MemoryOwner } from "../memory/memlock.js";
 
@@ -70,7 +71,7 @@ export interface ReadableFile extends OpenFile {
 
 /** Something that a file shows in memory. */
 export interface Mapping {
-	readonly backing: Backing;
+	readonly backing: MovableMemory;
 	/** The last munmap(2) of it. Until then it is in use. */
 	release(): void;
 }

@@ -43,10 +43,10 @@ export function hwptGetDirtyBitmap(call: Call, args: Args<typeof HwptGetDirtyBit
 
 /** @throws EINVAL or EOVERFLOW for a range that the bitmap can't have */
 function checkRange(map: IoPagetable, { iova, length, pageSize }: Args<typeof HwptGetDirtyBitmap>): void {
-	if (length === 0n) throw new Errno("EINVAL", "length is 0");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: a bitmap is of one page at least");
 	const end = iova + length;
 	if (end - 1n > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno("EOVERFLOW", `the bitmap's iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
 	if ((iova | end) & (map.alignment - 1n))
 		throw new Errno("EINVAL", `iova ${hex(iova)} or its end ${hex(end)} is not a multiple of ${hex(map.alignment)}`);
 	if (pageSize === 0n) throw new Errno("EINVAL", "page_size is 0");

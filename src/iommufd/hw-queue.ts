@@ -101,9 +101,9 @@ export function hwQueueAlloc(call: Call, alloc: Args<typeof HwQueueAlloc>): void
 	const { context } = call;
 	const { type, index, length, nestingParentIova: iova } = alloc;
 	if (type === HwQueueType.DEFAULT) throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no queue is of that type");
-	if (length === 0n) throw new Errno("EINVAL", "length is 0");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: a queue has one byte at least");
 	if (iova + length - 1n > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno("EOVERFLOW", `the queue's IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
 	const viommu = context.objects.get(alloc.viommuId, Viommu, "viommu_id");
 	const { driver } = viommu;
 	if (!driver.hwQueueInit || !driver.hasHwQueue?.(type))

@@ -107,7 +107,10 @@ function ordinaryDomain(device: Device): PagingDomain {
 	throw new Errno("EOPNOTSUPP", `${driver.name} has no paging domains`);
 }
 
-/** A driver without DMA domains can't serve user space, and this is how it is known. */
+/**
+ * A driver without DMA domains can't serve user space, and this is how it is known. Linux 7.3 comes across it when it takes the
+ * device over: it would park it in an empty domain.
+ */
 function refuseWithoutDomains({ name, driver }: Device): void {
 	if (!driver.domainAllocPaging && !driver.domainAllocPagingFlags)
 		throw new Errno("EOPNOTSUPP", `${name} is behind ${driver.name}, which has no DMA domains`);

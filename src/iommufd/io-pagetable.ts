@@ -101,10 +101,13 @@ export class IoPagetable {
 	 * @throws ENOENT for a gap, EINVAL for an empty range, EOVERFLOW
 	 */
 	slices(iova: bigint, length: bigint): Slice[] {
-		if (length === 0n) throw new Errno("EINVAL", "length is 0");
+		if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be copied");
 		const last = iova + length - 1n;
 		if (last > LAST_IOVA)
-			throw new Errno("EOVERFLOW", `IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+			throw new Errno(
+				"EOVERFLOW",
+				`the source's IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`,
+			);
 		const slices: Slice[] = [];
 		let at = iova;
 		for (const area of this.contiguous(iova, last)) {
@@ -112,7 +115,7 @@ export class IoPagetable {
 			slices.push({ pages: area.pages, startByte: area.startByte(at), length: end - at + 1n });
 			at = end + 1n;
 		}
-		if (at <= last) throw new Errno("ENOENT", `nothing is mapped at IOVA ${hex(at)} of ${this.#name}`);
+		if (at <= last) throw new Errno("ENOENT", `there is no mapping at IOVA ${hex(at)} of ${this.#name}`);
 		return slices;
 	}
 
@@ -263,7 +266,10 @@ export class IoPagetable {
 			throw new Errno("EINVAL", `iova ${hex(iova)} is not a multiple of ${this.#alignmentInWords()}`);
 		const last = iova + length - 1n;
 		if (last > LAST_IOVA)
-			throw new Errno("EOVERFLOW", `iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+			throw new Errno(
+				"EOVERFLOW",
+				`a mapping from iova ${hex(iova)} on of length ${hex(length)} goes beyond the 64-bit space`,
+			);
 		const reserved = this.ranges.reservedIn(iova, last);
 		if (reserved !== undefined)
 			throw new Errno(

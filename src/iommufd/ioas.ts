@@ -125,9 +125,9 @@ export function ioasMapFile(call: Call, map: Args<typeof IoasMapFile>): void {
 	checkRange(map.iova, length);
 	const protection = protectionOf(flags);
 	const ioas = context.objects.get(map.ioasId, Ioas, "ioas_id");
-	if (length === 0n) throw new Errno("EINVAL", "length is 0");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing of the file is to be mapped");
 	if (start + length - 1n > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno("EOVERFLOW", `the file's start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`);
 	const file = caller.file(map.fd);
 	if (file === undefined) throw new Errno("EBADF", `fd ${map.fd} is not open`);
 	const writable = (protection & WRITE) !== 0;
@@ -166,7 +166,7 @@ export function ioasUnmap(call: Call, unmap: Args<typeof IoasUnmap>): void {
 	if (everything) unmap.length = ioas.map.unmap(0n, LAST_IOVA);
 	else {
 		checkRange(iova, length);
-		if (length === 0n) throw new Errno("EINVAL", "length is 0");
+		if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be unmapped");
 		if (iova + length - 1n > LAST_IOVA)
 			throw new Errno("EOVERFLOW", `iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
 		unmap.length = ioas.map.unmap(iova, iova + length - 1n);

@@ -1,18 +1,21 @@
 // What can be mapped with mmap(2) on the file of a context, by offset. ictx->mt_mmap and iommufd_fops_mmap() in
 // drivers/iommu/iommufd/main.c. Nobody but who made a region is told its offset.
 
-import { type Backing, PAGE_SIZE } from "../memory/address-space.js";
+import { PAGE_SIZE } from "../memory/address-space.js";
+import type { MovableMemory } from "../memory/movable-memory.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Mapping } from "./caller.js";
 import type { IommufdObject } from "./object.js";
 
 interface Region {
-	/** In bytes, as the length. */
+	/** In bytes. */
 	readonly offset: number;
-	readonly length: number;
-	readonly backing: Backing;
+	/** Whole pages. */
+	readonly memory: MovableMemory;
 	/** Can't be destroyed as long as the region is mapped. */
 	readonly owner: IommufdObject;
+	/** How often it is mapped, for all that we know. */
+	mappings: number;
 }
 
 export class MmapRegions {
@@ -21,15 +24,14 @@ export class MmapRegions {
 
 	/**
 	 * Adds a region at the lowest offset that is free; 0 is none, so that nobody maps a region by mistake.
-	 * @param length in bytes, whole pages
 	 * @returns the offset
 	 */
-	add(owner: IommufdObject, backing: Backing, length: number): number {
+	add(owner: IommufdObject, memory: MovableMemory): number {
 		let offset = PAGE_SIZE;
 		let at = 0;
-		for (; at < this.#regions.length && this.#regions[at].offset < offset + length; at++)
-			offset = this.#regions[at].offset + this.#regions[at].length;
-		this.#regions.splice(at, 0, { offset, length, backing, owner });
+		for (; at < this.#regions.length && this.#regions[at].offset < offset + memory.length; at++)
+			offset = this.#regions[at].offset + this.#regions[at].memory.length;
+		this.#regions.splice(at, 0, { offset, memory, owner, mappings: 0 });
 		return offset;
 	}
 
@@ -46,18 +48,25 @@ export class MmapRegions {
 		if (length % PAGE_SIZE !== 0) throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of the page size`);
 		const region = this.#regions.find((candidate) => candidate.offset === offset);
 		if (region === undefined) throw new Errno("ENXIO", `nothing that can be mapped begins at offset ${hex(offset)}`);
-		if (region.length !== length)
+		const { memory, owner } = region;
+		if (memory.length !== length)
 			throw new Errno(
 				"ENXIO",
-				`what begins at offset ${hex(offset)} is ${hex(region.length)} bytes, not ${hex(length)}`,
+				`what begins at offset ${hex(offset)} is ${hex(memory.length)} bytes, not ${hex(length)}`,
 			);
-		const { backing, owner } = region;
 		owner.users++;
+		region.mappings++;
 		return {
-			backing,
+			backing: memory,
 			release: () => {
 				owner.users--;
+				region.mappings--;
 			},
 		};
+	}
+
+	/** Whether something of an object's is mapped, for all that we know. */
+	isMapped(owner: IommufdObject): boolean {
+		return this.#regions.some((region) => region.owner === owner && region.mappings > 0);
 	}
 }

@@ -16,10 +16,10 @@ export function noiommuGetPa(
 	if (!call.caller.capable("CAP_SYS_RAWIO")) throw new Errno("EPERM", "physical addresses take CAP_SYS_RAWIO");
 	if (flags || reserved)
 		throw new Errno("EOPNOTSUPP", `flags is ${hex(flags)} and __reserved ${hex(reserved)}: both must be 0`);
-	if (length === 0n) throw new Errno("EINVAL", "length is 0");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: there is no address to be told");
 	if (iova === LAST_IOVA) throw new Errno("EOVERFLOW", `an IOVA of ${hex(iova)} is out of range`);
 	const ioas = call.context.objects.get(ioasId, Ioas, "ioas_id");
 	if (ioas.map.areas.firstIn(iova, iova) === undefined)
-		throw new Errno("ENOENT", `nothing is mapped at IOVA ${hex(iova)} of ${ioas}`);
+		throw new Errno("ENOENT", `no physical address: nothing is mapped at IOVA ${hex(iova)} of ${ioas}`);
 	throw new Errno("EOPNOTSUPP", `no device without an IOMMU is attached to ${ioas}`);
 }

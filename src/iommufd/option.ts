@@ -46,7 +46,7 @@ function rlimitMode(call: Call, option: OptionArgs): void {
 			context.accountMode = option.val64 === 0n ? "user" : "mm";
 			return;
 		default:
-			throw new Errno("EOPNOTSUPP", `op ${option.op} is neither SET nor GET`);
+			throw new Errno("EOPNOTSUPP", `RLIMIT_MODE takes the ops SET and GET, not ${option.op}`);
 	}
 }
 
@@ -63,6 +63,6 @@ function hugePages(call: Call, option: OptionArgs): void {
 			else map.enableLargePages();
 			return;
 		default:
-			throw new Errno("EOPNOTSUPP", `op ${option.op} is neither SET nor GET`);
+			throw new Errno("EOPNOTSUPP", `HUGE_PAGES takes the ops SET and GET, not ${option.op}`);
 	}
 }

@@ -15,6 +15,7 @@ export interface Platform {
 	/**
 	 * Carries out releases of files that have been closed but that nobody has looked at yet. The engine calls it before it
 	 * refuses something that only a file which may be closed by now stands in the way of.
+	 * @param mappingsToo also releases mappings that are gone, which takes a look at every process
 	 */
-	settle(): void;
+	settle(mappingsToo?: boolean): void;
 }

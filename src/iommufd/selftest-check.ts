@@ -56,7 +56,8 @@ function checkRefs(call: Call, args: TestArgs<"MD_CHECK_REFS">): void {
 
 function checkIotlb(call: Call, args: TestArgs<"MD_CHECK_IOTLB">): void {
 	const { domain } = call.context.objects.get(args.id, NestedHwpt, "id");
-	if (!(domain instanceof MockNestedDomain)) throw new Errno("EINVAL", `${args.id} is not a HWPT of selftest`);
+	if (!(domain instanceof MockNestedDomain))
+		throw new Errno("EINVAL", `${args.id} is a nested HWPT, but none of selftest`);
 	if (args.iotlbId > MOCK_NESTED_DOMAIN_IOTLB_ID_MAX || domain.iotlb[args.iotlbId] !== args.iotlb)
 		throw new Errno(
 			"EINVAL",
@@ -100,7 +101,7 @@ function dirty(call: Call, args: TestArgs<"DIRTY">): void {
 
 function mockHwpt(context: Context, id: number): { domain: MockDomain } {
 	const { domain } = context.objects.get(id, PagingHwpt, "id");
-	if (!(domain instanceof MockDomain)) throw new Errno("EINVAL", `${id} is not a HWPT of selftest`);
+	if (!(domain instanceof MockDomain)) throw new Errno("EINVAL", `${id} is a paging HWPT, but none of selftest`);
 	return { domain };
 }
 

@@ -46,7 +46,10 @@ export function vdeviceAlloc(call: Call, alloc: Args<typeof VdeviceAlloc>): void
 	const viommu = context.objects.get(alloc.viommuId, Viommu, "viommu_id");
 	const device = context.objects.get(alloc.devId, BoundDevice, "dev_id");
 	if (device.device.iommu !== viommu.iommu)
-		throw new Errno("EINVAL", `${device} is behind another IOMMU than the one that ${viommu} is a share of`);
+		throw new Errno(
+			"EINVAL",
+			`${device} can't be in the guest of ${viommu}, which is a share of another IOMMU than the device's`,
+		);
 	if (device.vdevice !== undefined) throw new Errno("EEXIST", `${device} is ${device.vdevice} already`);
 	using undo = new Undo();
 	const id = context.objects.reserve();

@@ -4,7 +4,7 @@
 import type { Device } from "../iommu/device.js";
 import type { UserData } from "../iommu/user-data.js";
 import type { DriverHwQueue, DriverViommu, ViommuCore } from "../iommu/viommu.js";
-import type { Backing } from "../memory/address-space.js";
+import type { MovableMemory } from "../memory/movable-memory.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { type ViommuAlloc, ViommuType } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
@@ -68,8 +68,8 @@ export class Viommu extends IommufdObject implements ViommuCore {
 		queue.deliver(event);
 	}
 
-	addMapping(backing: Backing, length: number): number {
-		return this.context.mmapRegions.add(this, backing, length);
+	addMapping(memory: MovableMemory): number {
+		return this.context.mmapRegions.add(this, memory);
 	}
 
 	removeMapping(offset: number): void {

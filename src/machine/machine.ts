@@ -2,6 +2,7 @@
 
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { OpenFile } from "../iommufd/caller.js";
+import { PagingHwpt } from "../iommufd/hwpt.js";
 import { type HwptPolicy, mainline } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import type { Platform } from "../iommufd/platform.js";
@@ -30,7 +31,7 @@ export class Machine {
 	/** By path: how many objects of each kind were left to the closing of a file. */
 	readonly #closedWith = new Map<string, Map<string, number>>();
 	/** What the platform calls to have closed files released; the host sets it. */
-	settle: () => void = () => {};
+	settle: (mappingsToo?: boolean) => void = () => {};
 
 	/**
 	 * @param policy the rule by which iommufd allocates page tables
@@ -44,7 +45,7 @@ export class Machine {
 			memlock: new Memlock(),
 			selftest: description.selftest ? new SelftestIommu(this.tables) : undefined,
 			policy,
-			settle: () => this.settle(),
+			settle: (mappingsToo) => this.settle(mappingsToo),
 		};
 		const drivers = new Drivers(this.tables);
 		const bus = new PciBus();
@@ -76,6 +77,12 @@ export class Machine {
 	/** What is pinned of some memory, in pages: VmPin and VmLck of the process that has it. */
 	counts(memory: AddressSpace): { readonly pinned: number; readonly locked: number } {
 		return this.#platform.memlock.shown(memory);
+	}
+
+	/** The page tables that there are now. */
+	*pagingHwpts(): Iterable<PagingHwpt> {
+		for (const { context } of this.#open)
+			for (const object of context.objects) if (object instanceof PagingHwpt) yield object;
 	}
 
 	/**

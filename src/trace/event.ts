@@ -34,3 +34,17 @@ export interface OpenEvent {
 	/** The fd, or why there is none. */
 	readonly result: number | Errno;
 }
+
+/** Something about a device's DMA that its user wants to know: that it failed, or that it only seemed to be in order. */
+export interface DmaEvent {
+	/** fault: it was refused; stale: it used what the IOMMU had cached, and the tables say something else by now. */
+	readonly kind: "fault" | "stale";
+	/** "0000:00:02.0" */
+	readonly device: string;
+	/** 0 for none. */
+	readonly pasid: number;
+	/** In bytes. */
+	readonly iova: bigint;
+	/** A sentence. */
+	readonly message: string;
+}

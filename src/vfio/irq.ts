@@ -62,7 +62,10 @@ export function setIrqs(
 ): void {
 	const { flags, index, start, count, argsz } = set;
 	if (index >= VFIO_PCI_NUM_IRQS)
-		throw new Errno("EINVAL", `index is ${index}: ${name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`);
+		throw new Errno(
+			"EINVAL",
+			`index is ${index}: what can be set of ${name} is the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`,
+		);
 	if (flags & ~(DATA_TYPE_MASK | ACTION_TYPE_MASK))
 		throw new Errno("EINVAL", `flags has ${hex(flags)}, with unknown bits`);
 	const vectors = vectorsOf(hardware, index);

@@ -2,8 +2,11 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { ioasis, temporaryDirectory } from "./programs.js";
+
+// Many processes, on a computer that may be busy with other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 const directory = temporaryDirectory();
 afterAll(directory.remove);
@@ -92,11 +95,11 @@ test("--junit writes JUnit XML beside the table", () => {
 
 test("the shards of a matrix are disjoint, and together all of it", () => {
 	const rows = (...words: string[]) =>
-		JSON.parse(matrix("--machines", "intel,amd,s390", ...words, "--json", "--", "true").stdout).combinations.map(
+		JSON.parse(matrix("--machines", "intel,s390", ...words, "--json", "--", "true").stdout).combinations.map(
 			({ machine, policy }: { machine: string; policy: string }) => `${machine} ${policy}`,
 		);
 	const shards = [1, 2, 3, 4].map((part) => rows("--shard", `${part}/4`));
-	expect(shards.map(({ length }) => length)).toEqual([3, 2, 2, 2]);
+	expect(shards.map(({ length }) => length)).toEqual([2, 2, 1, 1]);
 	expect(shards.flat().sort()).toEqual(rows().sort());
 });
 

@@ -90,7 +90,7 @@ export class ArmSmmuV3Driver implements IommuDriver {
 
 	viommuInit(core: ViommuCore, device: Device, _type: number, parent: PagingDomain): DriverViommu {
 		if (!(parent instanceof SmmuDomain) || parent.smmu !== device.iommu)
-			throw new Errno("EINVAL", `the HWPT was made for another SMMU than the one in front of ${device.name}`);
+			throw new Errno("EINVAL", `the parent was made for another SMMU than the one in front of ${device.name}`);
 		return new VSmmu(this, core, parent);
 	}
 

@@ -188,7 +188,7 @@ test("an invalidation says which addresses to forget, and how many entries were 
 	const machine = vtd(NESTED);
 	const domain = nested(machine, machine.alloc(NEST_PARENT));
 	const forgotten: bigint[][] = [];
-	domain.flushed = (first, last) => forgotten.push([first, last]);
+	domain.tlb.invalidate = (first, last) => forgotten.push([first, last]);
 	const invalidate = (...entries: { addr: bigint; npages: bigint; flags?: number }[]) => {
 		const array = userDataArray(InvalidateDataType.VTD_S1, HwptVtdS1Invalidate, entries);
 		return [codeOf(() => domain.invalidateCache(array)), array.done];

@@ -1,7 +1,7 @@
 // The mock IOMMU's half of a vIOMMU, with two hardware queues. drivers/iommu/iommufd/selftest.c.
 
 import { PAGE_SIZE } from "../../memory/address-space.js";
-import { ArrayBacking } from "../../memory/array-space.js";
+import { MovableMemory } from "../../memory/movable-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { HwptAllocFlags, HwptDataType, HwQueueType, InvalidateDataType, ViommuType } from "../../uapi/iommufd.js";
 import {
@@ -39,9 +39,9 @@ export class MockViommu implements DriverViommu {
 
 	#echo(data: UserData): void {
 		const view = readUserData(data, ViommuType.SELFTEST, ViommuSelftest);
-		const page = new ArrayBacking("registers of a mock vIOMMU", new Uint8Array(MMAP_LENGTH));
-		new DataView(page.bytes.buffer).setUint32(0, view.inData, true);
-		const offset = this.core.addMapping(page, MMAP_LENGTH);
+		const registers = new MovableMemory("registers of a mock vIOMMU", MMAP_LENGTH);
+		registers.write(0, new Uint8Array(Uint32Array.of(view.inData).buffer));
+		const offset = this.core.addMapping(registers);
 		view.outData = view.inData;
 		view.outMmapLength = BigInt(MMAP_LENGTH);
 		view.outMmapOffset = BigInt(offset);
@@ -126,6 +126,6 @@ export function allocNested(driver: IommuDriver, flags: number, data: UserData, 
 	if (flags & ~HwptAllocFlags.PASID)
 		throw new Errno("EOPNOTSUPP", `selftest: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`);
 	if (data.type !== HwptDataType.SELFTEST)
-		throw new Errno("EOPNOTSUPP", `selftest: data_type is ${hex(data.type)}, and it knows SELFTEST only`);
+		throw new Errno("EOPNOTSUPP", `selftest: data_type is ${hex(data.type)}, and it nests with SELFTEST only`);
 	return new MockNestedDomain(driver, readUserData(data, HwptDataType.SELFTEST, HwptSelftest).iotlb, viommu);
 }

@@ -6,7 +6,10 @@
 import { Errno, hex } from "../../../uapi/errno.js";
 import { HwptAmdGuest, HwptDataType } from "../../../uapi/iommufd.js";
 import type { Device } from "../../device.js";
+import type { DmaRequest } from "../../dma-fault.js";
 import { NestedDomain } from "../../domain.js";
+import type { FirstStage } from "../../first-stage.js";
+import type { GuestMemory } from "../../guest-memory.js";
 import { readUserData, type UserData } from "../../user-data.js";
 import type { DriverViommu } from "../../viommu.js";
 import type { AmdDriver } from "../amd.js";
@@ -29,6 +32,7 @@ import {
 	PPR,
 	V,
 } from "./dte.js";
+import { guestTables } from "./guest-tables.js";
 
 /** Values of GuestPagingMode. */
 const FOUR_LEVELS = 0n;
@@ -93,6 +97,8 @@ export class AmdViommu implements DriverViommu {
 }
 
 export class AmdNestedDomain extends NestedDomain implements AmdDomain {
+	/** By the guest's own table of roots. */
+	override readonly bringsPasids = true;
 	readonly devices = new Set<AmdDevice>();
 	readonly viommu: AmdViommu;
 	/** The guest's entry. */
@@ -111,6 +117,16 @@ export class AmdNestedDomain extends NestedDomain implements AmdDomain {
 		const amd = device as AmdDevice;
 		amd.detach();
 		amd.attach(this);
+		// Linux has no other way yet by which a guest could have anything invalidated.
+		this.tlb.clear();
+	}
+
+	override get secondStage(): HostDomain {
+		return this.viommu.parent;
+	}
+
+	override firstStageFor(request: DmaRequest, memory: GuestMemory): FirstStage | undefined {
+		return guestTables((request.device as AmdDevice).entry, request, memory);
 	}
 
 	/** The parent's entry, and of the guest's what is about guest translation. */

@@ -24,6 +24,7 @@ const OPCODE = mask(7, 0);
 const GLOBAL = 1n << 9n;
 const SSV = 1n << 11n;
 const SSID = mask(31, 12);
+const SSID_SHIFT = 12n;
 const SID = mask(63, 32);
 const SID_SHIFT = 32n;
 // TLBI. Word 0
@@ -58,6 +59,21 @@ export function opcodeOf([word0]: Command): number {
 /** The device that a CFGI or ATC_INV is about. */
 export function streamIdOf([word0]: Command): bigint {
 	return (word0 & SID) >> SID_SHIFT;
+}
+
+/** The context descriptor that a CFGI_CD is about. */
+export function substreamIdOf([word0]: Command): number {
+	return Number((word0 & SSID) >> SSID_SHIFT);
+}
+
+/** The address space that a TLBI_NH_VA or TLBI_NH_ASID is about. */
+export function asidOf([word0]: Command): number {
+	return Number(word0 >> BigInt(ASID_SHIFT));
+}
+
+/** Whether a TLBI is about leaves only. */
+export function isForLeaves([, word1]: Command): boolean {
+	return (word1 & LEAF) !== 0n;
 }
 
 /** The addresses that a TLBI of one or more pages is about. */

@@ -115,6 +115,11 @@ export class SmmuDomain extends PagingDomain {
 		smmu.replaceFaultUser(this, old);
 	}
 
+	/** The hardware does it wherever an entry lets it, whether anybody wants to know or not. */
+	override get marksLeaves(): boolean {
+		return this.dirtyTracking !== undefined;
+	}
+
 	/** What a device must be for this domain, and for those that nest on it. */
 	checkDevice(device: SmmuDevice): void {
 		device.checkFaults(this);

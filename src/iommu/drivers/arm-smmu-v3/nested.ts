@@ -4,13 +4,28 @@
 import { Errno, hex } from "../../../uapi/errno.js";
 import { HwptArmSmmuV3, HwptDataType, InvalidateDataType, ViommuArmSmmuV3Invalidate } from "../../../uapi/iommufd.js";
 import type { Device } from "../../device.js";
+import type { DmaRequest } from "../../dma-fault.js";
 import { type Domain, NestedDomain } from "../../domain.js";
 import type { IommuDriver } from "../../driver.js";
+import type { FirstStage } from "../../first-stage.js";
+import type { GuestMemory } from "../../guest-memory.js";
+import { Iotlb } from "../../iotlb.js";
 import { carryOutUserData, readUserData, type UserData, type UserDataArray } from "../../user-data.js";
 import type { DriverVdevice, DriverViommu, ViommuCore } from "../../viommu.js";
-import { type Command, checkCommand, Opcode, opcodeOf, rangeOf, streamIdOf } from "./commands.js";
+import {
+	asidOf,
+	type Command,
+	checkCommand,
+	isForLeaves,
+	Opcode,
+	opcodeOf,
+	rangeOf,
+	streamIdOf,
+	substreamIdOf,
+} from "./commands.js";
 import type { SmmuDevice } from "./device.js";
 import { checkNoPasids, type SmmuDomain } from "./domains.js";
+import { DescriptorCache, GuestStream } from "./guest-tables.js";
 import {
 	abortEntry,
 	CONFIG,
@@ -26,13 +41,12 @@ import {
 	V,
 } from "./ste.js";
 
-const EVERYTHING = { first: 0n, last: (1n << 64n) - 1n };
-
 export class VSmmu implements DriverViommu {
 	readonly core: ViommuCore;
 	readonly parent: SmmuDomain;
-	/** The guest's first stages: what a TLBI is about. */
-	readonly nested = new Set<SmmuNestedDomain>();
+	/** All that is cached for the guest carries one VMID. */
+	readonly tlb = new Iotlb();
+	readonly descriptors = new DescriptorCache();
 	readonly #driver: IommuDriver;
 
 	constructor(driver: IommuDriver, core: ViommuCore, parent: SmmuDomain) {
@@ -62,24 +76,32 @@ export class VSmmu implements DriverViommu {
 		checkCommand(command, this.parent.smmu.features);
 		switch (opcodeOf(command)) {
 			case Opcode.CFGI_CD:
-			case Opcode.CFGI_CD_ALL:
-			case Opcode.ATC_INV: {
-				const device = this.#deviceOf(streamIdOf(command));
-				if (device.domain instanceof SmmuNestedDomain) device.domain.flushed?.(EVERYTHING.first, EVERYTHING.last);
+				this.descriptors.forget(this.#deviceOf(streamIdOf(command)), substreamIdOf(command));
 				break;
-			}
+			case Opcode.CFGI_CD_ALL:
+				this.descriptors.forgetAll(this.#deviceOf(streamIdOf(command)));
+				break;
+			case Opcode.ATC_INV:
+				// Our devices keep no translations of their own.
+				this.#deviceOf(streamIdOf(command));
+				break;
 			case Opcode.TLBI_NH_VA:
+				this.#forgetRange(command, asidOf(command));
+				break;
 			case Opcode.TLBI_NH_VAA:
-				this.#flush(rangeOf(command));
+				this.#forgetRange(command, undefined);
+				break;
+			case Opcode.TLBI_NH_ASID:
+				this.tlb.invalidateSpace(asidOf(command));
 				break;
 			default:
-				this.#flush(EVERYTHING);
+				this.tlb.clear();
 		}
 	}
 
-	/** All that the guest has cached carries one VMID; which of it carries an ASID is not told apart here. */
-	#flush({ first, last }: typeof EVERYTHING): void {
-		for (const domain of this.nested) domain.flushed?.(first, last);
+	#forgetRange(command: Command, asid: number | undefined): void {
+		const { first, last } = rangeOf(command);
+		this.tlb.invalidate(first, last, { leavesOnly: isForLeaves(command), ...(asid === undefined ? {} : { asid }) });
 	}
 
 	#deviceOf(virtualId: bigint): SmmuDevice {
@@ -112,14 +134,15 @@ function checkedEntry(word0: bigint, word1: bigint): GuestEntry {
 }
 
 export class SmmuNestedDomain extends NestedDomain {
+	/** By the guest's context descriptors. */
+	override readonly bringsPasids = true;
 	readonly vsmmu: VSmmu;
 	readonly guestEntry: GuestEntry;
 
 	constructor(driver: IommuDriver, vsmmu: VSmmu, guestEntry: GuestEntry) {
-		super(driver);
+		super(driver, vsmmu.tlb);
 		this.vsmmu = vsmmu;
 		this.guestEntry = guestEntry;
-		vsmmu.nested.add(this);
 	}
 
 	override attachDevice(device: Device, old: Domain): void {
@@ -134,12 +157,23 @@ export class SmmuNestedDomain extends NestedDomain {
 		parent.checkDevice(smmu);
 		smmu.ste = this.#entryFor(smmu);
 		smmu.domain = this;
+		// With the entry, what was cached by way of it. The guest's translations stay, until it invalidates them.
+		this.vsmmu.descriptors.forgetAll(smmu);
 		smmu.replaceFaultUser(this, old);
 	}
 
-	override free(): void {
-		this.vsmmu.nested.delete(this);
+	override get secondStage(): SmmuDomain {
+		return this.vsmmu.parent;
 	}
+
+	override firstStageFor(request: DmaRequest, memory: GuestMemory, fresh: boolean): FirstStage | undefined {
+		const { ste, iommu } = request.device as SmmuDevice;
+		const stream = new GuestStream(ste, iommu.features);
+		if (fresh) return stream.firstStage(request, memory);
+		return this.vsmmu.descriptors.get(request, () => stream.firstStage(request, memory));
+	}
+
+	override free(): void {}
 
 	get #config(): number {
 		return configOf(this.guestEntry.words[0]);

@@ -2,7 +2,7 @@
 // Intel VT-d Architecture Specification 5.0, 3.4 "Mapping Devices to Domains".
 
 import { Errno } from "../../../uapi/errno.js";
-import type { Domain, Pasid } from "../../domain.js";
+import { type Domain, NestedDomain, type Pasid } from "../../domain.js";
 import { disableFaults, enableFaults } from "../../fault.js";
 import type { Group } from "../../group.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../pci.js";
@@ -115,6 +115,8 @@ export class VtdDevice extends PciDevice {
 		this.#attached.delete(pasid);
 		attached.domain.entries.delete(attached.entry);
 		attached.domain.ids.drop(this.iommu);
+		// intel_pasid_tear_down_entry(): what was cached for the entry goes with it.
+		if (attached.domain instanceof NestedDomain) attached.domain.tlb.clear();
 	}
 
 	/** @throws ENODEV when the domain wants page faults and the device can't ask for pages */

@@ -12,9 +12,12 @@ import {
 	VtdInvalidateFlags,
 } from "../../../uapi/iommufd.js";
 import type { Device } from "../../device.js";
+import type { DmaRequest } from "../../dma-fault.js";
 import { type Domain, NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "../../domain.js";
 import type { IommuDriver } from "../../driver.js";
+import type { FirstStage } from "../../first-stage.js";
 import { readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../user-data.js";
+import { guestX86_64 } from "../guest-x86-64.js";
 import { DomainIds, type VtdDevice, type VtdDomain, type VtdUnit } from "./device.js";
 import { SecondStageDomain } from "./domains.js";
 import { EAFE, nestedEntry, type PasidEntry, SRE, WPE } from "./entries.js";
@@ -69,7 +72,7 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
 		const vtd = device as VtdDevice;
 		if (!vtd.iommu.registers.hasPasids)
-			throw new Errno("EOPNOTSUPP", `the IOMMU of ${device.name} has no PASIDs: ECAP_REG.SMTS or ECAP_REG.PASID is 0`);
+			throw new Errno("EOPNOTSUPP", `no PASID of ${device.name} can nest: ECAP_REG.SMTS or ECAP_REG.PASID is 0`);
 		this.parent.checkCompatible(vtd.iommu);
 		vtd.checkFaults(this);
 		vtd.attach(pasid, this);
@@ -95,6 +98,23 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 		return nestedEntry(domainId, first, this.parent.stage);
 	}
 
+	override get secondStage(): SecondStageDomain {
+		return this.parent;
+	}
+
+	override firstStageFor({ device }: DmaRequest): FirstStage {
+		const { flags, root, addressWidth } = this.firstStage;
+		return guestX86_64({
+			root,
+			levels: addressWidth === 57 ? 5 : 4,
+			signExtends: true,
+			has1GPages: (device as VtdDevice).iommu.registers.FS1GP,
+			extendedAccessed: (flags & BigInt(HwptVtdS1Flags.EAFE)) !== 0n,
+			// What is cached carries the domain ID, and this domain has one of its own.
+			asid: 0,
+		});
+	}
+
 	override invalidateCache(array: UserDataArray): void {
 		const type = InvalidateDataType.VTD_S1;
 		if (array.type !== type)
@@ -109,7 +129,7 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 			if (npages === EVERYTHING && addr !== 0n)
 				throw new Errno("EINVAL", `entry ${array.done}: npages says everything, and addr is ${hex(addr)} instead of 0`);
 			const last = npages === EVERYTHING ? EVERYTHING : addr + npages * PAGE_SIZE - 1n;
-			this.flushed?.(addr, last);
+			this.tlb.invalidate(addr, last, { leavesOnly: (flags & VtdInvalidateFlags.LEAF) !== 0 });
 		}
 	}
 

@@ -1,0 +1,100 @@
+// ioasis replay: the calls of a recording once more, with no program, until an answer differs.
+
+import { policies } from "../iommufd/hwpt-policy.js";
+import { parseMachineDescription } from "../machine/description.js";
+import { Machine } from "../machine/machine.js";
+import { type Difference, Replayer } from "../machine/record/replayer.js";
+import { commandOf } from "../trace/commands.js";
+import { printCall } from "../trace/print.js";
+import { type Failed, fromHex, type RecordLine, type Start } from "../trace/record.js";
+import { Errno } from "../uapi/errno.js";
+import { refuse } from "./complain.js";
+import { DIFFERS } from "./exit-codes.js";
+import { loadMachine } from "./machine-files.js";
+import { policyNamed } from "./policy-names.js";
+import { RecordingError, readRecording } from "./recording-file.js";
+
+/** What `replay` can be told. */
+export interface ReplayOptions {
+	/** Instead of the recorded ones. */
+	readonly machine?: string;
+	readonly policy?: string;
+	readonly quiet?: true;
+}
+
+export function replay(path: string, options: ReplayOptions): void {
+	const { start, lines } = readOrRefuse(path);
+	const replayer = new Replayer(makeMachine(start, path, options));
+	for (const line of lines) replayer.learn(line);
+	const calls = lines.filter((line) => "answer" in line);
+	let done = 0;
+	for (const line of lines) {
+		const difference = replayer.replay(line);
+		if ("answer" in line) done++;
+		if (difference === undefined) continue;
+		console.log(`call ${done} of ${calls.length} is answered otherwise than it was:`);
+		for (const text of inWords(difference, replayer)) console.log(text);
+		process.exitCode = DIFFERS;
+		return;
+	}
+	if (!options.quiet) console.log(`ioasis: ${calls.length} calls, each answered as it was`);
+}
+
+function readOrRefuse(path: string): { start: Start; lines: RecordLine[] } {
+	try {
+		return readRecording(path);
+	} catch (error) {
+		if (error instanceof RecordingError)
+			refuse(error.message, "`ioasis run --record FILE -- PROGRAM` makes a recording");
+		throw error;
+	}
+}
+
+/** The machine of the recording, or the one that was asked for instead. */
+function makeMachine(start: Start, path: string, options: ReplayOptions): Machine {
+	const policy = options.policy === undefined ? policies.get(start.policy) : policyNamed(options.policy);
+	try {
+		if (options.machine !== undefined) return loadMachine(options.machine, policy);
+		return new Machine(parseMachineDescription(JSON.stringify(start.machine), path), policy);
+	} catch (error) {
+		refuse((error as Error).message, "`ioasis machines` lists the machines that there are");
+	}
+}
+
+/** Both answers, one above the other, and what may be behind it. */
+function inWords({ line, now, deviations, strays }: Difference, replayer: Replayer): string[] {
+	const text = [];
+	if (line.kind === "ioctl") {
+		const both = { ...line, path: replayer.pathOf(line.file) };
+		text.push("recorded:", printed(both, line.answer, line.out), "now:", printed(both, now.result, now.out));
+	} else if ("answer" in line)
+		text.push(`recorded: ${brief(line, line.answer)}`, `now:      ${brief(line, now.result)}`);
+	for (const { what, recorded, now } of deviations) text.push(`${what}: recorded ${recorded}, now ${now}`);
+	for (const stray of strays) text.push(`the engine asked for what it didn't ask for then: ${stray}`);
+	return text;
+}
+
+function printed(
+	line: Extract<RecordLine, { kind: "ioctl" }> & { path: string },
+	result: number | Failed,
+	out: string | undefined,
+): string {
+	const number = Number(line.number);
+	const written = out ?? (typeof result === "number" ? line.in : undefined);
+	return printCall({
+		thread: line.thread,
+		fd: line.file,
+		path: line.path,
+		number,
+		argument: Number(line.argument),
+		command: commandOf(line.path, number),
+		before: line.in === undefined ? undefined : fromHex(line.in),
+		after: written === undefined ? undefined : fromHex(written),
+		result: typeof result === "number" ? result : new Errno(result.errno, result.reason),
+	});
+}
+
+function brief(line: RecordLine, answer: number | Failed): string {
+	const call = line.kind === "open" ? `open(${JSON.stringify(line.path)})` : line.kind;
+	return `${call} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
+}

@@ -1,0 +1,37 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ReportFile, readReport } from "./report-file.js";
+
+const failure = { thread: 7, path: "/dev/iommu", call: "IOMMU_DESTROY", errno: "ENOENT", reason: "no object 9" };
+const end = { code: 0, calls: 1, errors: {}, leftovers: [], stillOpen: [] };
+let directory: string;
+let path: string;
+
+beforeEach(() => {
+	directory = mkdtempSync(join(tmpdir(), "ioasis-report-"));
+	path = join(directory, "report.jsonl");
+});
+
+afterEach(() => rmSync(directory, { recursive: true }));
+
+test("what one thread and another one write is read as one report", () => {
+	const report = ReportFile.start(path);
+	new ReportFile(path).failure(failure);
+	report.end(end);
+	expect(readReport(path)).toEqual({ failures: [{ event: "failure", ...failure }], end: { event: "end", ...end } });
+});
+
+test("a report that was interrupted has what is complete, and no end", () => {
+	ReportFile.start(path).failure(failure);
+	appendFileSync(path, '{"event":"fail');
+	expect(readReport(path)).toEqual({ failures: [{ event: "failure", ...failure }], end: undefined });
+	expect(readReport(join(directory, "never-written"))).toEqual({ failures: [], end: undefined });
+});
+
+test("a program that fails for ever doesn't fill the disk", () => {
+	const report = ReportFile.start(path);
+	for (let i = 0; i < 1100; i++) report.failure(failure);
+	expect(readFileSync(path, "utf8").split("\n")).toHaveLength(1001);
+});

@@ -1,0 +1,60 @@
+// What we are told of an fd without having to ask each one: that nobody has a queue any more, that a process has ended.
+// epoll(7)
+
+import { close, epollCreate, epollCtl, epollWait, NativeMemory, succeed } from "./libc.js";
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+
+/** Is always waited for. */
+export const EPOLLERR = 8;
+export const EPOLLIN = 1;
+
+/** struct epoll_event, in words: events, then data (u64), which only x86-64 packs. */
+const EVENT_WORDS = process.arch === "x64" ? 3 : 4;
+const DATA = EVENT_WORDS - 2;
+/** So many are taken at once. */
+const MOST_EVENTS = 64;
+
+export class Events {
+	/** Can be polled: readable when there is something to settle. */
+	readonly fd = succeed(epollCreate(EPOLL_CLOEXEC), "epoll_create1");
+	readonly #memory = new NativeMemory(MOST_EVENTS * EVENT_WORDS * 4);
+	readonly #actions = new Map<number, () => void>();
+
+	/**
+	 * Has something done at the first settle() after it has happened, and then again and again: the action should take the fd
+	 * away.
+	 * @param events EPOLLIN or EPOLLERR
+	 */
+	add(fd: number, events: number, action: () => void): void {
+		const { words, address } = this.#memory;
+		words[0] = events;
+		words[DATA] = fd;
+		words[DATA + 1] = 0;
+		if (epollCtl(this.fd, EPOLL_CTL_ADD, fd, address) === 0) this.#actions.set(fd, action);
+	}
+
+	/** Forgets an fd. Call it before it is closed. */
+	remove(fd: number): void {
+		if (this.#actions.delete(fd)) epollCtl(this.fd, EPOLL_CTL_DEL, fd, this.#memory.address);
+	}
+
+	/** Does what is to be done. */
+	settle(): void {
+		if (this.#actions.size === 0) return;
+		const { words, address } = this.#memory;
+		for (;;) {
+			const count = epollWait(this.fd, address, MOST_EVENTS, 0);
+			if (count <= 0) return;
+			const fds = Array.from({ length: count }, (_, i) => words[i * EVENT_WORDS + DATA]);
+			for (const fd of fds) this.#actions.get(fd)?.();
+			if (count < MOST_EVENTS) return;
+		}
+	}
+
+	close(): void {
+		close(this.fd);
+	}
+}

@@ -1,0 +1,96 @@
+// A first stage in the CPU's format, as VT-d and AMD's IOMMU read it in a guest's memory. Requests are those of a user: none
+// of the devices here asks for privileges.
+// Intel VT-d Architecture Specification 5.0, 3.6 "First-Stage Translation" and 9.7 "First-Stage Paging Entries";
+// AMD I/O Virtualization Technology (IOMMU) Specification (48882), 2.2.6 "I/O Page Tables for Guest Translations".
+
+import { x86_64 } from "../../pagetable/formats/x86-64.js";
+import { READ, WRITE } from "../../pagetable/pagetable.js";
+import type { Entry, EntryRules, FirstStage, Objection } from "../first-stage.js";
+
+// Low word of an entry
+const RW = 1 << 1; // writable
+const US = 1 << 2; // user
+const A = 1 << 5; // accessed
+const D = 1 << 6; // dirty
+const PS = 1 << 7; // page size: a leaf above level 0
+const EA = 1 << 10; // VT-d: extended accessed
+/** Bits 51:12: what comes out, and where tables are. */
+const OUTPUT_BITS = 52;
+const ADDRESS_OF_TABLE = 0xf_ffff_ffff_f000n;
+
+const LEVEL_PDE = 1;
+const LEVEL_PDPTE = 2;
+
+export interface GuestX86_64 {
+	/** CR3, or what takes its place. */
+	readonly root: bigint;
+	readonly levels: 4 | 5;
+	/** Whether the highest bit that is translated must be repeated above, rather than be followed by zeroes. */
+	readonly signExtends: boolean;
+	readonly has1GPages: boolean;
+	/** VT-d's EAFE. */
+	readonly extendedAccessed: boolean;
+	readonly asid: number;
+}
+
+export function guestX86_64(guest: GuestX86_64): FirstStage {
+	const bits = guest.levels * 9 + 12;
+	return {
+		format: x86_64,
+		topLevel: guest.levels - 1,
+		root: guest.root & ADDRESS_OF_TABLE,
+		asid: guest.asid,
+		rules: new X86Rules(guest),
+		outputBits: OUTPUT_BITS,
+		inputInWords: `${bits} bits${guest.signExtends ? ", sign-extended" : ""}`,
+		inputAddress(iova) {
+			const input = BigInt.asUintN(bits, iova);
+			const whole = guest.signExtends ? BigInt.asUintN(64, BigInt.asIntN(bits, iova)) : input;
+			return whole === iova ? input : -1n;
+		},
+	};
+}
+
+class X86Rules implements EntryRules {
+	readonly #has1GPages: boolean;
+	readonly #accessed: number;
+
+	constructor({ has1GPages, extendedAccessed }: GuestX86_64) {
+		this.#has1GPages = has1GPages;
+		this.#accessed = extendedAccessed ? A | EA : A;
+	}
+
+	objection({ level, low }: Entry): Objection | undefined {
+		if (level === 0 || !(low & PS)) return undefined;
+		if (level > LEVEL_PDPTE) return malformed("has PS, which is reserved at this level");
+		if (level === LEVEL_PDPTE && !this.#has1GPages) return malformed("has PS, and the IOMMU has no pages of 1 GiB");
+		// Bit 12 is PAT. The address begins with bit 21 or 30.
+		const reserved = (low >>> 13) & (level === LEVEL_PDE ? 0xff : 0x1ffff);
+		if (reserved === 0) return undefined;
+		return malformed(
+			`is a large page with one of the bits ${level === LEVEL_PDE ? "20" : "29"}:13, which are reserved`,
+		);
+	}
+
+	permits({ low }: Entry): number {
+		if (!(low & US)) return 0;
+		return low & RW ? READ | WRITE : READ;
+	}
+
+	marked({ low, isLeaf }: Entry, write: boolean): number {
+		return low | this.#accessed | (isLeaf && write ? D : 0);
+	}
+
+	isDirty({ low }: Entry): boolean {
+		return (low & D) !== 0;
+	}
+
+	/** G is ignored: VT-d and AMD tag what they cache of a first stage with its address space. */
+	isGlobal(): boolean {
+		return false;
+	}
+}
+
+function malformed(reason: string): Objection {
+	return { kind: "malformed", reason };
+}

@@ -1,0 +1,59 @@
+// Writes down all that a machine is asked: a machine for the host, in front of the one that answers.
+
+import type { OpenFile } from "../../iommufd/caller.js";
+import type { AddressSpace } from "../../memory/address-space.js";
+import { RECORD_VERSION, type RecordLine } from "../../trace/record.js";
+import { Errno } from "../../uapi/errno.js";
+import type { Machine } from "../machine.js";
+import { Questions } from "./questions.js";
+import { recordedFile } from "./recorded-file.js";
+import { RecordingMemories } from "./recording-memory.js";
+
+export class Recorder {
+	readonly #machine: Machine;
+	readonly #questions: Questions;
+	readonly #memories: RecordingMemories;
+
+	/**
+	 * @param description the machine's, as its file has it
+	 * @param policy the name of its allocation rule
+	 * @param write gets each line, in order
+	 */
+	constructor(machine: Machine, description: unknown, policy: string, write: (line: RecordLine) => void) {
+		this.#machine = machine;
+		this.#questions = new Questions(write);
+		this.#memories = new RecordingMemories(this.#questions);
+		write({ kind: "start", version: RECORD_VERSION, machine: description, policy });
+	}
+
+	get paths(): readonly string[] {
+		return this.#machine.paths;
+	}
+
+	/** Has the machine ask `settle` for what has been closed. */
+	set settle(settle: Machine["settle"]) {
+		this.#machine.settle = (...which) => this.#questions.settle(() => settle(...which));
+	}
+
+	open(path: string): OpenFile | undefined {
+		try {
+			const file = this.#machine.open(path);
+			if (file === undefined) return undefined;
+			const recorded = recordedFile(this.#memories, file);
+			this.#questions.write({ kind: "open", path, answer: recorded.id });
+			return recorded;
+		} catch (error) {
+			if (error instanceof Errno)
+				this.#questions.write({ kind: "open", path, answer: { errno: error.code, reason: error.reason } });
+			throw error;
+		}
+	}
+
+	counts(memory: AddressSpace): { readonly pinned: number; readonly locked: number } {
+		return this.#machine.counts(this.#memories.space(memory));
+	}
+
+	leftovers(): string[] {
+		return this.#machine.leftovers();
+	}
+}

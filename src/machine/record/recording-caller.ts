@@ -1,0 +1,65 @@
+// Who makes a call, as a recording sees it.
+
+import type { Caller, CallerFile, Capability, OpenFile } from "../../iommufd/caller.js";
+import type { FdMeaning } from "../../trace/record.js";
+import { Errno } from "../../uapi/errno.js";
+import { type RecordedFile, recordedFile } from "./recorded-file.js";
+import type { RecordingMemories, RecordingOwner, RecordingSpace } from "./recording-memory.js";
+
+export class RecordingCaller implements Caller {
+	readonly thread: number;
+	readonly memory: RecordingSpace;
+	readonly owner: RecordingOwner;
+	readonly #memories: RecordingMemories;
+	readonly #caller: Caller;
+
+	constructor(memories: RecordingMemories, caller: Caller) {
+		this.thread = caller.thread;
+		this.memory = memories.space(caller.memory);
+		this.owner = memories.owner(caller.owner);
+		this.#memories = memories;
+		this.#caller = caller;
+	}
+
+	capable(capability: Capability): boolean {
+		const is = this.#caller.capable(capability);
+		this.#memories.questions.ask({ ask: "capable", of: capability, is });
+		return is;
+	}
+
+	file(fd: number): CallerFile | undefined {
+		const found = this.#caller.file(fd);
+		const [file, is] = this.#meaningOf(found);
+		this.#memories.questions.ask({ ask: "fd", fd, is });
+		return file;
+	}
+
+	install(file: OpenFile): number {
+		const { questions } = this.#memories;
+		const recorded = recordedFile(this.#memories, file);
+		const question = { ask: "install", file: recorded.id, path: file.path } as const;
+		try {
+			const is = this.#caller.install(recorded);
+			questions.ask({ ...question, is });
+			return is;
+		} catch (error) {
+			const lost = recorded.isReleased ? ({ lost: true } as const) : {};
+			if (error instanceof Errno)
+				questions.ask({ ...question, is: { errno: error.code, reason: error.reason }, ...lost });
+			throw error;
+		}
+	}
+
+	/** What the engine gets to see of a file, and what is written down of it. */
+	#meaningOf(found: CallerFile | undefined): [CallerFile | undefined, FdMeaning] {
+		if (found === undefined) return [undefined, "not open"];
+		if (found.kind === "other") return [found, "other"];
+		if (found.kind === "shared-memory") {
+			const backing = this.#memories.backing(found.backing);
+			return [this.#memories.file(found), { backing: backing.id }];
+		}
+		// All files that we have handed out are recorded ones; the engine knows its own.
+		const recorded = found.file as RecordedFile;
+		return [{ kind: "ours", file: recorded.inner }, { file: recorded.id }];
+	}
+}

@@ -1,0 +1,209 @@
+// Memory and its owners as a recording sees them: each answers as the real one does, and has the answer written down.
+
+import type { CallerFile, MemoryOwner } from "../../iommufd/caller.js";
+import { type AddressSpace, type Backing, Extents } from "../../memory/address-space.js";
+import { type Extent, type Name, toHex } from "../../trace/record.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import type { Questions } from "./questions.js";
+
+/** The struct of the call that is under way: what is read and written of it stands in the call's line already. */
+export interface Struct {
+	readonly space: AddressSpace;
+	readonly address: number;
+	/** As the engine knows it by now. */
+	readonly bytes: Uint8Array;
+	written: boolean;
+}
+
+/** One for each real thing, so that what is the same for the engine without us is the same with us. */
+export class RecordingMemories {
+	readonly questions: Questions;
+	/** What the line of the call has already. */
+	struct: Struct | undefined;
+	readonly #spaces = new WeakMap<AddressSpace, RecordingSpace>();
+	readonly #backings = new WeakMap<Backing, RecordingBacking>();
+	readonly #owners = new WeakMap<MemoryOwner, RecordingOwner>();
+
+	constructor(questions: Questions) {
+		this.questions = questions;
+	}
+
+	space(space: AddressSpace): RecordingSpace {
+		return this.#of(this.#spaces, space, () => {
+			const recording = new RecordingSpace(this, space);
+			this.questions.write({ kind: "memory", id: recording.id, name: space.name });
+			return recording;
+		});
+	}
+
+	backing(backing: Backing): RecordingBacking {
+		return this.#of(this.#backings, backing, () => {
+			const recording = new RecordingBacking(this.questions, backing);
+			this.questions.write({ kind: "backing", id: recording.id, name: backing.name });
+			return recording;
+		});
+	}
+
+	owner(owner: MemoryOwner): RecordingOwner {
+		return this.#of(this.#owners, owner, () => {
+			const recording = new RecordingOwner(this.questions, owner);
+			this.questions.write({ kind: "owner", id: recording.id, name: `user ${owner.uid}` });
+			return recording;
+		});
+	}
+
+	/** What an fd that comes in as an argument refers to, if that isn't a file of ours. */
+	file(file: CallerFile & { kind: "shared-memory" }): CallerFile {
+		const backing = this.backing(file.backing);
+		return {
+			kind: "shared-memory",
+			backing,
+			size: () => {
+				const is = file.size();
+				this.questions.ask({ ask: "size", backing: backing.id, is });
+				return is;
+			},
+		};
+	}
+
+	#of<Real extends object, Recording>(known: WeakMap<Real, Recording>, real: Real, make: () => Recording): Recording {
+		const found = known.get(real);
+		if (found !== undefined) return found;
+		const made = make();
+		known.set(real, made);
+		return made;
+	}
+}
+
+const found = new Extents();
+
+export class RecordingSpace implements AddressSpace {
+	readonly id: Name;
+	readonly #memories: RecordingMemories;
+	readonly #space: AddressSpace;
+	#wasAlive = true;
+
+	constructor(memories: RecordingMemories, space: AddressSpace) {
+		this.id = memories.questions.add(this);
+		this.#memories = memories;
+		this.#space = space;
+	}
+
+	get name(): string {
+		return this.#space.name;
+	}
+
+	get alive(): boolean {
+		const is = this.#space.alive;
+		if (is !== this.#wasAlive) this.#memories.questions.ask({ ask: "alive", memory: this.id, is });
+		this.#wasAlive = is;
+		return is;
+	}
+
+	read(address: number, into: Uint8Array): number {
+		const done = this.#space.read(address, into);
+		const place = this.#inStruct(address, into.length);
+		if (done === into.length && place !== undefined && into.every((byte, i) => byte === place[i])) return done;
+		const bytes = toHex(into.subarray(0, done));
+		this.#memories.questions.ask({ ask: "read", memory: this.id, at: hex(address), length: into.length, bytes });
+		return done;
+	}
+
+	write(address: number, from: Uint8Array): number {
+		const done = this.#space.write(address, from);
+		const place = this.#inStruct(address, from.length);
+		if (done === from.length && place !== undefined) {
+			place.set(from);
+			this.#memories.struct!.written = true;
+			return done;
+		}
+		const bytes = toHex(from);
+		const short = done < from.length ? { done } : {};
+		this.#memories.questions.ask({ ask: "write", memory: this.id, at: hex(address), bytes, ...short });
+		return done;
+	}
+
+	resolve(first: number, count: number, writable: boolean, into: Extents): void {
+		const question = { ask: "pages", memory: this.id, page: first, count, writable } as const;
+		found.clear();
+		try {
+			this.#space.resolve(first, count, writable, found);
+		} catch (error) {
+			if (error instanceof Errno)
+				this.#memories.questions.ask({ ...question, is: { errno: error.code, reason: error.reason } });
+			throw error;
+		}
+		const is: Extent[] = [];
+		found.backing.forEach((real, i) => {
+			const backing = this.#memories.backing(real);
+			is.push([backing.id, found.page[i], found.count[i]]);
+			into.add(backing, found.page[i], found.count[i]);
+		});
+		this.#memories.questions.ask({ ...question, is });
+	}
+
+	/** The part of the call's struct that is at an address. */
+	#inStruct(address: number, length: number): Uint8Array | undefined {
+		const { struct } = this.#memories;
+		if (struct?.space !== this) return undefined;
+		const from = address - struct.address;
+		return from >= 0 && from + length <= struct.bytes.length ? struct.bytes.subarray(from, from + length) : undefined;
+	}
+}
+
+export class RecordingBacking implements Backing {
+	readonly id: Name;
+	readonly #questions: Questions;
+	readonly #backing: Backing;
+
+	constructor(questions: Questions, backing: Backing) {
+		this.id = questions.add(this);
+		this.#questions = questions;
+		this.#backing = backing;
+	}
+
+	get name(): string {
+		return this.#backing.name;
+	}
+
+	read(at: number, into: Uint8Array): number {
+		const done = this.#backing.read(at, into);
+		const bytes = toHex(into.subarray(0, done));
+		this.#questions.ask({ ask: "dma read", backing: this.id, at: hex(at), length: into.length, bytes });
+		return done;
+	}
+
+	write(at: number, from: Uint8Array): number {
+		const done = this.#backing.write(at, from);
+		const short = done < from.length ? { done } : {};
+		this.#questions.ask({ ask: "dma write", backing: this.id, at: hex(at), bytes: toHex(from), ...short });
+		return done;
+	}
+}
+
+export class RecordingOwner implements MemoryOwner {
+	readonly id: Name;
+	readonly #questions: Questions;
+	readonly #owner: MemoryOwner;
+	#lastUid: number | undefined;
+
+	constructor(questions: Questions, owner: MemoryOwner) {
+		this.id = questions.add(this);
+		this.#questions = questions;
+		this.#owner = owner;
+	}
+
+	get uid(): number {
+		const is = this.#owner.uid;
+		if (is !== this.#lastUid) this.#questions.ask({ ask: "uid", owner: this.id, is });
+		this.#lastUid = is;
+		return is;
+	}
+
+	memlockLimit(): number {
+		const limit = this.#owner.memlockLimit();
+		const is = limit === Number.POSITIVE_INFINITY ? null : limit;
+		this.#questions.ask({ ask: "limit", owner: this.id, is });
+		return limit;
+	}
+}

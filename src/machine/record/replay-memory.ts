@@ -1,0 +1,224 @@
+// Memory out of a recording: it has what the engine read when it was recorded, and keeps what is written to it.
+
+import type { MemoryOwner } from "../../iommufd/caller.js";
+import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../memory/address-space.js";
+import { type Extent, fromHex, type Name, toHex } from "../../trace/record.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import type { ReplayQuestions } from "./replay-questions.js";
+
+/** Bytes by address, as far as any are known. */
+class KnownBytes {
+	readonly #pages = new Map<number, Uint8Array>();
+
+	learn(address: number, bytes: Uint8Array): void {
+		for (let done = 0; done < bytes.length; ) {
+			const number = Math.floor((address + done) / PAGE_SIZE);
+			const offset = address + done - number * PAGE_SIZE;
+			const length = Math.min(PAGE_SIZE - offset, bytes.length - done);
+			let page = this.#pages.get(number);
+			if (page === undefined) {
+				page = new Uint8Array(PAGE_SIZE);
+				this.#pages.set(number, page);
+			}
+			page.set(bytes.subarray(done, done + length), offset);
+			done += length;
+		}
+	}
+
+	/** Up to the first page of which nothing is known. */
+	read(address: number, into: Uint8Array): number {
+		let done = 0;
+		while (done < into.length) {
+			const number = Math.floor((address + done) / PAGE_SIZE);
+			const page = this.#pages.get(number);
+			if (page === undefined) break;
+			const offset = address + done - number * PAGE_SIZE;
+			const part = page.subarray(offset, offset + into.length - done);
+			into.set(part, done);
+			done += part.length;
+		}
+		return done;
+	}
+}
+
+/** What the ioctl's line says of the struct that it points to. */
+export interface ReplayedStruct {
+	readonly space: ReplaySpace;
+	readonly address: number;
+	readonly bytes: Uint8Array;
+	written: boolean;
+}
+
+interface KnownPages {
+	readonly first: number;
+	readonly extent: Extent;
+}
+
+export class ReplaySpace implements AddressSpace {
+	readonly id: Name;
+	readonly name: string;
+	/** The struct of the call that is under way, where it is in this memory. */
+	struct: ReplayedStruct | undefined;
+	readonly #questions: ReplayQuestions;
+	readonly #backingOf: (name: Name) => Backing;
+	readonly #bytes = new KnownBytes();
+	/** What is behind pages, the newest knowledge last. */
+	readonly #known: KnownPages[] = [];
+	#alive = true;
+
+	constructor(id: Name, name: string, questions: ReplayQuestions, backingOf: (name: Name) => Backing) {
+		this.id = id;
+		this.name = name;
+		this.#questions = questions;
+		this.#backingOf = backingOf;
+	}
+
+	get alive(): boolean {
+		const asked = this.#questions.take("alive", ({ memory }) => memory === this.id);
+		if (asked !== undefined) this.#alive = asked.is;
+		return this.#alive;
+	}
+
+	read(address: number, into: Uint8Array): number {
+		const at = hex(address);
+		const asked = this.#questions.take(
+			"read",
+			(question) => question.memory === this.id && question.at === at && question.length === into.length,
+		);
+		if (asked !== undefined) {
+			const bytes = fromHex(asked.bytes);
+			into.set(bytes);
+			this.#bytes.learn(address, bytes);
+			return bytes.length;
+		}
+		const place = this.#inStruct(address, into.length);
+		if (place !== undefined) {
+			into.set(place);
+			return into.length;
+		}
+		this.#questions.stray(`${into.length} bytes at ${at} of the ${this.name}`);
+		return this.#bytes.read(address, into);
+	}
+
+	write(address: number, from: Uint8Array): number {
+		this.#bytes.learn(address, from);
+		const at = hex(address);
+		const asked = this.#questions.take("write", (question) => question.memory === this.id && question.at === at);
+		const now = toHex(from);
+		if (asked !== undefined) {
+			if (asked.bytes !== now) this.#questions.deviates(`the bytes at ${at}`, asked.bytes, now);
+			return asked.done ?? from.length;
+		}
+		const place = this.#inStruct(address, from.length);
+		if (place === undefined) this.#questions.deviates(`the bytes at ${at}`, "not written", now);
+		else {
+			place.set(from);
+			this.struct!.written = true;
+		}
+		return from.length;
+	}
+
+	resolve(first: number, count: number, writable: boolean, into: Extents): void {
+		const asked = this.#questions.take(
+			"pages",
+			({ memory, page, count: pages, writable: forWriting }) =>
+				memory === this.id && page === first && pages === count && forWriting === writable,
+		);
+		if (asked === undefined) this.#resolveKnown(first, count, into);
+		else if ("errno" in asked.is) throw new Errno(asked.is.errno, asked.is.reason);
+		else for (const [backing, page, pages] of asked.is) into.add(this.#backingOf(backing), page, pages);
+	}
+
+	/** Remembers what a recorded question says, for an engine that asks at another time. */
+	learn(first: number, extents: readonly Extent[]): void {
+		let at = first;
+		for (const extent of extents) {
+			this.#known.push({ first: at, extent });
+			at += extent[2];
+		}
+	}
+
+	#resolveKnown(first: number, count: number, into: Extents): void {
+		this.#questions.stray(`the ${count} pages at ${hex(first * PAGE_SIZE)} of the ${this.name}`);
+		for (let at = first; at < first + count; ) {
+			const known = this.#known.findLast(({ first, extent }) => first <= at && at < first + extent[2]);
+			if (known === undefined) throw new Errno("EFAULT", `the recording has nothing at ${hex(at * PAGE_SIZE)}`);
+			const [backing, page, pages] = known.extent;
+			const length = Math.min(known.first + pages, first + count) - at;
+			into.add(this.#backingOf(backing), page + at - known.first, length);
+			at += length;
+		}
+	}
+
+	#inStruct(address: number, length: number): Uint8Array | undefined {
+		if (this.struct === undefined) return undefined;
+		const from = address - this.struct.address;
+		const { bytes } = this.struct;
+		return from >= 0 && from + length <= bytes.length ? bytes.subarray(from, from + length) : undefined;
+	}
+}
+
+export class ReplayBacking implements Backing {
+	readonly id: Name;
+	readonly name: string;
+	readonly #questions: ReplayQuestions;
+	readonly #bytes = new KnownBytes();
+
+	constructor(id: Name, name: string, questions: ReplayQuestions) {
+		this.id = id;
+		this.name = name;
+		this.#questions = questions;
+	}
+
+	read(at: number, into: Uint8Array): number {
+		const place = hex(at);
+		const asked = this.#questions.take(
+			"dma read",
+			(question) => question.backing === this.id && question.at === place && question.length === into.length,
+		);
+		if (asked === undefined) {
+			this.#questions.stray(`${into.length} bytes at ${place} of ${this.name}`);
+			return this.#bytes.read(at, into);
+		}
+		const bytes = fromHex(asked.bytes);
+		into.set(bytes);
+		this.#bytes.learn(at, bytes);
+		return bytes.length;
+	}
+
+	write(at: number, from: Uint8Array): number {
+		this.#bytes.learn(at, from);
+		const place = hex(at);
+		const asked = this.#questions.take(
+			"dma write",
+			(question) => question.backing === this.id && question.at === place,
+		);
+		const now = toHex(from);
+		if (asked?.bytes !== now)
+			this.#questions.deviates(`the bytes at ${place} of ${this.name}`, asked?.bytes ?? "not written", now);
+		return asked?.done ?? from.length;
+	}
+}
+
+export class ReplayOwner implements MemoryOwner {
+	readonly id: Name;
+	readonly #questions: ReplayQuestions;
+	#uid = 0;
+	#limit = Number.POSITIVE_INFINITY;
+
+	constructor(id: Name, questions: ReplayQuestions) {
+		this.id = id;
+		this.#questions = questions;
+	}
+
+	get uid(): number {
+		this.#uid = this.#questions.take("uid", ({ owner }) => owner === this.id)?.is ?? this.#uid;
+		return this.#uid;
+	}
+
+	memlockLimit(): number {
+		const asked = this.#questions.take("limit", ({ owner }) => owner === this.id);
+		if (asked !== undefined) this.#limit = asked.is ?? Number.POSITIVE_INFINITY;
+		return this.#limit;
+	}
+}

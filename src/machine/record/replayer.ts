@@ -1,0 +1,226 @@
+// Makes the calls of a recording again, on a fresh machine and with no program, and compares the answers.
+
+import type {
+	Caller,
+	CallerFile,
+	Capability,
+	MappableFile,
+	Mapping,
+	OpenFile,
+	ReadableFile,
+} from "../../iommufd/caller.js";
+import type { Backing } from "../../memory/address-space.js";
+import {
+	type Failed,
+	fromHex,
+	type Ioctl,
+	type Mapped,
+	type Name,
+	type Opened,
+	type Question,
+	type RecordLine,
+	type Transfer,
+	toHex,
+} from "../../trace/record.js";
+import { Errno } from "../../uapi/errno.js";
+import type { Machine } from "../machine.js";
+import { ReplayBacking, type ReplayedStruct, ReplayOwner, ReplaySpace } from "./replay-memory.js";
+import { type Deviation, ReplayQuestions } from "./replay-questions.js";
+
+/** What a call was answered with this time. */
+export interface Answer {
+	readonly result: number | Failed;
+	/** The ioctl's struct, if it was written. */
+	readonly out: string | undefined;
+}
+
+/** A call that is answered otherwise than it was. */
+export interface Difference {
+	readonly line: RecordLine;
+	readonly now: Answer;
+	/** What the engine wrote elsewhere, and the recording has otherwise. */
+	readonly deviations: readonly Deviation[];
+	/** What the engine asked that it didn't ask then: a reason to answer otherwise. */
+	readonly strays: readonly string[];
+}
+
+export class Replayer {
+	readonly #machine: Machine;
+	readonly #questions = new ReplayQuestions();
+	readonly #spaces = new Map<Name, ReplaySpace>();
+	readonly #backings = new Map<Name, ReplayBacking>();
+	readonly #owners = new Map<Name, ReplayOwner>();
+	readonly #files = new Map<Name, OpenFile>();
+	readonly #mappings = new Map<Name, Mapping>();
+	/** Of the call that is under way: who installs files. */
+	#nextFd = 1000;
+
+	constructor(machine: Machine) {
+		this.#machine = machine;
+		machine.settle = () => {
+			for (const file of this.#questions.closedNow()) this.#release(file);
+		};
+	}
+
+	/** What an open file of the recording was opened as. */
+	pathOf(file: Name): string {
+		return this.#files.get(file)?.path ?? "?";
+	}
+
+	/** Tells what lies behind pages that the engine may ask for earlier than it did when this was recorded. */
+	learn(line: RecordLine): void {
+		if (line.kind === "memory" || line.kind === "backing" || line.kind === "owner") this.#addName(line);
+		if (!("asked" in line)) return;
+		for (const question of line.asked ?? [])
+			if (question.ask === "pages" && !("errno" in question.is))
+				this.#spaces.get(question.memory)!.learn(question.page, question.is);
+	}
+
+	/** Does what a line says. @returns what is different, if anything is */
+	replay(line: RecordLine): Difference | undefined {
+		switch (line.kind) {
+			case "open":
+				return this.#compare(line, [], () => this.#open(line));
+			case "ioctl":
+				return this.#ioctl(line);
+			case "read":
+			case "write":
+				return this.#compare(line, line.asked, () => this.#transfer(line));
+			case "mmap":
+				return this.#compare(line, [], () => this.#mmap(line));
+			case "release":
+				this.#questions.begin();
+				this.#release(line.what);
+				return undefined;
+			default:
+				return undefined;
+		}
+	}
+
+	#addName({ kind, id, name }: { kind: "memory" | "backing" | "owner"; id: Name; name: string }): void {
+		if (kind === "owner") this.#owners.set(id, new ReplayOwner(id, this.#questions));
+		else if (kind === "backing") this.#backings.set(id, new ReplayBacking(id, name, this.#questions));
+		else this.#spaces.set(id, new ReplaySpace(id, name, this.#questions, (backing) => this.#backing(backing)));
+	}
+
+	#backing(name: Name): Backing {
+		return this.#backings.get(name)!;
+	}
+
+	#open({ path, answer }: Opened): number {
+		const file = this.#machine.open(path);
+		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
+		if (typeof answer !== "number") return 0;
+		this.#files.set(answer, file);
+		return answer;
+	}
+
+	#ioctl(line: Ioctl): Difference | undefined {
+		const space = this.#spaces.get(line.memory)!;
+		const struct: ReplayedStruct | undefined =
+			line.in === undefined
+				? undefined
+				: { space, address: Number(line.argument), bytes: fromHex(line.in), written: false };
+		space.struct = struct;
+		const outOf = () => (struct?.written ? toHex(struct.bytes) : undefined);
+		const call = () => this.#file(line.file).ioctl(this.#callerOf(line), Number(line.number), Number(line.argument));
+		const difference = this.#compare(line, line.asked, call, outOf);
+		space.struct = undefined;
+		return difference;
+	}
+
+	#transfer({ kind, file, memory, at, length }: Transfer): number {
+		return (this.#file(file) as ReadableFile)[kind](this.#spaces.get(memory)!, Number(at), length);
+	}
+
+	#mmap({ file, offset, length, answer }: Mapped): number {
+		const mapping = (this.#file(file) as MappableFile).mmap(Number(offset), length);
+		if (typeof answer !== "number") return 0;
+		this.#mappings.set(answer, mapping);
+		return answer;
+	}
+
+	/** Makes a call, and says how its answer differs from the line's. */
+	#compare(
+		line: Extract<RecordLine, { answer: unknown }>,
+		asked: readonly Question[] | undefined,
+		call: () => number,
+		outOf: () => string | undefined = () => undefined,
+	): Difference | undefined {
+		this.#questions.begin(asked);
+		const now: Answer = { result: resultOf(call), out: outOf() };
+		const deviations = this.#questions.deviations();
+		const { strays } = this.#questions;
+		for (const file of this.#questions.closedLate()) this.#release(file);
+		const then: Answer = { result: line.answer, out: "out" in line ? line.out : undefined };
+		if (deviations.length === 0 && sameResult(then.result, now.result) && then.out === now.out) return undefined;
+		return { line, now, deviations, strays };
+	}
+
+	#file(name: Name): OpenFile {
+		const file = this.#files.get(name);
+		if (file === undefined)
+			throw new Error(`the recording uses file ${name} before it is opened, or after its release`);
+		return file;
+	}
+
+	#release(name: Name): void {
+		const released = this.#mappings.get(name) ?? this.#file(name);
+		this.#mappings.delete(name);
+		this.#files.delete(name);
+		released.release();
+	}
+
+	#callerOf({ thread, memory, owner }: Ioctl): Caller {
+		return {
+			thread,
+			memory: this.#spaces.get(memory)!,
+			owner: this.#owners.get(owner)!,
+			capable: (capability) => this.#capable(capability),
+			file: (fd) => this.#fileOf(fd),
+			install: (file) => this.#install(file),
+		};
+	}
+
+	#capable(capability: Capability): boolean {
+		return this.#questions.take("capable", ({ of }) => of === capability)?.is ?? true;
+	}
+
+	#fileOf(fd: number): CallerFile | undefined {
+		const asked = this.#questions.take("fd", (question) => question.fd === fd);
+		if (asked === undefined) this.#questions.stray(`what fd ${fd} is`);
+		if (asked === undefined || asked.is === "not open") return undefined;
+		if (asked.is === "other") return { kind: "other" };
+		if ("file" in asked.is) return { kind: "ours", file: this.#file(asked.is.file) };
+		const name = asked.is.backing;
+		const size = () => this.#questions.take("size", ({ backing }) => backing === name)?.is ?? 0;
+		return { kind: "shared-memory", backing: this.#backing(name), size };
+	}
+
+	#install(file: OpenFile): number {
+		const asked = this.#questions.take("install", ({ path }) => path === file.path);
+		if (asked === undefined) return this.#nextFd++;
+		if (typeof asked.is === "number") {
+			this.#files.set(asked.file, file);
+			return asked.is;
+		}
+		if (asked.lost) file.release();
+		// Its closing is noticed later, and is a line of its own.
+		else this.#files.set(asked.file, file);
+		throw new Errno(asked.is.errno, asked.is.reason);
+	}
+}
+
+function resultOf(call: () => number): number | Failed {
+	try {
+		return call();
+	} catch (error) {
+		if (error instanceof Errno) return { errno: error.code, reason: error.reason };
+		throw error;
+	}
+}
+
+/** Reasons may differ: they are for people. */
+function sameResult(one: number | Failed, other: number | Failed): boolean {
+	return typeof one === "number" || typeof other === "number" ? one === other : one.errno === other.errno;
+}

@@ -1,0 +1,13 @@
+// docs/errno.md is what the sources say, every reason belongs to one place in them, and no hint is about a reason that is gone.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const SCRIPT = fileURLToPath(new URL("../scripts/errno-guide.mjs", import.meta.url));
+
+test("docs/errno.md is up to date, and every site has a reason of its own", () => {
+	const { stdout, stderr, status } = spawnSync(process.execPath, [SCRIPT, "--check"], { encoding: "utf8" });
+	expect(stdout + stderr).toBe("");
+	expect(status).toBe(0);
+}, 60_000);
