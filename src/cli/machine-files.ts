@@ -14,26 +14,32 @@ const SHIPPED = fileURLToPath(new URL("../machines/", import.meta.url));
  * @throws MachineDescriptionError whose message says what is wrong, and where
  */
 export function loadMachine(nameOrFile: string, policy?: HwptPolicy): Machine {
-	return new Machine(describeMachine(nameOrFile), policy);
+	return new Machine(describe(locate(nameOrFile)), policy);
 }
 
-/** The description of that machine. @throws MachineDescriptionError */
-export function describeMachine(nameOrFile: string): MachineDescription {
-	const isFile = nameOrFile.includes("/") || nameOrFile.endsWith(".json");
-	return isFile ? readDescription(nameOrFile, nameOrFile) : shipped(nameOrFile);
+/** The text of that machine's description. @throws MachineDescriptionError where it can't be read */
+export function machineText(nameOrFile: string): string {
+	return readText(locate(nameOrFile));
 }
 
 /** The machines that ship. */
 export function machineNames(): { name: string; description: string }[] {
-	return names().map((name) => ({ name, description: shipped(name).description }));
+	return names().map((name) => ({ name, description: describe(locate(name)).description }));
 }
 
-function shipped(name: string): MachineDescription {
-	if (!names().includes(name))
+/** A description's file, and what messages call it. */
+interface Place {
+	readonly path: string;
+	readonly source: string;
+}
+
+function locate(nameOrFile: string): Place {
+	if (nameOrFile.includes("/") || nameOrFile.endsWith(".json")) return { path: nameOrFile, source: nameOrFile };
+	if (!names().includes(nameOrFile))
 		throw new MachineDescriptionError(
-			`there is no machine "${name}": "ioasis machines" lists them, and a file is given by its path`,
+			`there is no machine "${nameOrFile}": "ioasis machines" lists them, and a file is given by its path`,
 		);
-	return readDescription(`${SHIPPED}${name}.json`, `machines/${name}.json`);
+	return { path: `${SHIPPED}${nameOrFile}.json`, source: `machines/${nameOrFile}.json` };
 }
 
 function names(): string[] {
@@ -43,12 +49,14 @@ function names(): string[] {
 		.sort();
 }
 
-function readDescription(path: string, source: string): MachineDescription {
-	let text: string;
+function describe(place: Place): MachineDescription {
+	return parseMachineDescription(readText(place), place.source);
+}
+
+function readText({ path, source }: Place): string {
 	try {
-		text = readFileSync(path, "utf8");
+		return readFileSync(path, "utf8");
 	} catch (error) {
 		throw new MachineDescriptionError(`${source} can't be read: ${(error as NodeJS.ErrnoException).code}`);
 	}
-	return parseMachineDescription(text, source);
 }

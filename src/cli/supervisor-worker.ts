@@ -8,7 +8,7 @@ import { Recorder } from "../machine/record/recorder.js";
 import { type EngineSettings, unpackSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineTracer } from "./line-tracer.js";
-import { describeMachine, loadMachine } from "./machine-files.js";
+import { loadMachine, machineText } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
 import { WalkTracer } from "./walk-tracer.js";
@@ -26,7 +26,7 @@ supervise(
 		const served =
 			record === undefined
 				? machine
-				: new Recorder(machine, describeMachine(settings.machine), settings.policy, recordTo(record));
+				: new Recorder(machine, JSON.parse(machineText(settings.machine)), settings.policy, recordTo(record));
 		served.settle = host.settle;
 		return served;
 	},

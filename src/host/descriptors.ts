@@ -65,7 +65,8 @@ export class Descriptors {
 
 	/** What open(2) was given for an fd that ourFile() has just found, O_CLOEXEC as it is now. */
 	flagsOf(fd: number): number {
-		const text = Buffer.from(this.#kept.get(fd)?.text ?? []).toString("latin1");
+		const known = this.#kept.get(fd);
+		const text = known === undefined ? "" : Buffer.from(known.text.buffer).toString("latin1");
 		return Number.parseInt(text.match(/^flags:\t(\d+)$/m)?.[1] ?? "0", 8);
 	}
 

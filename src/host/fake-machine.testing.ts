@@ -101,6 +101,7 @@ class FakeMachine implements Machine {
 			case "write":
 				return (this.#seen[question.backing] as Backing).write(question.at, Buffer.from(question.text));
 			case "forget":
+				for (const thing of this.#seen) (thing as Partial<Backing>).drop?.();
 				this.#seen.length = 0;
 				return;
 			case "file": {
@@ -123,7 +124,10 @@ class FakeMachine implements Machine {
 	}
 
 	#numberOf(thing: object): number {
-		if (!this.#seen.includes(thing)) this.#seen.push(thing);
+		if (!this.#seen.includes(thing)) {
+			this.#seen.push(thing);
+			(thing as Partial<Backing>).hold?.();
+		}
 		return this.#seen.indexOf(thing);
 	}
 }

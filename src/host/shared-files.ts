@@ -2,19 +2,14 @@
 // One object per file, so that a page has one identity however it is reached: through an fd (IOMMU_IOAS_MAP_FILE) or through a
 // mapping (IOMMU_IOAS_MAP), in whichever process.
 //
-// Linux pins the pages and needs the file no more. We need a way to the bytes later, so a backing has an fd of its own,
-// and like the pins it keeps the file alive. Where the program gave a mapping and not an fd, ours comes from
+// Linux pins the pages and needs the file no more. We need a way to the bytes later, so a backing has an fd of its own, which
+// keeps the file alive as the pins do, as long as the engine holds the backing and a little longer: see closeUnused().
+// Where the program gave a mapping and not an fd, ours comes from
 // /proc/PID/map_files, which only root may follow, or is a duplicate of an fd of that process that shows the same file.
 // Where neither is to be had (MAP_SHARED|MAP_ANONYMOUS without root), the bytes are reached through the process's own mapping
 // for as long as it exists.
-//
-// Nobody says when the engine needs a backing no more; the garbage collector notices. As it has no idea what an fd can hold
-// (the memory of a whole guest), it is told to look when files have been closed that may have been the last to use one: see
-// collect().
 
 import { readdirSync } from "node:fs";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { Backing } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import {
@@ -61,31 +56,43 @@ interface Window {
 	readonly length: number;
 }
 
-/** What has to be given back when a backing is gone; apart from it, because it must not refer to it. */
-interface Holdings {
-	readonly key: string;
-	/** Our fd for the file, or -1. */
-	fd: number;
-	/** Where we have it mapped, if we do: hugetlbfs has no write(2). */
-	mapped: { address: number; length: number } | undefined;
-}
-
 export class SharedFile implements Backing {
 	readonly name: string;
-	readonly #holdings: Holdings;
+	readonly key: string;
+	/** Our fd for the file, or -1. */
+	#fd: number;
 	readonly #type: number | undefined;
+	/** Those that nobody holds. */
+	readonly #unused: Set<SharedFile>;
+	#holders = 0;
+	/** Where we have it mapped, if we do: hugetlbfs has no write(2). */
+	#mapped: { readonly address: number; readonly length: number } | undefined;
 	#windows: Window[] = [];
 
-	/** @param type f_type of its file system, where it is known */
-	constructor(name: string, holdings: Holdings, type: number | undefined) {
+	/**
+	 * @param type f_type of its file system, where it is known
+	 * @param unused takes it in whenever nobody holds it
+	 */
+	constructor(name: string, key: string, fd: number, type: number | undefined, unused: Set<SharedFile>) {
 		this.name = name;
-		this.#holdings = holdings;
+		this.key = key;
+		this.#fd = fd;
 		this.#type = type;
+		this.#unused = unused;
+		unused.add(this);
+	}
+
+	hold(): void {
+		if (this.#holders++ === 0) this.#unused.delete(this);
+	}
+
+	drop(): void {
+		if (--this.#holders === 0) this.#unused.add(this);
 	}
 
 	/** In bytes, now. */
 	get size(): number {
-		return statOf(this.#holdings.fd)?.size ?? 0;
+		return statOf(this.#fd)?.size ?? 0;
 	}
 
 	/** Whether it is memory, and not a file on a disk. */
@@ -95,11 +102,11 @@ export class SharedFile implements Backing {
 
 	/** Whether it can be reached without the help of a process. */
 	get isOpen(): boolean {
-		return this.#holdings.fd !== -1;
+		return this.#fd !== -1;
 	}
 
 	read(at: number, into: Uint8Array): number {
-		const { fd } = this.#holdings;
+		const fd = this.#fd;
 		if (fd === -1)
 			return this.#throughWindow(at, into.length, (memory, address, from, to) =>
 				memory.read(address, into.subarray(from, to)),
@@ -108,7 +115,7 @@ export class SharedFile implements Backing {
 	}
 
 	write(at: number, from: Uint8Array): number {
-		const { fd } = this.#holdings;
+		const fd = this.#fd;
 		if (fd === -1)
 			return this.#throughWindow(at, from.length, (memory, address, start, end) =>
 				memory.write(address, from.subarray(start, end)),
@@ -120,14 +127,26 @@ export class SharedFile implements Backing {
 		if (done >= 0) return done;
 		// The program's fd may be one for reading only; a mapping of it may be writable all the same.
 		this.open(openat(AT_FDCWD, path.setString(`/proc/self/fd/${fd}`), O_RDWR | O_CLOEXEC));
-		return Math.max(0, pwrite(this.#holdings.fd, addressOf(from), room, at));
+		return Math.max(0, pwrite(this.#fd, addressOf(from), room, at));
 	}
 
 	/** Gives it an fd of its own. */
 	open(fd: number): void {
 		if (fd === -1) return;
-		if (this.#holdings.fd !== -1) close(this.#holdings.fd);
-		this.#holdings.fd = fd;
+		if (this.#fd !== -1) close(this.#fd);
+		this.#fd = fd;
+	}
+
+	/** Gives back what it takes to reach the bytes. */
+	close(): void {
+		this.#unmap();
+		if (this.#fd !== -1) close(this.#fd);
+		this.#fd = -1;
+	}
+
+	#unmap(): void {
+		if (this.#mapped !== undefined) munmap(this.#mapped.address, this.#mapped.length);
+		this.#mapped = undefined;
 	}
 
 	/** Remembers a mapping, for as long as there is no fd. */
@@ -163,34 +182,28 @@ export class SharedFile implements Backing {
 	/** Whether the process still has the file there. */
 	#isCurrent({ memory, address, offset }: Window): boolean {
 		const area = memory.areaAt(address);
-		return area !== undefined && keyOf(area) === this.#holdings.key && area.offset + address - area.start === offset;
+		return area !== undefined && keyOf(area) === this.key && area.offset + address - area.start === offset;
 	}
 
 	/** To a mapping of our own, but not by touching it: the program may have cut the file short, and that would be SIGBUS. */
 	#writeMapped(at: number, from: Uint8Array): number {
 		const { size } = this;
-		const holdings = this.#holdings;
-		if (holdings.mapped === undefined || holdings.mapped.length < size) {
-			unmap(holdings);
-			const address = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, holdings.fd, 0);
+		if (this.#mapped === undefined || this.#mapped.length < size) {
+			this.#unmap();
+			const address = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, this.#fd, 0);
 			if (address === MAP_FAILED) return 0;
-			holdings.mapped = { address, length: size };
+			this.#mapped = { address, length: size };
 		}
 		const room = Math.min(from.length, size - at);
 		if (room <= 0) return 0;
-		return Math.max(0, writeRemote(process.pid, holdings.mapped.address + at, addressOf(from), room));
+		return Math.max(0, writeRemote(process.pid, this.#mapped.address + at, addressOf(from), room));
 	}
 }
 
 export class SharedFiles {
-	readonly #files = new Map<string, WeakRef<SharedFile>>();
-	readonly #abandoned = new FinalizationRegistry<Holdings>((holdings) => this.#giveBack(holdings));
-	#collectGarbage: (() => void) | undefined;
-
-	/** How many there are, for all that we know. */
-	get count(): number {
-		return this.#files.size;
-	}
+	readonly #files = new Map<string, SharedFile>();
+	/** Those that nobody holds: just found, or not needed any more. */
+	readonly #unused = new Set<SharedFile>();
 
 	/**
 	 * The file that an fd of ours refers to, which we took from a program.
@@ -205,7 +218,7 @@ export class SharedFiles {
 			return undefined;
 		}
 		const key = keyOf(found);
-		const known = this.#files.get(key)?.deref();
+		const known = this.#files.get(key);
 		if (known === undefined) return this.#add(key, fd, nameOf(fd), type);
 		if (known.isOpen) close(fd);
 		else known.open(fd);
@@ -218,7 +231,7 @@ export class SharedFiles {
 	 */
 	mapped(memory: ProcessMemory, area: Vmas, writable: boolean): SharedFile {
 		const key = keyOf(area);
-		let file = this.#files.get(key)?.deref();
+		let file = this.#files.get(key);
 		if (file === undefined) {
 			const fd = openMapped(memory.stopped, area, key);
 			file = this.#add(key, fd, fd === -1 ? `shared memory of process ${memory.process}` : nameOf(fd), typeOf(fd));
@@ -231,28 +244,22 @@ export class SharedFiles {
 		return file;
 	}
 
-	/** Finds out which are not needed any more. What they hold is given back when the event loop is next reached. */
-	collect(): void {
-		if (this.#collectGarbage === undefined) {
-			setFlagsFromString("--expose-gc");
-			this.#collectGarbage = runInNewContext("gc") as () => void;
+	/**
+	 * Closes those that nobody holds. Not at once when they are dropped, because what was just unmapped is often mapped again;
+	 * and never within a call, which uses what it finds before it holds it.
+	 */
+	closeUnused(): void {
+		for (const file of this.#unused) {
+			file.close();
+			this.#files.delete(file.key);
 		}
-		this.#collectGarbage();
+		this.#unused.clear();
 	}
 
 	#add(key: string, fd: number, name: string, type: number | undefined): SharedFile {
-		const holdings: Holdings = { key, fd, mapped: undefined };
-		const file = new SharedFile(name, holdings, type);
-		this.#files.set(key, new WeakRef(file));
-		this.#abandoned.register(file, holdings);
+		const file = new SharedFile(name, key, fd, type, this.#unused);
+		this.#files.set(key, file);
 		return file;
-	}
-
-	#giveBack(holdings: Holdings): void {
-		unmap(holdings);
-		if (holdings.fd !== -1) close(holdings.fd);
-		// There may be a new one for the same file already.
-		if (this.#files.get(holdings.key)?.deref() === undefined) this.#files.delete(holdings.key);
 	}
 }
 
@@ -305,9 +312,4 @@ function fdsOf(thread: number): string[] {
 	} catch {
 		return [];
 	}
-}
-
-function unmap(holdings: Holdings): void {
-	if (holdings.mapped !== undefined) munmap(holdings.mapped.address, holdings.mapped.length);
-	holdings.mapped = undefined;
 }

@@ -64,21 +64,8 @@ export function supervise(
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
 	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer);
-	serve(supervisor, () => tell({ kind: "report", report: finish(supervisor, machine) }));
-}
-
-/** Answers calls, and goes by the event loop when there may be something to tidy up. */
-function serve(supervisor: Supervisor, then: () => void): void {
-	if (supervisor.run()) {
-		then();
-		return;
-	}
-	// An object that was looked at is kept until the event loop is reached, so the garbage is collected from there; and
-	// once more until those hear of it who have asked to.
-	setImmediate(() => {
-		supervisor.collect();
-		setImmediate(() => serve(supervisor, then));
-	});
+	supervisor.run();
+	tell({ kind: "report", report: finish(supervisor, machine) });
 }
 
 function finish(supervisor: Supervisor, machine: Machine): Report {

@@ -63,9 +63,7 @@ const RESOLVE_IN_ROOT = 0x10;
 
 /** How long we wait at the end for a file to be closed, in milliseconds. */
 const PATIENCE = 500;
-/** Collecting garbage takes some milliseconds, so it isn't done more often than this, in milliseconds. */
-const BETWEEN_COLLECTIONS = 250;
-/** Closed files are looked after at every open and, for those who never open another, now and then. */
+/** What is closed or unused is looked after at every open and, for those who never open another, now and then. */
 const CALLS_BETWEEN_SETTLING = 256;
 
 const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
@@ -84,10 +82,8 @@ export class Supervisor {
 	readonly #processes: Processes;
 	readonly #paths: Paths;
 	#callsSinceSettling = 0;
-	/** Whether files were closed that may have been the last users of shared memory. */
+	/** Whether something was closed, or has ended, that may have been the last user of shared memory. */
 	#mayBeUnused = false;
-	#collectedAt = 0;
-	#collectionDue = false;
 	#ended = false;
 
 	/**
@@ -106,26 +102,15 @@ export class Supervisor {
 		);
 	}
 
-	/**
-	 * Answers until the launcher says that nobody is left, or until it is time for collect().
-	 * @returns whether it is over
-	 */
-	run(): boolean {
+	/** Answers until the launcher says that nobody is left. */
+	run(): void {
 		while (!this.#ended) {
 			if (this.#notification.receive()) this.#answer();
 			// One who asked may be killed before we look (ENOENT), or a signal may come.
 			else if (errno() !== errors.ENOENT && errno() !== errors.EINTR) throw new SystemError("seccomp", errno());
-			if (this.#collectionDue) return false;
+			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();
+			this.#mayBeUnused = false;
 		}
-		return true;
-	}
-
-	/** Has the fds of shared memory closed that nobody uses any more, as soon as the event loop is reached. */
-	collect(): void {
-		this.#collectionDue = false;
-		this.#mayBeUnused = false;
-		this.#collectedAt = performance.now();
-		this.#sharedFiles.collect();
 	}
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
@@ -147,8 +132,7 @@ export class Supervisor {
 		this.#files.settle();
 		if (mappingsToo) this.#files.settleMappings();
 		this.#events.settle();
-		if (this.#files.count < before && this.#sharedFiles.count > 0) this.#mayBeUnused = true;
-		if (this.#mayBeUnused && performance.now() > this.#collectedAt + BETWEEN_COLLECTIONS) this.#collectionDue = true;
+		if (this.#files.count < before) this.#mayBeUnused = true;
 	}
 
 	#answer(): void {
@@ -208,7 +192,9 @@ export class Supervisor {
 		}
 		const { thread, file } = caught;
 		this.#answerWith(thread, () => this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
-		if (++this.#callsSinceSettling >= CALLS_BETWEEN_SETTLING) this.settle();
+		if (++this.#callsSinceSettling < CALLS_BETWEEN_SETTLING) return;
+		this.settle();
+		this.#mayBeUnused = true;
 	}
 
 	/** read(2), write(2), readv(2) or writev(2) on an fd that may be a queue's. */

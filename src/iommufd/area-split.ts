@@ -36,4 +36,5 @@ export function cutAfter(map: IoPagetable, iova: bigint): void {
 	map.areas.remove(area);
 	map.areas.insert(left);
 	map.areas.insert(right);
+	pages.addArea();
 }

@@ -51,11 +51,10 @@ export abstract class EventQueue extends IommufdObject {
 	 */
 	open(caller: Caller): number {
 		const file = new EventQueueFile(this);
-		const fd = caller.install(file);
 		this.#file = file;
 		this.users++;
 		this.context.hold();
-		return fd;
+		return caller.install(file);
 	}
 
 	/** The file is closed for good. */

@@ -65,7 +65,7 @@ export class IoPagetable {
 			}
 			this.#fillAll(areas);
 		} catch (error) {
-			for (const area of areas) this.areas.remove(area);
+			for (const area of areas) this.#remove(area);
 			throw error;
 		}
 		return first;
@@ -310,6 +310,7 @@ export class IoPagetable {
 				`the memory begins ${hex(area.pageOffset)} bytes into a page, which is not a multiple of ${this.#alignmentInWords()}`,
 			);
 		this.areas.insert(area);
+		area.pages.addArea();
 		return area;
 	}
 
@@ -392,6 +393,7 @@ export class IoPagetable {
 	#remove(area: Area): void {
 		this.#emptyArea(area);
 		this.areas.remove(area);
+		area.pages.removeArea();
 	}
 
 	/**

@@ -48,6 +48,8 @@ export abstract class Pages {
 	readonly #platform: Platform;
 	/** In order, without overlap. */
 	readonly #pinned: PinnedStretch[] = [];
+	/** How many areas show some of it. */
+	#areas = 0;
 	/** Pages that are pinned, and how many of them are accounted. */
 	#pinnedCount = 0;
 	#accounted = 0;
@@ -72,6 +74,19 @@ export abstract class Pages {
 	 * @throws EFAULT, EINVAL or EOVERFLOW when they aren't there
 	 */
 	protected abstract find(first: number, count: number, into: Extents): void;
+
+	/** Keeps what it takes to find the pages, as long as there are areas. */
+	protected holdSource(): void {}
+	protected dropSource(): void {}
+
+	/** An area shows some of it, until removeArea(). */
+	addArea(): void {
+		if (this.#areas++ === 0) this.holdSource();
+	}
+
+	removeArea(): void {
+		if (--this.#areas === 0) this.dropSource();
+	}
 
 	/** Whether the memory has been taken away, so that no domain may show it. */
 	get revoked(): boolean {
@@ -275,6 +290,14 @@ export class FilePages extends Pages {
 	constructor(platform: Platform, caller: Caller, file: CallerFile, start: bigint, length: bigint, writable: boolean) {
 		super(platform, caller, start, length, writable);
 		this.#file = file;
+	}
+
+	protected override holdSource(): void {
+		if (this.#file.kind === "shared-memory") this.#file.backing.hold?.();
+	}
+
+	protected override dropSource(): void {
+		if (this.#file.kind === "shared-memory") this.#file.backing.drop?.();
 	}
 
 	protected override find(first: number, count: number, into: Extents): void {

@@ -86,8 +86,8 @@ function createAccess(call: Call, args: TestArgs<"CREATE_ACCESS">): void {
 	undo.push(() => file.release());
 	file.access.attach(context.objects.get(args.id, Ioas, "id"));
 	call.checkRespond();
-	args.outAccessFd = caller.install(file);
 	undo.keep();
+	args.outAccessFd = caller.install(file);
 	call.respond();
 }
 

@@ -1,5 +1,7 @@
 // A machine: its physical memory, its IOMMUs, the PCI functions behind them, and the files that all this shows.
 
+import type { Endpoint } from "../devices/endpoint.js";
+import { Dma } from "../iommu/dma.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { OpenFile } from "../iommufd/caller.js";
 import { PagingHwpt } from "../iommufd/hwpt.js";
@@ -13,6 +15,7 @@ import { TableMemory } from "../pagetable/table-memory.js";
 import { VfioCdev } from "../vfio/cdev.js";
 import type { VfioDevice } from "../vfio/device.js";
 import type { MachineDescription } from "./description.js";
+import { endpointOf } from "./endpoints.js";
 import { Drivers } from "./iommus.js";
 import { PciBus } from "./pci-bus.js";
 
@@ -22,6 +25,10 @@ export class Machine {
 	readonly name: string;
 	readonly frames: Frames;
 	readonly tables = new TableMemory();
+	/** What its devices do to memory. */
+	readonly dma: Dma;
+	/** What is behind the functions' registers, where something is. */
+	readonly endpoints = new Map<VfioDevice, Endpoint>();
 	/** The functions that VFIO has, in the order of their numbers. */
 	readonly vfioDevices: readonly VfioDevice[];
 	/** The paths that open() serves. */
@@ -40,6 +47,7 @@ export class Machine {
 	constructor(description: MachineDescription, policy: HwptPolicy = mainline) {
 		this.name = description.name;
 		this.frames = new Frames(description.memory?.contiguity);
+		this.dma = new Dma(this.frames);
 		this.#platform = {
 			frames: this.frames,
 			memlock: new Memlock(),
@@ -54,6 +62,10 @@ export class Machine {
 			for (const device of iommu.devices) bus.add(device, added);
 		}
 		this.vfioDevices = bus.vfioDevices;
+		for (const device of this.vfioDevices) {
+			const endpoint = endpointOf(device, this.dma, () => {});
+			if (endpoint !== undefined) this.endpoints.set(device, endpoint);
+		}
 		this.paths = [...IOMMUFD_PATHS, ...this.vfioDevices.map(({ cdevName }) => `/dev/vfio/devices/${cdevName}`)];
 	}
 

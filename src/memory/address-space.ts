@@ -17,6 +17,12 @@ export interface Backing {
 	/** Copies from byte `at` on; returns how many bytes there were, fewer than asked for where memory ends. */
 	read(at: number, into: Uint8Array): number;
 	write(at: number, from: Uint8Array): number;
+	/**
+	 * Somebody will come back for the bytes, so what it takes to reach them must be kept. Each is undone by one drop(). A backing
+	 * that was found and that nobody holds is good until the end of the call.
+	 */
+	hold?(): void;
+	drop?(): void;
 }
 
 /** Stretches of pages, in the order in which they follow one another, as parallel arrays. */

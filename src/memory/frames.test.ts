@@ -25,7 +25,11 @@ describe.each(contiguities)("with contiguity %s", (contiguity) => {
 			for (const [frame, count] of runsOf(frames, backing, start, 3000))
 				for (let i = 0; i < count; i++, page++) {
 					expect(frames.frameOf(backing, page)).toBe(frame + i);
-					expect(frames.locate(frame + i)).toEqual({ backing, page });
+					const found = frames.locate(frame + i)!;
+					expect([found.backing, found.page]).toEqual([backing, page]);
+					// The pages that follow lie in the frames that follow, as many as it says.
+					const last = Math.min(found.count, start + 3000 - page) - 1;
+					expect(frames.frameOf(backing, page + last)).toBe(frame + i + last);
 					seen.add(frame + i);
 				}
 			expect(page).toBe(start + 3000);

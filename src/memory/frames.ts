@@ -64,6 +64,7 @@ export class Frames {
 			const block = this.#blockAt(backing, at) ?? this.#addBlock(backing, Math.floor(at / PAGES_PER_BLOCK));
 			const offset = at - block.index * PAGES_PER_BLOCK;
 			const length = Math.min(PAGES_PER_BLOCK - offset, page + count - at);
+			if (block.pins.total === 0) backing.hold?.();
 			block.pins.add(offset, length, 1);
 			at += length;
 		}
@@ -77,7 +78,10 @@ export class Frames {
 			const offset = at - block.index * PAGES_PER_BLOCK;
 			const length = Math.min(PAGES_PER_BLOCK - offset, page + count - at);
 			block.pins.add(offset, length, -1);
-			if (block.pins.total === 0) this.#retire(block);
+			if (block.pins.total === 0) {
+				backing.drop?.();
+				this.#retire(block);
+			}
 			at += length;
 		}
 	}

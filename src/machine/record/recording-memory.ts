@@ -179,6 +179,14 @@ export class RecordingBacking implements Backing {
 		this.#questions.ask({ ask: "dma write", backing: this.id, at: hex(at), bytes: toHex(from), ...short });
 		return done;
 	}
+
+	hold(): void {
+		this.#backing.hold?.();
+	}
+
+	drop(): void {
+		this.#backing.drop?.();
+	}
 }
 
 export class RecordingOwner implements MemoryOwner {

@@ -1,0 +1,127 @@
+// A recording made in process, and what becomes of it when it is replayed.
+
+import { beforeEach, describe, expect, test } from "vitest";
+import type { IommufdFile } from "../../iommufd/ioctls.js";
+import { BUFFER, TestClient } from "../../iommufd/test-client.js";
+import type { Ioctl, Question, RecordLine } from "../../trace/record.js";
+import { codeOf } from "../../uapi/errno.js";
+import { Destroy, FaultQueueAlloc, IoasAlloc, IoasIovaRanges, IoasMap, IoasMapFlags } from "../../uapi/iommufd.js";
+import { parseMachineDescription } from "../description.js";
+import { Machine } from "../machine.js";
+import { Recorder } from "./recorder.js";
+import { type Difference, Replayer } from "./replayer.js";
+
+const MACHINE = '{ "name": "selftest", "description": "", "selftest": true }';
+const machine = () => new Machine(parseMachineDescription(MACHINE, "the test"));
+
+let lines: RecordLine[];
+let recorder: Recorder;
+let client: TestClient;
+
+beforeEach(() => {
+	lines = [];
+	// As a file would: what is written can't change any more.
+	recorder = new Recorder(machine(), JSON.parse(MACHINE), "mainline", (line) =>
+		lines.push(JSON.parse(JSON.stringify(line))),
+	);
+	client = new TestClient(undefined, {}, recorder.open("/dev/iommu") as IommufdFile);
+});
+
+/** The first difference. */
+function replay(recording: readonly RecordLine[]): Difference | undefined {
+	const replayer = new Replayer(machine());
+	for (const line of recording) replayer.learn(line);
+	for (const line of recording) {
+		const difference = replayer.replay(line);
+		if (difference !== undefined) return difference;
+	}
+	return undefined;
+}
+
+/** Maps four pages in an IOAS with a device; returns the IOAS and the IOVA. */
+function mapSomething() {
+	const { outIoasId: ioasId } = client.call(IoasAlloc, {});
+	client.test("MOCK_DOMAIN", { id: ioasId });
+	const flags = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
+	const { iova } = client.call(IoasMap, { flags, ioasId, userVa: BigInt(BUFFER), length: 0x4000n });
+	return { ioasId, iova };
+}
+
+function questions(): Question[] {
+	return lines.flatMap((line) => ("asked" in line ? (line.asked ?? []) : []));
+}
+
+function ioctls(): Ioctl[] {
+	return lines.filter((line) => line.kind === "ioctl");
+}
+
+test("calls that succeed, that fail, and that answer into an array are answered as they were", () => {
+	const { ioasId } = mapSomething();
+	expect(codeOf(() => client.call(Destroy, { id: ioasId }))).toBe("EBUSY");
+	expect(codeOf(() => client.call(IoasIovaRanges, { ioasId, numIovas: 9, allowedIovas: BUFFER }))).toBe("ok");
+	expect(codeOf(() => client.call(IoasIovaRanges, { ioasId, numIovas: 9, allowedIovas: 0x66000 }))).toBe("EFAULT");
+	client.fd.release();
+	expect(replay(lines)).toBeUndefined();
+	expect(ioctls()).toHaveLength(6);
+});
+
+test("a line has the struct before and after, and what is behind the pages that were asked for", () => {
+	const { iova } = mapSomething();
+	const { in: before, out } = ioctls().at(-1)!;
+	expect(before).toContain("0000002000000000"); // user_va
+	expect(out).toBe(before!.slice(0, -16) + Buffer.from(new BigUint64Array([iova]).buffer).toString("hex"));
+	expect(questions()).toContainEqual(expect.objectContaining({ ask: "pages", page: BUFFER / 4096, count: 4 }));
+});
+
+test("files that are handed out, read, and found closed while a call is answered", () => {
+	mapSomething();
+	const { outFaultFd } = client.call(FaultQueueAlloc, {});
+	client.queue(outFaultFd);
+	recorder.settle = () => client.close(outFaultFd);
+	client.call(Destroy, { id: ioctls().length });
+	recorder.settle = () => {};
+	expect(questions()).toContainEqual(expect.objectContaining({ ask: "closed" }));
+	client.fd.release();
+	expect(replay(lines)).toBeUndefined();
+});
+
+describe("a difference", () => {
+	test("in the struct is found, and both answers are told", () => {
+		mapSomething();
+		const changed = { ...ioctls()[0], out: "0c0000000000000002000000" };
+		const difference = replay(lines.map((line) => (line === ioctls()[0] ? changed : line)));
+		expect(difference?.line).toBe(changed);
+		expect(difference?.now).toEqual({ result: 0, out: "0c0000000000000001000000" });
+	});
+
+	test("in the errno is found, in the reason it is none", () => {
+		mapSomething();
+		codeOf(() => client.call(Destroy, { id: 77 }));
+		const [last] = ioctls().slice(-1);
+		const withAnswer = (errno: "ENOENT" | "EBUSY") =>
+			lines.map((line) => (line === last ? { ...last, answer: { errno, reason: "other words" } } : line));
+		expect(replay(withAnswer("ENOENT"))).toBeUndefined();
+		expect(replay(withAnswer("EBUSY"))?.now.result).toMatchObject({ errno: "ENOENT" });
+	});
+
+	test("in what is written elsewhere is found", () => {
+		const { ioasId } = mapSomething();
+		client.call(IoasIovaRanges, { ioasId, numIovas: 9, allowedIovas: BUFFER });
+		const [last] = ioctls().slice(-1);
+		const asked = last.asked!.map((question) =>
+			question.ask === "write" ? { ...question, bytes: question.bytes.replaceAll("f", "e") } : question,
+		);
+		const difference = replay(lines.map((line) => (line === last ? { ...last, asked } : line)));
+		expect(difference?.deviations).toEqual([
+			expect.objectContaining({ what: `the bytes at 0x${BUFFER.toString(16)}` }),
+		]);
+	});
+});
+
+test("an engine that looks for the pages at another time finds them all the same", () => {
+	mapSomething();
+	const ofMap = ioctls().at(-1)!;
+	const elsewhere = lines.map((line) => (line === ofMap ? { ...ofMap, asked: [] } : line));
+	elsewhere.push({ kind: "aside", asked: ofMap.asked! });
+	expect(replay(elsewhere)).toBeUndefined();
+});
