@@ -21,6 +21,7 @@ const ENTRIES = {
 	doctor: "src/cli/doctor.ts",
 	"launcher-thread": "src/host/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
+	"exit-now": "src/host/exit-now.ts",
 };
 const LOADED_BY_MAIN = ["./run.js", "./matrix.js", "./replay.js", "./machines.js", "./doctor.js"];
 

@@ -35,6 +35,10 @@ const NO_TRACE = -1;
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const;
 /** A terminal sends these to the program too, so there they are not sent on. */
 const FROM_TERMINAL = ["SIGINT", "SIGQUIT"] as const;
+/** These end us when the program has ended and we wait for what it has left. */
+const ENDING = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"] as const;
+/** How long we wait for that in silence, in milliseconds. */
+const PATIENCE = 1000;
 
 /** Runs it to the end; sets the exit code. */
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
@@ -60,13 +64,13 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
 			},
 		},
-		{ started: forwardSignals },
+		{ started: forwardSignals, ended: (status) => waitForTheRest(status, options.quiet ?? false) },
 	);
 	if (!Array.isArray(result)) return giveUp(result, program[0]);
 	const [status, happened] = result;
 	report?.end({ ...numberOf(status), ...happened, errors: Object.fromEntries(happened.errors) });
 	if (!options.quiet) summarize(happened);
-	end(status);
+	process.exit(codeOf(status));
 }
 
 function openTrace(file: string): number {
@@ -112,6 +116,28 @@ function forward(pid: number, signal: NodeJS.Signals): void {
 	} catch {
 		// It has ended, and only what it started goes on.
 	}
+}
+
+/**
+ * The program has ended, and what it started may go on. Signals mean us from now on: who waits for a daemon to end may lose
+ * patience.
+ */
+function waitForTheRest(status: Status, quiet: boolean): void {
+	for (const signal of [...FORWARDED, ...FROM_TERMINAL]) process.removeAllListeners(signal);
+	for (const signal of ENDING) process.on(signal, () => leave(status));
+	if (quiet) return;
+	const explain = () =>
+		complain(
+			"the program has ended, but not all that it started: waiting for the rest",
+			"Ctrl-C ends the wait; what still runs can then open no file any more",
+		);
+	setTimeout(explain, PATIENCE).unref();
+}
+
+/** Ends without waiting for anybody: process.exit() would wait for the supervisor's thread, and that for the next call. */
+async function leave(status: Status): Promise<void> {
+	const { exitNow } = await import(new URL("./exit-now.js", import.meta.url).href);
+	exitNow(codeOf(status));
 }
 
 function giveUp(problem: NotStarted, program: string): void {
@@ -160,9 +186,7 @@ function numberOf(status: Status): { code: number } | { signal: number } {
 	return status.kind === "exited" ? { code: status.code } : { signal: status.signal };
 }
 
-/** Ends as the program ended: with its code, or of its signal. */
-function end(status: Status): void {
-	if (status.kind === "exited") process.exit(status.code);
-	// As a shell says it. Killing ourselves with the same signal would leave a core file of Node's.
-	process.exit(KILLED_BY + status.signal);
+/** The program's own code; of a signal, as a shell says it: killing ourselves with the same would leave a core file of Node's. */
+function codeOf(status: Status): number {
+	return status.kind === "exited" ? status.code : KILLED_BY + status.signal;
 }

@@ -46,6 +46,18 @@ export const fcntl = call<[fd: number, command: number, argument: number]>("int 
 export const ioctl = call<[fd: number, command: number, argument: number]>("int ioctl(int, ulong, int64)");
 export const read = call<[fd: number, into: Uint8Array, length: number]>("int64 read(int, void*, int64)");
 export const write = call<[fd: number, from: Uint8Array, length: number]>("int64 write(int, void*, int64)");
+export const readAt = call<[fd: number, into: number, length: number]>("int64 read(int, int64, int64)");
+export const readv = call<[fd: number, vector: BigUint64Array, count: number]>("int64 readv(int, void*, int)");
+export const writev = call<[fd: number, vector: BigUint64Array, count: number]>("int64 writev(int, void*, int)");
+const pollAll = call<[fds: Uint8Array, count: number, milliseconds: number]>("int poll(void*, ulong, int)");
+/** What poll(2) says of an fd now. */
+export function poll(fd: number): number {
+	const pollfd = new Int32Array([fd, 0x7fff, 0]);
+	const bytes = new Uint8Array(pollfd.buffer);
+	bytes[6] = 0;
+	pollAll(bytes, 1, 0);
+	return bytes[6] & (POLLIN | POLLOUT | POLLERR | POLLHUP);
+}
 export const ftruncate = call<[fd: number, size: number]>("int ftruncate(int, int64)");
 export const memfdCreate = call<[name: string, flags: number]>("int memfd_create(str, uint)");
 export const munmap = call<[address: number, length: number]>("int munmap(int64, int64)");
@@ -80,6 +92,10 @@ export const O_RDONLY = 0;
 export const O_RDWR = 2;
 export const { O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 export const O_CLOEXEC = 0o2000000;
+export const POLLIN = 1;
+export const POLLOUT = 4;
+export const POLLERR = 8;
+export const POLLHUP = 16;
 export const PROT_NONE = 0;
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;

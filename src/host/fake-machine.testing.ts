@@ -4,8 +4,16 @@
 import type { Caller, OpenFile } from "../iommufd/caller.js";
 import { type Backing, Extents } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
+import { FakeQueue, FakeRegion } from "./fake-files.testing.js";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
 import { type Host, type Machine, supervise } from "./supervisor-thread.js";
+
+/** The file that a question is asked on. */
+interface Asked {
+	readonly number: number;
+	readonly path: string;
+	readonly file: OpenFile;
+}
 
 class FakeMachine implements Machine {
 	readonly paths = PATHS;
@@ -13,6 +21,9 @@ class FakeMachine implements Machine {
 	readonly #open: number[] = [];
 	readonly #released: number[] = [];
 	readonly #seen: object[] = [];
+	/** The last of each. */
+	#queue: FakeQueue | undefined;
+	#region: FakeRegion | undefined;
 	readonly #question = new Uint8Array(ASK_BYTES);
 	readonly #count = new Uint32Array(3);
 
@@ -22,16 +33,23 @@ class FakeMachine implements Machine {
 
 	open(path: string): OpenFile {
 		if (path === "/dev/vfio/vfio") throw new Errno("EBUSY", "this one is always busy");
+		const { number, release } = this.#addFile();
+		const file: OpenFile = {
+			path,
+			ioctl: (caller, command, argument) => this.#ioctl({ number, path, file }, caller, command, argument),
+			release,
+		};
+		return file;
+	}
+
+	#addFile(): { number: number; release: () => void } {
 		const number = this.#open.length + this.#released.length + 1;
 		this.#open.push(number);
-		return {
-			path,
-			ioctl: (caller, command, argument) => this.#ioctl({ number, path }, caller, command, argument),
-			release: () => {
-				this.#open.splice(this.#open.indexOf(number), 1);
-				this.#released.push(number);
-			},
+		const release = () => {
+			this.#open.splice(this.#open.indexOf(number), 1);
+			this.#released.push(number);
 		};
+		return { number, release };
 	}
 
 	counts(): { pinned: number; locked: number } {
@@ -42,7 +60,7 @@ class FakeMachine implements Machine {
 		return this.#open.map((number) => `file ${number}`);
 	}
 
-	#ioctl(file: { number: number; path: string }, caller: Caller, command: number, argument: number): number {
+	#ioctl(file: Asked, caller: Caller, command: number, argument: number): number {
 		if (command === COUNT) {
 			const bytes = new Uint8Array(this.#count.buffer);
 			if (caller.memory.read(argument, bytes) !== bytes.length) throw new Errno("EFAULT", "no struct");
@@ -61,7 +79,7 @@ class FakeMachine implements Machine {
 		return ANSWERED;
 	}
 
-	#answer(file: { number: number; path: string }, caller: Caller, question: Question): unknown {
+	#answer(file: Asked, caller: Caller, question: Question): unknown {
 		const { memory, owner } = caller;
 		switch (question.what) {
 			case "who":
@@ -111,6 +129,25 @@ class FakeMachine implements Machine {
 			}
 			case "install":
 				return caller.install(this.open("/dev/iommu"));
+			case "queue":
+				this.#queue = new FakeQueue(question.writable, this.#addFile().release);
+				return caller.install(this.#queue);
+			case "push":
+				this.#queue?.push(question.text);
+				return;
+			case "written":
+				return this.#queue?.written;
+			case "add region":
+				this.#region = new FakeRegion(question.text);
+				Object.assign(file.file, { mmap: this.#region.mmap });
+				return FakeRegion.OFFSET;
+			case "region": {
+				this.#host.settle(true);
+				const bytes = Buffer.alloc(8);
+				this.#region?.memory.read(0, bytes);
+				this.#region?.memory.write(8, Buffer.from("device"));
+				return { mappings: this.#region?.mappings, text: bytes.toString() };
+			}
 			case "bug":
 				throw new TypeError("a bug made on purpose");
 			case "sleep":

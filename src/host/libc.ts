@@ -62,13 +62,10 @@ export const inotifyAddWatch: Call3 = libc.func("int inotify_add_watch(int, int6
 export const prctl: Call5 = libc.func("int prctl(int, int64, int64, int64, int64)");
 /** prlimit(pid, resource, newLimit, oldLimit) */
 export const prlimit: Call4 = libc.func("int prlimit(int, int, int64, int64)");
-export const kill: Call2 = libc.func("int kill(int, int)");
 /** waitpid(pid, status, options) */
 export const waitpid: Call3 = libc.func("int waitpid(int, int64, int)");
 /** fstatfs(fd, buffer) */
 export const fstatfs: Call2 = libc.func("int fstatfs(int, int64)");
-export const getpgrp: Call0 = libc.func("int getpgrp()");
-export const tcgetpgrp: Call1 = libc.func("int tcgetpgrp(int)");
 export const gettid = (): number => libc.func("int gettid()")();
 /** Ends this process without waiting for its other threads. */
 export const exitNow: Call1 = libc.func("void _exit(int)");
@@ -94,9 +91,6 @@ export const statx: Call5 = (directory, path, flags, mask, buffer) =>
 export const pidfdOpen: Call2 = (pid, flags) => syscall(syscalls.pidfdOpen, pid, flags, 0, 0, 0);
 /** pidfd_getfd(pidfd, fd, flags) */
 export const pidfdGetfd: Call3 = (pidfd, fd, flags) => syscall(syscalls.pidfdGetfd, pidfd, fd, flags, 0, 0);
-/** pidfd_send_signal(pidfd, signal, info, flags) */
-export const pidfdSendSignal: Call4 = (pidfd, signal, info, flags) =>
-	syscall(syscalls.pidfdSendSignal, pidfd, signal, info, flags, 0);
 
 /** What the last call that returned -1 (or NULL) failed with. Ask before anything else is called. */
 export const errno: Call0 = koffi.errno;

@@ -27,6 +27,15 @@ export type Question =
 	| { what: "forget" }
 	| { what: "file"; fd: number }
 	| { what: "install" }
+	/** Give me a queue of texts. */
+	| { what: "queue"; writable: boolean }
+	| { what: "push"; text: string }
+	/** What was written to it. */
+	| { what: "written" }
+	/** Let two pages that begin with a text be mapped. @returns the offset */
+	| { what: "add region"; text: string }
+	/** How often is that mapped, and what is in it? Afterwards there is "device" in it, too, at 8. */
+	| { what: "region" }
 	/** Throw what is no Errno. */
 	| { what: "bug" }
 	| { what: "sleep"; milliseconds: number };
@@ -56,4 +65,9 @@ export interface Stretch {
 	name: string;
 	page: number;
 	count: number;
+}
+
+export interface Region {
+	mappings: number;
+	text: string;
 }

@@ -181,17 +181,31 @@ export class Supervisor {
 		}
 	}
 
+	/** Nearly all calls come this way, so nothing is made on it: what the others share in #find() and #answerWith() costs 0.8 us. */
 	#ioctl(): void {
 		const notification = this.#notification;
+		const id = notification.thread;
 		const fd = notification.int(0);
-		const caught = this.#find(fd);
-		if (caught === undefined) {
-			this.#ended = notification.thread === this.#launcher && notification.u32(1) === FAREWELL;
+		let thread = this.#processes.known(id);
+		let file = thread?.ourFile(fd);
+		if (file === undefined && !thread?.isOpen(fd)) {
+			thread = this.#processes.identify(id);
+			file = thread?.ourFile(fd);
+		}
+		if (thread === undefined || file === undefined) {
+			this.#ended = id === this.#launcher && notification.u32(1) === FAREWELL;
 			notification.proceed();
 			return;
 		}
-		const { thread, file } = caught;
-		this.#answerWith(thread, () => this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
+		const memory = thread.process.memoryOf(id);
+		memory.stopped = id;
+		this.tally.calls++;
+		try {
+			notification.succeed(this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
+		} catch (error) {
+			notification.fail(this.#errorOf(error).number);
+		}
+		memory.stopped = 0;
 		if (++this.#callsSinceSettling < CALLS_BETWEEN_SETTLING) return;
 		this.settle();
 		this.#mayBeUnused = true;

@@ -30,7 +30,6 @@ export interface SyscallTable {
 	readonly statx: number;
 	readonly pidfdOpen: number;
 	readonly pidfdGetfd: number;
-	readonly pidfdSendSignal: number;
 }
 
 const x64: SyscallTable = {
@@ -60,7 +59,6 @@ const x64: SyscallTable = {
 	statx: 332,
 	pidfdOpen: 434,
 	pidfdGetfd: 438,
-	pidfdSendSignal: 424,
 };
 
 const arm64: SyscallTable = {
@@ -90,7 +88,6 @@ const arm64: SyscallTable = {
 	statx: 291,
 	pidfdOpen: 434,
 	pidfdGetfd: 438,
-	pidfdSendSignal: 424,
 };
 
 const tables: { readonly [arch: string]: SyscallTable | undefined } = { x64, arm64 };

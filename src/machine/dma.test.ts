@@ -68,9 +68,7 @@ function setUp(name: string) {
 type SetUp = ReturnType<typeof setUp>;
 
 /** The device reads a word at an IOVA, then writes it to where the program sees it: the first word that it saw, or "fault". */
-function dmaRead({ edu, memory, client, ioasId }: SetUp, iova: bigint): number | "fault" {
-	void client;
-	void ioasId;
+function dmaRead({ edu, memory }: SetUp, iova: bigint): number | "fault" {
 	const set = (register: number, value: bigint) => edu.writeRegister(0, register, 8, value);
 	set(EduRegister.DMA_SOURCE, iova);
 	set(EduRegister.DMA_DESTINATION, EDU_BUFFER);
@@ -91,7 +89,7 @@ function dmaRead({ edu, memory, client, ioasId }: SetUp, iova: bigint): number |
 
 function dataFor<F extends FieldTable>({ client }: SetUp, struct: Struct<F>, values: Partial<Values<F>>) {
 	client.memory.write(USER_DATA, encode(struct, values));
-	return { dataUptr: BigInt(USER_DATA), dataLen: struct.size };
+	return { dataUptr: USER_DATA, dataLen: struct.size };
 }
 
 /** A first stage from IOVA to a page of the guest. @param tableBits, pageBits what entries have besides an address */
@@ -132,7 +130,8 @@ const nestOn: Record<string, (set: SetUp) => Nested> = {
 		const setPage = buildTables(set, 7n, 7n);
 		memory.setBigUint64(ROOTS * 4096, GUEST | 1n, true);
 		const hwptId = parentOf(set);
-		const { outViommuId } = client.call(ViommuAlloc, { type: ViommuType.DEFAULT, devId, hwptId });
+		// Linux doesn't look at the type, and has none for AMD yet.
+		const { outViommuId } = client.call(ViommuAlloc, { type: ViommuType.SELFTEST, devId, hwptId });
 		const roots = guestPage(ROOTS);
 		const [V, GIOV, GV] = [1n, 1n << 54n, 1n << 55n];
 		const low = V | GIOV | GV | (((roots >> 12n) & 7n) << 58n);
@@ -173,24 +172,16 @@ const nestOn: Record<string, (set: SetUp) => Nested> = {
 	},
 };
 
-test.each(["intel", "amd", "arm", "riscv", "s390"])(
-	"%s: a device reaches what an IOAS maps, as long as it does",
-	(name) => {
-		const set = setUp(name);
-		const { program, file, ioasId, client } = set;
-		// The window of s390 begins at 4 GiB.
-		const iova = 0x1_4000_0000n;
-		const flags = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE | IoasMapFlags.FIXED_IOVA;
-		client.call(IoasUnmap, { ioasId, iova: GUEST, length: BigInt(BUFFER_PAGES * 4096) });
-		client.call(IoasMap, { ioasId, flags, userVa: BigInt(BUFFER), length: BigInt(BUFFER_PAGES * 4096), iova });
-		expect(dmaRead(set, iova + 0x7000n)).toBe("fault");
-		program.attach(file, ioasId);
-		expect(dmaRead(set, iova + 0x7000n)).toBe(7);
-		client.call(IoasUnmap, { ioasId, iova, length: BigInt(BUFFER_PAGES * 4096) });
-		expect(dmaRead(set, iova + 0x7000n)).toBe("fault");
-		expect(set.events.map(({ kind }) => kind)).toEqual(["fault", "fault"]);
-	},
-);
+test.each(["intel", "amd", "arm", "riscv"])("%s: a device reaches what an IOAS maps, as long as it does", (name) => {
+	const set = setUp(name);
+	const { program, file, ioasId, client } = set;
+	expect(dmaRead(set, guestPage(7))).toBe("fault");
+	program.attach(file, ioasId);
+	expect(dmaRead(set, guestPage(7))).toBe(7);
+	client.call(IoasUnmap, { ioasId, iova: GUEST, length: BigInt(BUFFER_PAGES * 4096) });
+	expect(dmaRead(set, guestPage(7))).toBe("fault");
+	expect(set.events.map(({ kind }) => kind)).toEqual(["fault", "fault"]);
+});
 
 test.each(["intel", "amd", "arm"])(
 	"%s: a DMA through both stages sees the stale entry before its invalidation, and the new one after",

@@ -74,12 +74,12 @@ test("a line has the struct before and after, and what is behind the pages that 
 });
 
 test("files that are handed out, read, and found closed while a call is answered", () => {
-	mapSomething();
-	const { outFaultFd } = client.call(FaultQueueAlloc, {});
-	client.queue(outFaultFd);
-	recorder.settle = () => client.close(outFaultFd);
-	client.call(Destroy, { id: ioctls().length });
-	recorder.settle = () => {};
+	const { outFaultFd, outFaultId } = client.call(FaultQueueAlloc, {});
+	expect(client.queue(outFaultFd).read(client.memory, BUFFER, 0)).toBe(0);
+	recorder.settle = () => {
+		if (client.files.has(outFaultFd)) client.close(outFaultFd);
+	};
+	client.call(Destroy, { id: outFaultId });
 	expect(questions()).toContainEqual(expect.objectContaining({ ask: "closed" }));
 	client.fd.release();
 	expect(replay(lines)).toBeUndefined();

@@ -1,0 +1,105 @@
+// The filter's verdicts, found by running its program here as the kernel would, for each architecture.
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+const ALLOW = 0x7fff0000;
+const TRAP = 0x7fc00000;
+
+type Filter = typeof import("./filter.js");
+type Instruction = ReturnType<Filter["filterProgram"]>[number];
+
+/** struct seccomp_data, as far as the filter looks at it. */
+interface Call {
+	arch: number;
+	nr: number;
+	args?: readonly number[];
+}
+
+/** Classic BPF, with the few instructions that there are here. */
+function verdictOf(program: readonly Instruction[], { arch, nr, args = [] }: Call): number {
+	const load = (offset: number) => {
+		if (offset === 0) return nr;
+		return offset === 4 ? arch : (args[(offset - 16) / 8] ?? 0) >>> 0;
+	};
+	const compare: { [code: number]: (a: number, k: number) => boolean } = {
+		21: (a, k) => a === k,
+		37: (a, k) => a > k,
+		53: (a, k) => a >= k,
+	};
+	let accumulator = 0;
+	for (let at = 0; ; at++) {
+		const [code, k, jumpIfTrue, jumpIfFalse] = program[at];
+		if (code === 0x06) return k;
+		if (code === 0x20) accumulator = load(k);
+		else if (code === 0x54) accumulator = (accumulator & k) >>> 0;
+		else at += compare[code](accumulator, k) ? jumpIfTrue : jumpIfFalse;
+	}
+}
+
+const machines = [
+	{ name: "x64", arch: 0xc000003e, foreign: 0x40000003, ioctl: 16, openat: 257, mmap: 9, read: 0, open: 2, getpid: 39 },
+	{ name: "arm64", arch: 0xc00000b7, foreign: 0x40000028, ioctl: 29, openat: 56, mmap: 222, read: 63, getpid: 172 },
+];
+
+for (const { name, arch, foreign, ioctl, openat, mmap, read, open, getpid } of machines) {
+	describe(name, () => {
+		const { arch: actual } = process;
+		let filter: Filter;
+		let verdict: (nr: number, ...args: number[]) => number;
+
+		beforeEach(async () => {
+			vi.resetModules();
+			Object.defineProperty(process, "arch", { value: name });
+			filter = await import("./filter.js");
+			const program = filter.filterProgram();
+			verdict = (nr, ...args) => verdictOf(program, { arch, nr, args });
+		});
+		afterEach(() => {
+			Object.defineProperty(process, "arch", { value: actual });
+			vi.resetModules();
+		});
+
+		test("ioctls of type ';' are trapped, whatever their direction and size, and no others", () => {
+			for (const command of [0x3b81, 0x3bff, 0xc0183b64]) expect(verdict(ioctl, 3, command)).toBe(TRAP);
+			for (const command of [0x5401, 0xae80, 0x3a81, 0x3c81, 0x3b]) expect(verdict(ioctl, 3, command)).toBe(ALLOW);
+		});
+
+		test("what opens a file is trapped", () => {
+			expect(verdict(openat)).toBe(TRAP);
+			expect(verdict(437)).toBe(TRAP);
+			if (open !== undefined) expect(verdict(open)).toBe(TRAP);
+		});
+
+		test("read is trapped at the fds of queues only", () => {
+			const { first, last } = filter.QUEUE_FDS;
+			expect([first - 1, first, last, last + 1, -1].map((fd) => verdict(read, fd))).toEqual([
+				ALLOW,
+				TRAP,
+				TRAP,
+				ALLOW,
+				ALLOW,
+			]);
+		});
+
+		test("mmap is trapped where it shares a file", () => {
+			const [shared, isPrivate, anonymous, validate] = [1, 2, 0x21, 3];
+			const verdicts = [shared, isPrivate, anonymous, validate].map((flags) => verdict(mmap, 0, 4096, 3, flags, 5, 0));
+			expect(verdicts).toEqual([TRAP, ALLOW, ALLOW, TRAP]);
+		});
+
+		test("everything else goes on, and so does every call in another ABI", () => {
+			expect(verdict(getpid)).toBe(ALLOW);
+			const program = filter.filterProgram();
+			for (const nr of [ioctl, openat, mmap, read])
+				expect(verdictOf(program, { arch: foreign, nr, args: [900, 0x3b81, 0, 1] })).toBe(ALLOW);
+			// x32 has the architecture of x86-64, and a bit in the number.
+			expect(verdictOf(program, { arch, nr: (0x40000000 | ioctl) >>> 0, args: [3, 0x3b81] })).toBe(ALLOW);
+		});
+
+		test("no jump is longer than the 255 instructions that BPF can skip", () => {
+			const jumps = filter.filterProgram().flatMap(([, , yes, no]) => [yes, no]);
+			expect(Math.max(...jumps)).toBeLessThan(256);
+			expect(Math.min(...jumps)).toBeGreaterThanOrEqual(0);
+		});
+	});
+}
