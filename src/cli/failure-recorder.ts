@@ -3,6 +3,7 @@
 import type { Tracer } from "../host/supervisor.js";
 import type { Caller, OpenFile } from "../iommufd/caller.js";
 import { commandOf } from "../trace/commands.js";
+import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
 import { Errno } from "../uapi/errno.js";
 import type { ReportFile } from "./report-file.js";
@@ -29,6 +30,11 @@ export class FailureRecorder implements Tracer {
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
 		this.#inner?.opened(thread, path, flags, result);
 		if (result instanceof Errno) this.#record({ thread }, path, "open", result);
+	}
+
+	transferred(event: TransferEvent): void {
+		this.#inner?.transferred(event);
+		if (event.result instanceof Errno) this.#record(event, event.path, event.call, event.result);
 	}
 
 	#record({ thread }: Pick<Caller, "thread">, path: string, call: string, error: unknown): void {

@@ -4,7 +4,8 @@ import { writeSync } from "node:fs";
 import type { Tracer } from "../host/supervisor.js";
 import type { Caller, OpenFile } from "../iommufd/caller.js";
 import { commandOf } from "../trace/commands.js";
-import { printCall, printOpen } from "../trace/print.js";
+import type { TransferEvent } from "../trace/event.js";
+import { printCall, printOpen, printTransfer } from "../trace/print.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
 
@@ -41,6 +42,10 @@ export class LineTracer implements Tracer {
 
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
 		this.#write(printOpen({ thread, path, flags, result }));
+	}
+
+	transferred(event: TransferEvent): void {
+		this.#write(printTransfer(event));
 	}
 
 	#write(lines: string): void {

@@ -7,6 +7,7 @@ import type { PagingHwpt } from "../iommufd/hwpt.js";
 import { walkInWords } from "../iommufd/hwpt-walk.js";
 import type { Machine } from "../machine/machine.js";
 import { commandOf } from "../trace/commands.js";
+import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
 import { type Errno, hex } from "../uapi/errno.js";
 
@@ -39,6 +40,10 @@ export class WalkTracer implements Tracer {
 
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
 		this.#inner?.opened(thread, path, flags, result);
+	}
+
+	transferred(event: TransferEvent): void {
+		this.#inner?.transferred(event);
 	}
 
 	/** @param after the call that may have changed something */

@@ -34,7 +34,7 @@ interface Descriptor {
 
 export class Descriptors {
 	/** Our fd for /proc/TID. */
-	readonly directory: number;
+	directory: number;
 	readonly #files: HandedFiles;
 	readonly #kept = new Map<number, Descriptor>();
 	#last: Descriptor | undefined;
@@ -84,7 +84,10 @@ export class Descriptors {
 
 	close(): void {
 		for (const descriptor of this.#kept.values()) close(descriptor.info);
+		this.#kept.clear();
+		this.#last = undefined;
 		if (this.directory !== -1) close(this.directory);
+		this.directory = -1; // It may be asked still, by the call of a thread that has just been killed.
 	}
 
 	#keep(fd: number): Descriptor | undefined {

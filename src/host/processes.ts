@@ -66,6 +66,10 @@ export class Processes {
 			this.#memoryOf(thread, status.parent),
 			this.#services.sharedFiles,
 		);
+		if (process.pidfd === -1 && !process.alive) {
+			process.close(); // Killed since we looked.
+			return undefined;
+		}
 		this.#processes.set(status.process, process);
 		if (process.pidfd !== -1) this.#events.add(process.pidfd, EPOLLIN, () => this.#forget(process));
 		return process;

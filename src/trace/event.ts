@@ -48,3 +48,17 @@ export interface DmaEvent {
 	/** A sentence. */
 	readonly message: string;
 }
+
+/** A read, a write or a mapping of a file of ours. */
+export interface TransferEvent {
+	/** Thread id. */
+	readonly thread: number;
+	/** The system call: "read". */
+	readonly call: string;
+	readonly fd: number;
+	readonly path: string;
+	/** What it was given besides the fd: addresses, lengths. */
+	readonly arguments: readonly number[];
+	/** What it returned, or why it failed; undefined for a mapping, which the kernel makes. */
+	readonly result: number | Errno | undefined;
+}

@@ -21,7 +21,7 @@ import {
 	VfioGroupGetDeviceFd,
 } from "../uapi/vfio.js";
 import type { CallEvent } from "./event.js";
-import { printCall, printOpen } from "./print.js";
+import { printCall, printOpen, printTransfer } from "./print.js";
 
 /** A call on /dev/iommu that succeeded, except for what the test says. */
 function line(command: AnyCommand | PlainCommand | undefined, event: Partial<CallEvent>): string {
@@ -195,4 +195,13 @@ test("an open is a line like strace's, with the fd or the reason", () => {
 	expect(printOpen({ ...opened, flags: 0, result: new Errno("EMFILE", "no more fds") })).toBe(
 		'4711 open("/dev/iommu", O_RDONLY) = -1 EMFILE\n     no more fds',
 	);
+});
+
+test("a read, a write or a mapping is a line like strace's", () => {
+	const read = { thread: 4711, call: "read", fd: 768, path: "queue", arguments: [0x7f10c000, 40] };
+	expect(printTransfer({ ...read, result: 40 })).toBe("4711 read(768<queue>, 0x7f10c000, 0x28) = 40");
+	expect(printTransfer({ ...read, result: new Errno("ESPIPE", "40 bytes are too odd") })).toBe(
+		"4711 read(768<queue>, 0x7f10c000, 0x28) = -1 ESPIPE\n     40 bytes are too odd",
+	);
+	expect(printTransfer({ ...read, call: "mmap", result: undefined })).toMatch(/ = \?$/);
 });

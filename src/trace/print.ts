@@ -6,7 +6,7 @@ import { Errno, hex } from "../uapi/errno.js";
 import type { Names } from "../uapi/field.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
-import type { CallEvent, OpenEvent } from "./event.js";
+import type { CallEvent, OpenEvent, TransferEvent } from "./event.js";
 
 /** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
 export function printCall(event: CallEvent): string {
@@ -18,6 +18,12 @@ export function printCall(event: CallEvent): string {
 export function printOpen({ thread, path, flags, result }: OpenEvent): string {
 	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : result;
 	return `${thread} open("${path}", ${printOpenFlags(flags)}) = ${answer}`;
+}
+
+/** The event as a line, with a second one for the reason of an error. */
+export function printTransfer({ thread, call, fd, path, arguments: given, result }: TransferEvent): string {
+	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : (result ?? "?");
+	return `${thread} ${call}(${[`${fd}<${path}>`, ...given.map(hex)].join(", ")}) = ${answer}`;
 }
 
 /** Of open(2), those that make a difference to a device. asm-generic/fcntl.h: the same on x86-64 and arm64. */

@@ -10,6 +10,8 @@ import type {
 	OpenFile,
 	ReadableFile,
 } from "../../src/iommufd/caller.js";
+import { IommufdFile } from "../../src/iommufd/ioctls.js";
+import type { ObjectKind } from "../../src/iommufd/object.js";
 import type { Machine } from "../../src/machine/machine.js";
 import { PAGE_SIZE } from "../../src/memory/address-space.js";
 import { ArrayBacking, ArraySpace } from "../../src/memory/array-space.js";
@@ -20,6 +22,7 @@ import { TestCommand, TestOp, testVariants } from "../../src/uapi/iommufd-test.j
 import type { AnyCommand, AnyStruct, PlainCommand } from "../../src/uapi/struct.js";
 import { vfioContainerCommands, vfioDeviceCommands } from "../../src/uapi/vfio.js";
 import { type PlacedField, readField, writeField } from "../../src/uapi/view.js";
+import { setUp } from "./prelude.js";
 import type { Random } from "./random.js";
 
 const ARGUMENT = 0x1000_0000;
@@ -66,16 +69,27 @@ const COMMANDS: readonly (AnyCommand | PlainCommand)[] = [
 	...vfioContainerCommands,
 ];
 
-/** Which answers are good for a field that takes an id. */
-const SOURCES: readonly (readonly [field: RegExp, answers: RegExp])[] = [
-	[/ioas|object/i, /Ioas/],
-	[/^dev/, /Idev|Devid/],
-	[/^pt/, /Hwpt|Ioas|Viommu/],
-	[/^hwpt/, /Hwpt/],
-	[/fault/, /Fault/],
-	[/viommu/, /Viommu/],
-	[/^id$/, /Id$/],
+const HWPT = ["HWPT_PAGING", "HWPT_NESTED"] as const;
+
+/** Which objects a field is for. */
+const KINDS: readonly (readonly [field: RegExp, kinds: readonly ObjectKind[]])[] = [
+	[/ioas|object/i, ["IOAS"]],
+	[/^dev/, ["DEVICE"]],
+	[/^pt/, ["IOAS", ...HWPT, "VIOMMU"]],
+	[/^hwpt/, HWPT],
+	[/fault/, ["FAULT"]],
+	[/viommu/, ["VIOMMU"]],
 ];
+
+/** The same for the field `id` of IOMMU_TEST_CMD, by its op. */
+const KINDS_OF_OPS: readonly (readonly [op: RegExp, kinds: readonly ObjectKind[]])[] = [
+	[/MOCK_DOMAIN_REPLACE|PASID/, ["SELFTEST"]],
+	[/MOCK_DOMAIN/, ["IOAS", "IOAS", ...HWPT]],
+	[/RESERVED|CREATE_ACCESS/, ["IOAS"]],
+	[/CHECK_MAP|IOTLB|DIRTY/, HWPT],
+	[/CACHE/, ["DEVICE"]],
+];
+const ACCESS = "anon_inode:[iommufd_test_staccess]";
 
 /** A call that went as no call may go. */
 export class Trouble extends Error {}
@@ -99,8 +113,6 @@ export class RandomClient implements Caller {
 	readonly #files = new Map<number, CallerFile>();
 	readonly #mappings: Mapping[] = [];
 	readonly #buffer: Uint8Array;
-	/** Ids that were answered: of which context's object, in which field. */
-	readonly #ids: { readonly file: OpenFile; readonly field: string; readonly id: number }[] = [];
 	/** IOVAs that were answered: there may be something. */
 	readonly #seen: bigint[] = [0n];
 	#limit = Number.POSITIVE_INFINITY;
@@ -135,8 +147,8 @@ export class RandomClient implements Caller {
 	step(): void {
 		const random = this.#random;
 		const kind = random.below(200);
-		if (kind < 2 || this.#files.size < 3) this.#open();
-		else if (kind < 3) this.#close(random.pick([...this.#files.keys()]));
+		if (this.#files.size < 3 || (kind < 2 && random.oneIn(4))) this.#open();
+		else if (kind < 3 && random.oneIn(2)) this.#close(random.pick([...this.#files.keys()]));
 		else if (kind < 4) this.#change();
 		else if (kind < 10) this.#transfer();
 		else if (kind < 12) this.#mmap();
@@ -155,14 +167,24 @@ export class RandomClient implements Caller {
 		const path = contexts === 0 || this.#random.oneIn(8) ? "/dev/iommu" : this.#random.pick(this.#machine.paths);
 		this.#answer(path, "open", () => {
 			const file = this.#machine.open(path);
-			if (file !== undefined) this.#add({ kind: "ours", file });
+			if (file === undefined) return 0;
+			const fd = this.#add({ kind: "ours", file });
+			if (file instanceof IommufdFile && !this.#random.oneIn(8)) this.#setUp(fd);
 			return 0;
 		});
-		if (this.#random.oneIn(4)) this.#add({ kind: "other" });
-		if (this.#random.oneIn(4)) {
+		if (this.#random.oneIn(8)) this.#add({ kind: "other" });
+		if (this.#random.oneIn(8)) {
 			const backing = new ArrayBacking("a memfd", new Uint8Array(8 * PAGE_SIZE));
 			this.#add({ kind: "shared-memory", backing, size: () => backing.bytes.length });
 		}
+	}
+
+	#setUp(fd: number): void {
+		const path = this.#random.pick(this.#machine.paths.filter((path) => path.startsWith("/dev/vfio/devices/")));
+		const device = path === undefined ? undefined : this.#machine.open(path);
+		if (device !== undefined) this.#add({ kind: "ours", file: device });
+		setUp(this, fd, device, { argument: ARGUMENT, buffer: BUFFER });
+		this.#seen.push(...[0, 1, 2].map((page) => 0x1000000n + BigInt(page * PAGE_SIZE)));
 	}
 
 	#add(file: CallerFile): number {
@@ -232,7 +254,7 @@ export class RandomClient implements Caller {
 		const name = commandOf(file.path, number)?.name ?? "any other ioctl";
 		const op = name === TestCommand.name ? ` (${testOpName(bytes[4])})` : "";
 		const answer = this.#answer(file.path, `${name}${op}`, () => file.ioctl(this, number, argument));
-		if (answer === "ok" && "size" in command) this.#remember(file, command, argument);
+		if (answer === "ok" && "size" in command) this.#remember(command, argument);
 	}
 
 	/** A struct of the command with plausible values. */
@@ -243,11 +265,7 @@ export class RandomClient implements Caller {
 		for (const field of variant.fields) {
 			if (field.forbids === "any bit" && !this.#random.oneIn(40)) continue;
 			if (field.count === undefined)
-				writeField(
-					view,
-					field,
-					this.#value(field, file, /ACCESS_(PAGES|RW|REPLACE)/.test(testOpName(op)) && command === TestCommand),
-				);
+				writeField(view, field, this.#value(field, file, command === TestCommand ? testOpName(op) : ""));
 			else if (this.#random.oneIn(40)) this.#random.fill(view.bytes.subarray(field.offset, field.offset + field.size));
 		}
 		const words = new Uint32Array(view.bytes.buffer);
@@ -261,23 +279,21 @@ export class RandomClient implements Caller {
 		return this.#random.pick([0, 3, minimumSize - 1, minimumSize, size + 1, size + 8, 5000, this.#random.u32()]);
 	}
 
-	/** @param byFd whether the struct names an access by its fd, as if that were an id */
-	#value(field: PlacedField, file: OpenFile, byFd: boolean): number | bigint {
+	/** @param op of an IOMMU_TEST_CMD, "" for other commands */
+	#value(field: PlacedField, file: OpenFile, op: string): number | bigint {
 		const random = this.#random;
 		const names = Object.values(field.names);
-		const idsOf = SOURCES.find(([name]) => /[iI]d$/.test(field.name) && name.test(field.name))?.[1];
-		if (byFd && field.name === "id" && !random.oneIn(8)) return this.#fd("anon_inode:[iommufd_test_staccess]");
-		// A device has no objects of its own: what it is attached to is the context's.
-		const own = file.path === "/dev/iommu" ? this.#ids.filter((known) => known.file === file) : this.#ids;
-		const ids = idsOf === undefined ? [] : own.filter(({ field }) => idsOf.test(field));
-		if (ids.length > 0 && !random.oneIn(8)) return random.pick(ids).id;
+		if (field.scalar === "u32" && /[iI]d$/.test(field.name) && !random.oneIn(8)) {
+			const id = this.#id(field.name, file, op);
+			if (id !== undefined) return id;
+		}
 		if (field.forbids === "unknown bits" && names.length === 0 && !random.oneIn(30)) return 0;
 		if (field.scalar === "pointer") return this.#pointer();
 		if (field.scalar === "u64") return this.#u64(field.name);
 		if (names.length > 0 && !random.oneIn(30))
 			return field.print === "flags"
 				? names.reduce((all, bit) => (random.oneIn(5) ? all | bit : all), 0)
-				: random.oneIn(2)
+				: /dataType/i.test(field.name) && random.oneIn(2)
 					? names[0]
 					: random.pick(names);
 		if ((field.scalar === "s32" || /Fd$/.test(field.name)) && !random.oneIn(6)) return this.#fd("/dev/iommu");
@@ -292,6 +308,20 @@ export class RandomClient implements Caller {
 		const fds = [...this.#files].filter(([, found]) => found.kind === "ours" && found.file.path === path);
 		const [fd] = this.#random.pick(this.#random.oneIn(6) || fds.length === 0 ? [...this.#files] : fds);
 		return fd;
+	}
+
+	/** The id of an object of the right kind, if there is one. */
+	#id(name: string, file: OpenFile, op: string): number | undefined {
+		if (name === "id" && /ACCESS_(PAGES|RW|REPLACE)/.test(op)) return this.#fd(ACCESS);
+		const contexts = this.#ours().filter((other) => other instanceof IommufdFile);
+		// A device has no objects of its own: what it is attached to is the context's.
+		const context = file instanceof IommufdFile ? file : contexts[0];
+		if (context === undefined) return undefined;
+		const kinds = (name === "id" ? KINDS_OF_OPS : KINDS).find(([pattern]) =>
+			pattern.test(name === "id" ? op : name),
+		)?.[1];
+		const objects = [...context.context.objects].filter(({ kind }) => kinds?.includes(kind) ?? true);
+		return objects.length === 0 ? undefined : this.#random.pick(objects).id;
 	}
 
 	#u64(name: string): bigint {
@@ -319,29 +349,15 @@ export class RandomClient implements Caller {
 			words[i] = this.#random.oneIn(6) ? this.#random.u32() : this.#random.below(4);
 	}
 
-	/** Remembers ids and IOVAs that were answered. */
-	#remember(file: OpenFile, command: AnyCommand, address: number): void {
-		const bytes = new Uint8Array(command.size);
-		this.memory.read(address, bytes);
-		const struct = command.variantOf?.(bytes[4]) ?? command;
-		const view = struct.newView();
-		view.bytes.set(bytes);
-		for (const field of struct.fields) {
-			if (field.direction === "in") continue;
+	/** Remembers IOVAs that were answered. */
+	#remember(command: AnyCommand, address: number): void {
+		const view = command.newView();
+		this.memory.read(address, view.bytes);
+		for (const field of command.fields) {
 			const value = readField(view, field);
-			if (field.name === "iova" && typeof value === "bigint") this.#seen.push(value);
-			else if (/[iI]d$/.test(field.name))
-				this.#ids.push({ file: this.#contextOf(file, view.bytes), field: field.name, id: Number(value) });
+			if (field.direction !== "in" && field.name === "iova" && typeof value === "bigint") this.#seen.push(value);
 		}
 		if (this.#seen.length > 16) this.#seen.shift();
-		if (this.#ids.length > 60) this.#ids.splice(0, 10);
-	}
-
-	/** Whose ids a call answers: a device's bind those of the context that it names. */
-	#contextOf(file: OpenFile, struct: Uint8Array): OpenFile {
-		if (file.path === "/dev/iommu") return file;
-		const named = this.#files.get(new Int32Array(struct.buffer)[2]);
-		return named?.kind === "ours" ? named.file : file;
 	}
 
 	#answer(path: string, what: string, call: () => number): string {

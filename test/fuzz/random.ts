@@ -31,6 +31,7 @@ export class Random {
 		return this.below(n) === 0;
 	}
 
+	/** One of them; undefined where there is none. */
 	pick<T>(values: readonly T[]): T {
 		return values[this.below(values.length)];
 	}

@@ -1,0 +1,50 @@
+// --record and replay as a user has them.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { ioasis, temporaryDirectory } from "./programs.js";
+
+const directory = temporaryDirectory();
+afterAll(directory.remove);
+
+const recording = join(directory.path, "recording.jsonl");
+const record = (machine: string, ...program: string[]) =>
+	ioasis("run", "--quiet", "--machine", machine, "--record", recording, "--", process.execPath, ...program);
+
+test("a recording is replayed without the program, and every answer is the same", () => {
+	expect(record("selftest", "examples/first-steps.mjs").status).toBe(0);
+	expect(ioasis("replay", recording)).toEqual({
+		status: 0,
+		stdout: "ioasis: 7 calls, each answered as it was\n",
+		stderr: "",
+	});
+	expect(ioasis("replay", "--quiet", recording).stdout).toBe("");
+});
+
+test("on another machine it stops at the first answer that differs, and shows both", () => {
+	expect(record("intel", "examples/hwpt-thread.mjs", "alloc-mapped").status).toBe(0);
+	const { status, stdout } = ioasis("replay", recording, "--machine", "arm-smmu-2023");
+	expect(stdout).toMatch(/^call 6 of 6 is answered otherwise than it was:\nrecorded:\n.* = 0 {out_hwpt_id=3}\nnow:\n/);
+	expect(stdout).toContain("= -1 ENODEV\n     arm-smmu-2023 finishes a domain when it is first attached");
+	expect(status).toBe(1);
+});
+
+test("a changed answer is found, also in the last line of a recording that was cut off", () => {
+	record("selftest", "examples/first-steps.mjs");
+	const lines = readFileSync(recording, "utf8").split("\n");
+	const changed = lines.map((line) => line.replace(/"errno":"EINVAL"/, '"errno":"EPERM"'));
+	writeFileSync(recording, `${changed.join("\n")}{"kind":"ioctl","thr`);
+	const { status, stdout } = ioasis("replay", recording);
+	expect(stdout).toMatch(/= -1 EPERM\n[^]*= -1 EINVAL\n/);
+	expect(status).toBe(1);
+});
+
+test.each([
+	["what isn't there", "/no/such/file", /no\/such\/file can't be read: ENOENT/],
+	["what is no recording", "package.json", /package\.json:1 is not JSON/],
+])("%s is refused with a line", (_, file, message) => {
+	const { status, stderr } = ioasis("replay", file);
+	expect(stderr).toMatch(message);
+	expect(status).toBe(2);
+});
