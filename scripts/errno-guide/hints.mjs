@@ -147,7 +147,7 @@ export const hints = [
 	],
 	// The machine and the process.
 	["RLIMIT_NOFILE", "Raise `ulimit -n`, or close some."],
-	["fs.inotify.max_user_watches", "Raise it with sysctl: each open of /dev/iommu takes one."],
+	["ioasis can't have more files open itself", "Raise the hard limit of `ulimit -n` of whoever starts ioasis."],
 	["this machine has no", "`ioasis machines` lists the machines, and the devices that each has."],
 	["a bug in ioasis", "Please report it, with a recording: `ioasis run --record FILE`."],
 ];
