@@ -1,6 +1,5 @@
 // --trace: a line for each call, written as it happens.
 
-import { writeSync } from "node:fs";
 import type { Tracer } from "../host/supervisor.js";
 import type { Caller, OpenFile } from "../iommufd/caller.js";
 import { commandOf } from "../trace/commands.js";
@@ -8,13 +7,13 @@ import type { TransferEvent } from "../trace/event.js";
 import { printCall, printOpen, printTransfer } from "../trace/print.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
+import type { LineFile } from "./line-file.js";
 
 export class LineTracer implements Tracer {
-	readonly #fd: number;
+	readonly #lines: LineFile;
 
-	/** @param fd where the lines go */
-	constructor(fd: number) {
-		this.#fd = fd;
+	constructor(lines: LineFile) {
+		this.#lines = lines;
 	}
 
 	ioctl(file: OpenFile, caller: Caller, fd: number, number: number, argument: number): number {
@@ -33,7 +32,7 @@ export class LineTracer implements Tracer {
 		const now = read(caller, argument, size);
 		// After an error nothing was written back, as a rule; what has changed all the same is shown.
 		const after = thrown === undefined || !same(before, now) ? now : undefined;
-		this.#write(
+		this.#lines.write(
 			printCall({ thread: caller.thread, fd, path: file.path, number, argument, command, before, after, result }),
 		);
 		if (thrown !== undefined) throw thrown;
@@ -41,15 +40,11 @@ export class LineTracer implements Tracer {
 	}
 
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
-		this.#write(printOpen({ thread, path, flags, result }));
+		this.#lines.write(printOpen({ thread, path, flags, result }));
 	}
 
 	transferred(event: TransferEvent): void {
-		this.#write(printTransfer(event));
-	}
-
-	#write(lines: string): void {
-		writeSync(this.#fd, `${lines}\n`);
+		this.#lines.write(printTransfer(event));
 	}
 }
 

@@ -20,6 +20,7 @@ const program = new Command("ioasis")
 	.helpCommand(false)
 	.configureHelp({ showGlobalOptions: false })
 	.showHelpAfterError("Try: ioasis --help")
+	.enablePositionalOptions()
 	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE_ERROR))
 	.addHelpText("after", `\nExample:\n  ${EXAMPLE}\n`);
 
@@ -43,6 +44,7 @@ program
 	.option("--report <file>", "write the calls that fail, and how it ended, to a file as JSON Lines")
 	.option("-q, --quiet", "no summary at the end")
 	.argument("<program...>")
+	.passThroughOptions()
 	.showHelpAfterError("Try: ioasis run --help")
 	.addHelpText(
 		"after",
@@ -56,7 +58,7 @@ Example:
 	)
 	.action(async (words: string[], options: RunOptions) => {
 		const { run } = await import("./run.js");
-		await run(words, options);
+		await run(asGiven(words), options);
 	});
 
 program
@@ -77,6 +79,7 @@ program
 	.option("--junit <file>", "write the results as JUnit XML, too")
 	.option("--json", "print them as JSON")
 	.argument("<program...>")
+	.passThroughOptions()
 	.showHelpAfterError("Try: ioasis matrix --help")
 	.addHelpText(
 		"after",
@@ -90,7 +93,7 @@ Example:
 	)
 	.action(async (words: string[], options: MatrixOptions) => {
 		const { matrix } = await import("./matrix.js");
-		await matrix(words, options);
+		await matrix(asGiven(words), options);
 	});
 
 program
@@ -143,6 +146,11 @@ program
 	});
 
 await program.parseAsync(withTraceTarget(process.argv.slice(2)), { from: "user" });
+
+/** The program and its arguments, which are the last words: among them withTraceTarget() may have changed some. */
+function asGiven(program: readonly string[]): string[] {
+	return process.argv.slice(-program.length);
+}
 
 /** `--trace` has a value only after "=", so that it never takes the program for one; commander has no such options. */
 function withTraceTarget(words: readonly string[]): string[] {

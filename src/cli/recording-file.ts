@@ -1,7 +1,8 @@
 // --record FILE: a recording as a file. docs/record.md is its description.
 
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { RECORD_VERSION, type RecordLine, type Start } from "../trace/record.js";
+import { LineFile } from "./line-file.js";
 
 /** Makes sure that a file can be written, and empties it. @throws what node:fs throws */
 export function startRecording(path: string): void {
@@ -13,10 +14,8 @@ export function startRecording(path: string): void {
  * program.
  */
 export function recordTo(path: string): (line: RecordLine) => void {
-	const fd = openSync(path, "a");
-	return (line) => {
-		writeSync(fd, `${JSON.stringify(line)}\n`);
-	};
+	const file = new LineFile(openSync(path, "a"), "recording");
+	return (line) => file.write(JSON.stringify(line));
 }
 
 /** What keeps a recording from being replayed. */

@@ -4,6 +4,7 @@
 // one with how it ended. The supervisor's thread writes the former, the main thread the latter, when the other has finished.
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { complain } from "./complain.js";
 
 /** A call that was answered with an error. */
 export interface Failure {
@@ -40,6 +41,7 @@ const MOST_FAILURES = 1000;
 export class ReportFile {
 	readonly #path: string;
 	#failures = 0;
+	#isBroken = false;
 
 	/** A report that start() has begun. */
 	constructor(path: string) {
@@ -62,7 +64,14 @@ export class ReportFile {
 
 	// Opened for each line: an fd that stays open would be inherited by the program.
 	#append(event: Failure | End): void {
-		appendFileSync(this.#path, `${JSON.stringify(event)}\n`);
+		if (this.#isBroken) return;
+		try {
+			appendFileSync(this.#path, `${JSON.stringify(event)}\n`);
+		} catch (error) {
+			// The call that it is about has been made, and is answered all the same.
+			this.#isBroken = true;
+			complain(`the report ends here: it can't be written any more: ${(error as NodeJS.ErrnoException).code}`);
+		}
 	}
 }
 

@@ -1,6 +1,5 @@
 // --walk IOVA: prints how it is translated, by each page table, whenever a call has changed that.
 
-import { writeSync } from "node:fs";
 import type { Tracer } from "../host/supervisor.js";
 import type { OpenFile } from "../iommufd/caller.js";
 import type { PagingHwpt } from "../iommufd/hwpt.js";
@@ -10,23 +9,24 @@ import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
 import { type Errno, hex } from "../uapi/errno.js";
+import type { LineFile } from "./line-file.js";
 
 export class WalkTracer implements Tracer {
 	readonly #machine: Machine;
 	readonly #iovas: readonly bigint[];
-	readonly #fd: number;
+	readonly #lines: LineFile;
 	readonly #inner: Tracer | undefined;
 	/** What was printed last, for each IOVA. */
 	readonly #shown = new WeakMap<PagingHwpt, string[]>();
 
 	/**
-	 * @param fd where the lines go
+	 * @param lines where they go
 	 * @param inner another one who wants to know of each call
 	 */
-	constructor(machine: Machine, iovas: readonly bigint[], fd: number, inner: Tracer | undefined) {
+	constructor(machine: Machine, iovas: readonly bigint[], lines: LineFile, inner: Tracer | undefined) {
 		this.#machine = machine;
 		this.#iovas = iovas;
-		this.#fd = fd;
+		this.#lines = lines;
 		this.#inner = inner;
 	}
 
@@ -56,7 +56,7 @@ export class WalkTracer implements Tracer {
 				if (walk === before?.[i]) continue;
 				const { driver } = hwpt.domain;
 				const head = `IOVA ${hex(this.#iovas[i])} in ${hwpt} (${driver.name}), after ${after}:`;
-				writeSync(this.#fd, `${head}\n  ${walk}\n`);
+				this.#lines.write(`${head}\n  ${walk}`);
 			}
 		}
 	}

@@ -1,15 +1,13 @@
 // read(2), write(2), readv(2) and writev(2) of an event queue, as fs/read_write.c makes them of the file's own read and write.
 
 import type { ReadableFile } from "../iommufd/caller.js";
-import { type AddressSpace, copyIn } from "../memory/address-space.js";
+import { type AddressSpace, copyIn, USER_ADDRESSES_END } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Notification } from "./seccomp.js";
 import { syscalls } from "./syscalls.js";
 
 /** More is never read or written at once. */
 const MAX_RW_COUNT = 0x7ffff000;
-/** Where addresses end that a program can have: 47 bits on x86-64 with four levels. */
-const USER_SPACE_END = 2 ** 47;
 const UIO_MAXIOV = 1024;
 const IOVEC_BYTES = 16;
 
@@ -63,7 +61,7 @@ function readVector(memory: AddressSpace, address: number, count: number): Piece
 
 /** access_ok(), and no more than can be had at once. */
 function checked({ address, length }: Piece): Piece {
-	if (address + length > USER_SPACE_END)
+	if (address + length > USER_ADDRESSES_END)
 		throw new Errno("EFAULT", `${length} bytes at ${hex(address)} are not in user space`);
 	return { address, length: Math.min(length, MAX_RW_COUNT) };
 }

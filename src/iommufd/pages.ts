@@ -4,15 +4,15 @@
 // Pages are counted from 0. Several areas, in several IOASes, can show parts of the same Pages. Each page is pinned once as
 // long as any domain or access holds it, however many do.
 
-import { type AddressSpace, type Backing, Extents, PAGE_SIZE } from "../memory/address-space.js";
+import { type AddressSpace, type Backing, Extents, PAGE_SIZE, USER_ADDRESSES_END } from "../memory/address-space.js";
 import type { AccountMode } from "../memory/memlock.js";
 import type { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Caller, CallerFile, MemoryOwner } from "./caller.js";
 import type { Platform } from "./platform.js";
 
-/** The end of user addresses on x86-64 with four levels, in bytes: nothing can be pinned from here on. */
-const USER_SPACE_END = 2 ** 47 - PAGE_SIZE;
+/** TASK_SIZE_MAX, in bytes: nothing can be pinned from here on. x86-64 keeps its last page free. */
+const USER_SPACE_END = process.arch === "arm64" ? USER_ADDRESSES_END : USER_ADDRESSES_END - PAGE_SIZE;
 /** Longer than this, in bytes, and rounding up to pages would wrap. */
 const LONGEST = (1n << 64n) - 1n - BigInt(PAGE_SIZE);
 /** How many pages Linux asks for at a time; the bounds of user space are checked for the first of them. */

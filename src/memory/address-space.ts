@@ -6,6 +6,9 @@ import { Errno, hex } from "../uapi/errno.js";
 export const PAGE_SIZE = 4096;
 export const PAGE_SHIFT = 12;
 
+/** Where addresses end that a program can have, in bytes: 48 bits on arm64, 47 on x86-64 with four levels. */
+export const USER_ADDRESSES_END = process.arch === "arm64" ? 2 ** 48 : 2 ** 47;
+
 /**
  * Where the bytes of some pages live: the private memory of one process, a file, an array.
  * A page is the pair of a backing and a page number in it, so two mappings of one file have one backing object

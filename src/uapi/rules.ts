@@ -16,7 +16,8 @@ export interface UserMemory {
 
 const firstWord = new Uint8Array(4);
 /** What a struct from the future is looked through with. */
-const tail = new Uint8Array(16 * 1024);
+const tail = new Uint8Array(1024 * 1024);
+const tailWords = new Uint32Array(tail.buffer);
 
 /**
  * Reads the caller's struct into `command.view`, where it stays until the next call.
@@ -136,7 +137,7 @@ function requireZeroes(memory: UserMemory, address: number, from: number, to: nu
 	for (let at = from; at < to; at += tail.length) {
 		const chunk = to - at < tail.length ? tail.subarray(0, to - at) : tail;
 		const got = memory.read(address + at, chunk);
-		const unknown = chunk.subarray(0, got).findIndex((byte) => byte !== 0);
+		const unknown = firstNonZero(got);
 		if (unknown >= 0)
 			throw new Errno(
 				"E2BIG",
@@ -145,6 +146,14 @@ function requireZeroes(memory: UserMemory, address: number, from: number, to: nu
 		if (got < chunk.length)
 			throw new Errno("EFAULT", `${command.name}: size says ${to} bytes, but byte ${at + got} can't be read`);
 	}
+}
+
+/** The first byte of `tail` that isn't 0, -1 if the first `length` are. A caller may ask for 4 GiB, so it goes by words. */
+function firstNonZero(length: number): number {
+	let word = 0;
+	while (word < length >>> 2 && tailWords[word] === 0) word++;
+	for (let at = word * 4; at < length; at++) if (tail[at] !== 0) return at;
+	return -1;
 }
 
 function tooShort(command: AnyCommand, callerSize: number): Errno {

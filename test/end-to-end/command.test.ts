@@ -26,6 +26,17 @@ describe("the program's end is ours", () => {
 		expect([stdout, stderr]).toEqual(["a  b\n'c'\n", "error\n"]);
 	});
 
+	test("its options are its own, also without --", () => {
+		const words = ["--trace", "-m", "amd", "--quiet", "--", "-h"];
+		expect(run("--quiet", "echo", ...words)).toEqual({ status: 0, stdout: `${words.join(" ")}\n`, stderr: "" });
+	});
+
+	test("whether its calls can be traced makes no difference to it", () => {
+		const { status, stderr } = run("--trace=/dev/full", "--", process.execPath, example);
+		expect(status).toBe(0);
+		expect(stderr).toContain("the trace ends here");
+	});
+
 	test("processes that it leaves behind are waited for, and are served", () => {
 		const late = `setTimeout(() => require("node:fs").openSync("/dev/iommu", "r+"), 300)`;
 		const { stderr } = run("--", "sh", "-c", `"$0" -e '${late}' & exit 3`, process.execPath);
