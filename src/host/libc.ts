@@ -167,8 +167,3 @@ const encoder = new TextEncoder();
 export function addressOf(bytes: Uint8Array): number {
 	return Number(koffi.address(bytes));
 }
-
-/** Bytes that the C library owns. */
-export function bytesAt(address: number, length: number): Uint8Array {
-	return new Uint8Array(koffi.view(BigInt(address), length));
-}
