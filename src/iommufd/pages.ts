@@ -5,7 +5,7 @@
 // long as any domain or access holds it, however many do.
 
 import { type AddressSpace, type Backing, Extents, PAGE_SIZE, USER_ADDRESSES_END } from "../memory/address-space.js";
-import type { AccountMode } from "../memory/memlock.js";
+import { type AccountMode, asItIs } from "../memory/memlock.js";
 import type { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Caller, CallerFile, MemoryOwner } from "./caller.js";
@@ -42,7 +42,7 @@ export abstract class Pages {
 	/** Whether they may be mapped writable. They are pinned for writing then, even by those who only read. */
 	readonly writable: boolean;
 	accountMode: AccountMode;
-	/** The process that is accounted; IOAS_CHANGE_PROCESS changes it. */
+	/** The process and the user that are accounted; IOAS_CHANGE_PROCESS changes them. */
 	owner: MemoryOwner;
 	space: AddressSpace;
 	readonly #platform: Platform;
@@ -64,7 +64,7 @@ export abstract class Pages {
 		this.start = start & ~0xfffn;
 		this.count = Number(((start & 0xfffn) + length + 0xfffn) >> 12n);
 		this.writable = writable;
-		this.owner = caller.owner;
+		this.owner = asItIs(caller.owner);
 		this.space = caller.memory;
 		this.accountMode = caller.capable("CAP_IPC_LOCK") ? "none" : "user";
 	}
@@ -177,7 +177,7 @@ export abstract class Pages {
 	 */
 	changeOwner(caller: Caller, charged: boolean): void {
 		if (charged) this.#platform.memlock.uncharge(this.accountMode, this.owner, this.space, this.#accounted);
-		this.owner = caller.owner;
+		this.owner = asItIs(caller.owner);
 		this.space = caller.memory;
 	}
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Errno } from "../uapi/errno.js";
 import { ArraySpace } from "./array-space.js";
-import { Memlock } from "./memlock.js";
+import { asItIs, Memlock } from "./memlock.js";
 
 const owner = (uid: number, limit: number) => ({ uid, memlockLimit: () => limit });
 
@@ -46,4 +46,16 @@ test("what is shown of a process is all that is pinned for it, and what is count
 	expect(memlock.shown(space)).toEqual({ pinned: 7, locked: 4 });
 	memlock.uncharge("mm", alice, space, 4);
 	expect(memlock.shown(space)).toEqual({ pinned: 3, locked: 0 });
+});
+
+test("what was counted for a user is taken off that user, whoever the process is by then", () => {
+	const memlock = new Memlock();
+	const space = new ArraySpace();
+	const changing = { uid: 1000, memlockLimit: () => 10 * 4096 };
+	const then = asItIs(changing);
+	memlock.charge("user", then, space, 10);
+	changing.uid = 1001;
+	memlock.uncharge("user", then, space, 10);
+	expect(memlock.counted("user", owner(1000, 0), space)).toBe(0);
+	expect(memlock.counted("user", changing, space)).toBe(0);
 });

@@ -11,6 +11,12 @@ export interface MemoryOwner {
 	memlockLimit(): number;
 }
 
+/** An owner as it is now: what is counted for a user stays that user's, whoever the process becomes with setuid(2). */
+export function asItIs(owner: MemoryOwner): MemoryOwner {
+	const { uid } = owner;
+	return { uid, memlockLimit: () => owner.memlockLimit() };
+}
+
 /** Whom pinned pages are counted for: nobody (CAP_IPC_LOCK), the user, or the process (as VFIO does). */
 export type AccountMode = "none" | "user" | "mm";
 
