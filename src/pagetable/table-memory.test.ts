@@ -73,3 +73,13 @@ test("memory ends below 2^39", () => {
 	expect(() => memory.allocate(12)).toThrow(expect.objectContaining({ code: "ENOMEM" }));
 	expect(memory.tablesInUse).toBe(1024);
 });
+
+test("memory ends, and what is freed can be had again", () => {
+	const memory = new TableMemory({ mostFrames: 2 });
+	const frame = memory.allocate(12);
+	memory.allocate(12);
+	expect(() => memory.allocate(12)).toThrow("page tables have used up their memory, which is 2 frames");
+	expect(memory.tablesInUse).toBe(2);
+	memory.free(frame);
+	expect(memory.allocate(12)).toBe(frame);
+});

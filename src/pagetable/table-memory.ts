@@ -18,10 +18,17 @@ const SLAB_FRAMES = 1 << SLAB_FRAMES_LG2;
 const DEFAULT_BASE_FRAME = 1 << (32 - TABLE_FRAME_LG2);
 /** The frame at 512 GiB: the number of a frame is a small integer, and within the 39 bits of the narrowest address. */
 const END_FRAME = 1 << (39 - TABLE_FRAME_LG2);
+/**
+ * 1 GiB, enough for 512 GiB in pages of 4 KiB. These tables are real memory, while what they map need never have been touched: a
+ * client could have us use up the host's memory with a mapping that costs itself nothing. Linux would run out of memory, too.
+ */
+const MOST_FRAMES = 1 << (30 - TABLE_FRAME_LG2);
 
 export interface TableMemoryOptions {
 	/** Frame of the first table, a multiple of 1024 (4 MiB). */
 	baseFrame?: number;
+	/** How much there is, in frames. */
+	mostFrames?: number;
 	/** Asked before each allocation; false is "no memory left". Fault injection. */
 	mayAllocate?: () => boolean;
 }
@@ -29,6 +36,7 @@ export interface TableMemoryOptions {
 /** What was freed is handed out again, but goes back to the system only with the whole. */
 export class TableMemory {
 	readonly baseFrame: number;
+	readonly #endFrame: number;
 	readonly #mayAllocate: () => boolean;
 	/** By number: the words of all tables, in the order of their frames. */
 	readonly slabs: Uint32Array[] = [];
@@ -41,6 +49,7 @@ export class TableMemory {
 
 	constructor(options: TableMemoryOptions = {}) {
 		this.baseFrame = options.baseFrame ?? DEFAULT_BASE_FRAME;
+		this.#endFrame = Math.min(END_FRAME, this.baseFrame + (options.mostFrames ?? MOST_FRAMES));
 		this.#mayAllocate = options.mayAllocate ?? (() => true);
 		if (this.baseFrame % SLAB_FRAMES !== 0)
 			throw new RangeError(`table memory begins at a multiple of ${SLAB_FRAMES} frames, not at ${this.baseFrame}`);
@@ -98,8 +107,8 @@ export class TableMemory {
 	#addFrames(framesLg2: number, bytesLg2: number): number {
 		const tables = this.#tables;
 		const number = tables.length;
-		if (this.baseFrame + number + (1 << framesLg2) > END_FRAME)
-			throw new Errno("ENOMEM", "page tables fill the memory below 512 GiB, which is what every format can address");
+		if (this.baseFrame + number + (1 << framesLg2) > this.#endFrame)
+			throw new Errno("ENOMEM", `page tables have used up their memory, which is ${number} frames`);
 		if (number % SLAB_FRAMES === 0) this.slabs.push(new Uint32Array(SLAB_FRAMES << FRAME_WORDS_LG2));
 		const slab = this.slabs[number >>> SLAB_FRAMES_LG2]!;
 		const start = (number % SLAB_FRAMES) << FRAME_WORDS_LG2;
