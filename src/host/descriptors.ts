@@ -4,8 +4,9 @@
 // /proc/TID/fdinfo/N once more through an fd that stays open: it shows the inode of what N refers to at the time of reading,
 // and fails when N is closed or the thread is gone.
 
+import { Errno } from "../uapi/errno.js";
 import type { HandedFiles, HeldFile } from "./files.js";
-import { close, NativeMemory, openat, pread, statx } from "./libc.js";
+import { close, errno, errors, NativeMemory, openat, pread, statx } from "./libc.js";
 import { openDirectory } from "./proc.js";
 import { AT_STATX_DONT_SYNC, Stat } from "./stat.js";
 
@@ -16,6 +17,9 @@ const O_CLOEXEC = 0o2000000;
 const MOST_KEPT = 16;
 /** Enough for pos, flags, mnt_id and ino, which come first. */
 const INFO_BYTES = 128;
+
+/** So many fds of ours it takes at most to get to know a thread of a new process, and which file an fd of it is. */
+const ROOM = 6;
 
 const info = new NativeMemory(INFO_BYTES);
 const path = new NativeMemory(32);
@@ -44,7 +48,10 @@ export class Descriptors {
 		this.#files = files;
 	}
 
-	/** Which of our files an fd is; undefined when it is none, is not open, or the thread is gone. */
+	/**
+	 * Which of our files an fd is; undefined when it is none, is not open, or the thread is gone.
+	 * @throws EMFILE when that can't be found out, because we have as many fds as we can have
+	 */
 	ourFile(fd: number): HeldFile | undefined {
 		const last = this.#last;
 		const descriptor = last !== undefined && last.fd === fd ? last : this.#keep(fd);
@@ -95,11 +102,20 @@ export class Descriptors {
 		if (known !== undefined || fd < 0) return known;
 		const [oldest] = this.#kept.values();
 		if (this.#kept.size >= MOST_KEPT) this.#drop(oldest);
-		const own = openat(this.directory, path.setString(`fdinfo/${fd}`), O_CLOEXEC);
+		let own = this.#openInfo(fd);
+		if (own === -1 && isOutOfFds()) {
+			for (const descriptor of this.#kept.values()) this.#drop(descriptor);
+			own = this.#openInfo(fd);
+			if (own === -1 && isOutOfFds()) throw outOfFds;
+		}
 		if (own === -1) return undefined;
 		const descriptor = { fd, info: own, text: new Uint32Array(INFO_BYTES / 4), length: 0, file: undefined };
 		this.#kept.set(fd, descriptor);
 		return descriptor;
+	}
+
+	#openInfo(fd: number): number {
+		return openat(this.directory, path.setString(`fdinfo/${fd}`), O_CLOEXEC);
 	}
 
 	#drop(descriptor: Descriptor): void {
@@ -107,6 +123,25 @@ export class Descriptors {
 		this.#kept.delete(descriptor.fd);
 		if (this.#last === descriptor) this.#last = undefined;
 	}
+}
+
+/** Whether we can have the fds that it takes to look at a thread that is new to us. */
+export function hasRoom(): boolean {
+	const fds = Array.from({ length: ROOM }, () => openDirectory("/proc"));
+	for (const fd of fds) if (fd !== -1) close(fd);
+	return !fds.includes(-1);
+}
+
+/** Why a call is refused rather than left to the kernel, which would do something else with a file that may be ours. */
+export const outOfFds = new Errno(
+	"EMFILE",
+	"ioasis has as many fds itself as its RLIMIT_NOFILE, or the system, allows",
+);
+
+/** Whether that is why the last call failed. */
+function isOutOfFds(): boolean {
+	const problem = errno();
+	return problem === errors.EMFILE || problem === errors.ENFILE;
 }
 
 /** What lies behind the end of the text may differ all the same: then it is only looked at once more. */

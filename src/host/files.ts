@@ -18,6 +18,7 @@ import {
 	close,
 	errno,
 	errorName,
+	errors,
 	fcntl,
 	inotifyAddWatch,
 	inotifyInit,
@@ -64,6 +65,8 @@ export interface HeldFile {
 	released: boolean;
 	/** What it shows to those who have mapped something of it, from the first of them on. */
 	shown: ShownMemory | undefined;
+	/** The place of that, at which it is found too. */
+	shownPlace: string | undefined;
 	/** Gives back what we have because of it. */
 	forget(): void;
 }
@@ -100,6 +103,12 @@ export class HandedFiles {
 		return place === undefined ? undefined : this.#byPlace.get(place);
 	}
 
+	/** Whether one of our files has this inode number; another file on another file system may have it, too. */
+	hasInode(inode: number): boolean {
+		for (const place of this.#byPlace.keys()) if (place.endsWith(`:${inode}`)) return true;
+		return false;
+	}
+
 	/**
 	 * Makes the fd that a client will get. It has to be closed here as soon as the client has it, or can't have it:
 	 * from now on the file is released when nobody has it any more.
@@ -117,7 +126,13 @@ export class HandedFiles {
 	#createQueue(file: ReadableFile): number | undefined {
 		const pipe = QueuePipe.create(file.writable);
 		if (pipe === undefined) return undefined;
-		const held = this.#hold(file, pipe.theirs, () => {
+		const place = placeOf(pipe.theirs);
+		if (place === undefined) {
+			pipe.close();
+			close(pipe.theirs);
+			return undefined;
+		}
+		const held = this.#hold(file, place, () => {
 			file.onReadableChange = undefined;
 			this.#told.remove(pipe.ours);
 			pipe.close();
@@ -143,22 +158,22 @@ export class HandedFiles {
 			if (fd === -1) fd = memfd;
 		}
 		if (flags & STATUS_FLAGS) fcntl(fd, F_SETFL, flags & STATUS_FLAGS);
-		const watch = inotifyAddWatch(this.#inotify, link, IN_DELETE_SELF);
+		const place = placeOf(fd);
+		const watch = place === undefined ? -1 : inotifyAddWatch(this.#inotify, link, IN_DELETE_SELF);
 		if (fd !== memfd) close(memfd);
-		if (watch === -1) {
+		if (place === undefined || watch === -1) {
 			close(fd); // errno() stays: ENOSPC for fs.inotify.max_user_watches
 			return undefined;
 		}
-		const held = this.#hold(file, fd, () => this.#byWatch.delete(watch));
+		const held = this.#hold(file, place, () => this.#byWatch.delete(watch));
 		this.#byWatch.set(watch, held);
 		return fd;
 	}
 
-	/** From now on a file is known by what an fd of ours refers to. */
-	#hold(file: OpenFile, fd: number, forget: () => void): HeldFile {
-		const held = { file, place: placeOf(fd), released: false, shown: undefined, forget };
+	#hold(file: OpenFile, place: string, forget: () => void): HeldFile {
+		const held = { file, place, released: false, shown: undefined, shownPlace: undefined, forget };
 		this.#held.add(held);
-		this.#byPlace.set(held.place, held);
+		this.#byPlace.set(place, held);
 		return held;
 	}
 
@@ -181,8 +196,14 @@ export class HandedFiles {
 	#show(held: HeldFile): ShownMemory | undefined {
 		const shown = ShownMemory.create(held.file);
 		if (shown === undefined) return undefined;
+		const place = placeOf(shown.fd);
+		if (place === undefined) {
+			shown.close();
+			return undefined;
+		}
 		held.shown = shown;
-		this.#byPlace.set(placeOf(shown.fd), held);
+		held.shownPlace = place;
+		this.#byPlace.set(place, held);
 		// Only to be woken: isInUse says whether it was the last.
 		inotifyAddWatch(this.#inotify, this.#path.setString(`/proc/self/fd/${shown.fd}`), IN_CLOSE);
 		return shown;
@@ -237,10 +258,8 @@ export class HandedFiles {
 		this.#held.delete(held);
 		this.#lingering.delete(held);
 		this.#byPlace.delete(held.place);
-		if (held.shown !== undefined) {
-			this.#byPlace.delete(placeOf(held.shown.fd));
-			held.shown.close();
-		}
+		if (held.shownPlace !== undefined) this.#byPlace.delete(held.shownPlace);
+		held.shown?.close();
 		held.released = true;
 		held.forget();
 		try {
@@ -258,12 +277,17 @@ export class HandedFiles {
 	}
 }
 
-/** Which file an fd of ours refers to. */
-function placeOf(fd: number): string {
+/** Why the one who asked could not be given an fd, from the errno of that. */
+export function notInstalled(problem: number): Errno {
+	if (problem === errors.EMFILE) return new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows");
+	if (problem === errors.ENOMEM) return new Errno("ENOMEM", "the kernel has no memory for another fd of the process");
+	return new Errno("ENOENT", `the thread that made this call is gone (${errorName(problem)})`);
+}
+
+/** Which file an fd of ours refers to; undefined when that can't be read, because it takes one more fd: see errno(). */
+function placeOf(fd: number): string | undefined {
 	const text = readFileAt(AT_FDCWD, `/proc/self/fdinfo/${fd}`);
-	const place = text === undefined ? undefined : placeIn(text);
-	if (place === undefined) throw new Error(`/proc/self/fdinfo/${fd} doesn't say which file that is`);
-	return place;
+	return text === undefined ? undefined : placeIn(text);
 }
 
 /**

@@ -107,18 +107,30 @@ function waitForAll(program: number, others: ReadonlySet<number>): void {
 
 /**
  * The children of this process, whichever of its threads they belong to; undefined where the kernel doesn't list them
- * (CONFIG_PROC_CHILDREN). proc_pid_task(5)
+ * (CONFIG_PROC_CHILDREN), or we have no fds left to look. proc_pid_task(5)
  */
 function children(): number[] | undefined {
 	if (!existsSync("/proc/thread-self/children")) return undefined;
-	return readdirSync("/proc/self/task").flatMap((thread) => {
-		try {
-			const list = readFileSync(`/proc/self/task/${thread}/children`, "latin1");
-			return Array.from(list.matchAll(/\d+/g), Number);
-		} catch {
-			return []; // The thread has just ended.
-		}
-	});
+	try {
+		return readdirSync("/proc/self/task").flatMap(childrenOf);
+	} catch {
+		return undefined;
+	}
+}
+
+function childrenOf(thread: string): number[] {
+	try {
+		const list = readFileSync(`/proc/self/task/${thread}/children`, "latin1");
+		return Array.from(list.matchAll(/\d+/g), Number);
+	} catch (error) {
+		if (isOutOfFds(error)) throw error;
+		return []; // The thread has just ended.
+	}
+}
+
+function isOutOfFds(error: unknown): boolean {
+	const { code } = error as NodeJS.ErrnoException;
+	return code === "EMFILE" || code === "ENFILE";
 }
 
 /** Undoes what Node has changed of the signals for itself, and exec(3) would leave as it is. */

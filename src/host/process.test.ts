@@ -52,6 +52,20 @@ test("a process that replaces its program has another memory, and stays the owne
 	expect(answer.map(({ thread }) => thread)).toEqual(Array(4).fill(answer[0].thread));
 });
 
+test("a thread that we have never heard of can replace its process's program", async () => {
+	const { answer } = await asClient(({ open, ask, inThread, O_RDWR }) => {
+		const fd = open("/dev/iommu", O_RDWR);
+		const before = ask<Who>(fd, { what: "who" });
+		return inThread(
+			({ becomeProgram }, input): Who[] =>
+				becomeProgram(({ ask }, { fd, before }) => [before, ask<Who>(fd, { what: "who" })], input),
+			{ fd, before },
+		);
+	});
+	expect(answer.map(({ memory }) => memory)).toEqual([0, 2]);
+	expect(answer[1]).toMatchObject({ thread: answer[0].thread, owner: answer[0].owner, alive: true });
+});
+
 test("a program that could not be replaced keeps its memory", async () => {
 	const { answer } = await asClient(({ open, ask, exec, O_RDWR }) => {
 		const fd = open("/dev/iommu", O_RDWR);

@@ -1,6 +1,7 @@
 // A process that makes ioctls on our files: its memory and its limits. credentials(7), getrlimit(2)
 
 import type { MemoryOwner } from "../iommufd/caller.js";
+import { hasRoom, outOfFds } from "./descriptors.js";
 import { close, kcmp, NativeMemory, pidfdOpen, prlimit } from "./libc.js";
 import { exists, openDirectory, readFileAt, readStatus } from "./proc.js";
 import { ProcessMemory } from "./process-memory.js";
@@ -36,7 +37,10 @@ export class Process implements MemoryOwner {
 		this.#memory.users.add(this);
 	}
 
-	/** The memory of the thread `stopped`, whose call is being answered. */
+	/**
+	 * The memory of the thread `stopped`, whose call is being answered.
+	 * @throws EMFILE when it is new, and we have no fds to look at it
+	 */
 	memoryOf(stopped: number): ProcessMemory {
 		if (this.#replacing.size !== 0) this.#lookAfterExec(stopped);
 		return this.#memory;
@@ -48,8 +52,8 @@ export class Process implements MemoryOwner {
 	}
 
 	get uid(): number {
-		this.#uid ??= readStatus(this.#directory)?.uid ?? 0;
-		return this.#uid;
+		this.#uid ??= readStatus(this.#directory)?.uid;
+		return this.#uid ?? 0;
 	}
 
 	memlockLimit(): number {
@@ -91,6 +95,7 @@ export class Process implements MemoryOwner {
 
 	#lookAfterExec(stopped: number): void {
 		if (!this.#memoryIsMine()) {
+			if (!hasRoom()) throw outOfFds;
 			this.#leaveMemory();
 			this.#memory = new ProcessMemory(this.id, stopped, this.#sharedFiles);
 			this.#memory.users.add(this);

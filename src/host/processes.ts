@@ -1,17 +1,22 @@
 // Who is who: the thread that a notification names, and the process that it belongs to.
 
+import { hasRoom, outOfFds } from "./descriptors.js";
 import { EPOLLIN, type Events } from "./events.js";
-import { close } from "./libc.js";
-import { openDirectory, readStatus } from "./proc.js";
+import { close, NativeMemory, prlimit } from "./libc.js";
+import { openDirectory, readStatus, type Status } from "./proc.js";
 import { Process, shareMemory } from "./process.js";
 import type { ProcessMemory } from "./process-memory.js";
 import { type Services, Thread } from "./thread.js";
 
-/** So many threads are remembered, with an fd for each; beyond that we start over. */
+/** So many threads are remembered, with an fd or some for each; beyond that we start over. */
 const MOST_THREADS = 1000;
+/** Where we can have few fds, one in so many may be for a thread itself. */
+const FDS_PER_THREAD = 8;
+const RLIMIT_NOFILE = 7;
 
 export class Processes {
 	readonly #services: Services;
+	readonly #mostThreads = Math.min(MOST_THREADS, Math.ceil(mostFds() / FDS_PER_THREAD));
 	readonly #threads = new Map<number, Thread>();
 	readonly #processes = new Map<number, Process>();
 	/** Tells when a process has ended, as long as we have a pidfd for it. */
@@ -32,16 +37,45 @@ export class Processes {
 	/**
 	 * The thread that has this number now. It must be stopped.
 	 * @returns undefined when it has just been killed
+	 * @throws EMFILE when we have no fds to find out
 	 */
 	identify(number: number): Thread | undefined {
 		this.#threads.get(number)?.close();
 		this.#threads.delete(number);
+		if (!this.makeRoom()) throw outOfFds;
 		const process = this.#processOf(number);
 		if (process === undefined) return undefined;
-		if (this.#threads.size >= MOST_THREADS) this.#forgetThreads();
+		if (this.#threads.size >= this.#mostThreads) this.#forgetThreads();
 		const thread = new Thread(number, process, this.#services);
 		this.#threads.set(number, thread);
 		return thread;
+	}
+
+	/**
+	 * Gives up the fds that we only have to be fast, if we have no others: don't use a thread that you got before.
+	 * @returns whether there is room now for another thread
+	 */
+	makeRoom(): boolean {
+		if (hasRoom()) return true;
+		this.#forgetThreads();
+		this.#sweep();
+		return hasRoom();
+	}
+
+	/** A stopped thread is about to call execve(2): another memory for its process, other capabilities for all who are left. */
+	programMayChange(number: number): void {
+		for (const process of this.#changing(number)) {
+			process.memoryMayChange(number);
+			process.credentialsMayChange();
+			// Whichever thread it is, its number will be the process's.
+			for (const thread of this.#threads.values()) if (thread.process === process) thread.credentialsMayChange();
+		}
+	}
+
+	/** A stopped thread is about to become another user's, or to have other capabilities. */
+	credentialsMayChange(number: number): void {
+		this.#threads.get(number)?.credentialsMayChange();
+		for (const process of this.#changing(number)) process.credentialsMayChange();
 	}
 
 	/** The memory of a process that has made a call before, by the number of the process or of one of its threads. */
@@ -50,11 +84,18 @@ export class Processes {
 		return process?.alive ? process.memory : undefined;
 	}
 
+	/** The process of a thread that may be unknown, if that is known; when we can't find out, all that it could be. */
+	#changing(thread: number): Iterable<Process> {
+		if (this.#processes.size === 0) return [];
+		this.makeRoom();
+		const status = statusOf(thread);
+		if (status === undefined) return this.#processes.values();
+		const process = this.#processes.get(status.process);
+		return process === undefined ? [] : [process];
+	}
+
 	#processOf(thread: number): Process | undefined {
-		const directory = openDirectory(`/proc/${thread}`);
-		if (directory === -1) return undefined;
-		const status = readStatus(directory);
-		close(directory);
+		const status = statusOf(thread);
 		if (status === undefined) return undefined;
 		const known = this.#processes.get(status.process);
 		if (known?.alive) return known;
@@ -102,4 +143,18 @@ export class Processes {
 		for (const thread of this.#threads.values()) thread.close();
 		this.#threads.clear();
 	}
+}
+
+function statusOf(thread: number): Status | undefined {
+	const directory = openDirectory(`/proc/${thread}`);
+	if (directory === -1) return undefined;
+	const status = readStatus(directory);
+	close(directory);
+	return status;
+}
+
+/** The hard limit: Node has raised the soft one to it, but for the moment in which the program is started. */
+function mostFds(): number {
+	const limit = new NativeMemory(16);
+	return prlimit(0, RLIMIT_NOFILE, 0, limit.address) === 0 ? limit.u64(2) : Number.POSITIVE_INFINITY;
 }

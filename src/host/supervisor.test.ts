@@ -99,6 +99,27 @@ test("threads ask at the same time, and each gets its own answer", async () => {
 	expect(answer).toEqual([true, true, true, true]);
 });
 
+test("a supervisor that can have few fds gives up those of threads that have ended", async () => {
+	const fewFds = ["/bin/bash", "-c", 'ulimit -n 128; exec "$@"', "bash"];
+	const { answer, outcome } = await asClient(
+		async ({ open, inThread, O_RDWR }) => {
+			const fds = Array.from({ length: 16 }, () => open("/dev/iommu", O_RDWR));
+			const answers: number[][] = [];
+			for (let i = 0; i < 12; i++)
+				answers.push(
+					await inThread(({ ask }, fds) => fds.map((fd) => ask<Who | number>(fd, { what: "who" })), fds).then((all) =>
+						all.map((who) => (typeof who === "number" ? who : who.file)),
+					),
+				);
+			return answers;
+		},
+		null,
+		fewFds,
+	);
+	expect(answer).toEqual(Array(12).fill(Array.from({ length: 16 }, (_, i) => i + 1)));
+	expect(outcome.report).toMatchObject({ errors: [], stillOpen: [] });
+});
+
 test("a program's exit code and the signal that killed it are known", async () => {
 	expect((await run("/bin/sh", "-c", "exit 7")).status).toEqual({ kind: "exited", code: 7 });
 	expect((await run("/bin/sh", "-c", "kill -TERM $$")).status).toEqual({ kind: "killed", signal: 15 });

@@ -8,12 +8,14 @@ import type { OpenFile } from "../iommufd/caller.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
+import { outOfFds } from "./descriptors.js";
 import { Events } from "./events.js";
-import { HandedFiles, isMappable } from "./files.js";
+import { HandedFiles, isMappable, notInstalled } from "./files.js";
 import { FAREWELL } from "./filter.js";
 import { reportInternalError } from "./internal-error.js";
-import { close, errno, errorName, errors, NativeMemory, SystemError } from "./libc.js";
+import { close, errno, errors, NativeMemory, SystemError } from "./libc.js";
 import { Paths, STATUS_PATH } from "./paths.js";
+import { inodeOf } from "./proc.js";
 import { type MemoryCounts, openStatus } from "./process-status.js";
 import { Processes } from "./processes.js";
 import { callOnQueue } from "./queue-calls.js";
@@ -150,49 +152,69 @@ export class Supervisor {
 		if (this.#files.count < before) this.#mayBeUnused = true;
 	}
 
-	#answer(): void {
+	#answer(hasMadeRoom = false): void {
 		const notification = this.#notification;
 		try {
-			switch (notification.syscall) {
-				case syscalls.ioctl:
-					this.#ioctl();
-					break;
-				case syscalls.read:
-				case syscalls.write:
-				case syscalls.readv:
-				case syscalls.writev:
-					this.#transfer();
-					break;
-				case syscalls.dup:
-					this.#duplicate(false, 0);
-					break;
-				case syscalls.fcntl:
-					this.#fcntl();
-					break;
-				case syscalls.mmap:
-					this.#mmap();
-					break;
-				case syscalls.open:
-					this.#open(AT_FDCWD, notification.u64(0), notification.u32(1), 0);
-					break;
-				case syscalls.openat:
-					this.#open(notification.int(0), notification.u64(1), notification.u32(2), 0);
-					break;
-				case syscalls.openat2:
-					this.#openat2();
-					break;
-				case syscalls.execve:
-				case syscalls.execveat:
-					this.#processes.known(notification.thread)?.programMayChange();
-					notification.proceed();
-					break;
-				default: // setuid() and the like
-					this.#processes.known(notification.thread)?.credentialsMayChange();
-					notification.proceed();
-			}
+			this.#dispatch();
 		} catch (error) {
-			reportInternalError(error, `system call ${notification.syscall}`);
-			notification.fail(errors.EIO);
+			if (error !== outOfFds) {
+				reportInternalError(error, `system call ${notification.syscall}`);
+				notification.fail(errors.EIO);
+			} else if (!hasMadeRoom) {
+				// We could not find out who it is, or which file is meant: so nothing has been done yet.
+				this.#processes.makeRoom();
+				this.#answer(true);
+			} else if (this.#mayBeOurs()) notification.fail(this.#errorOf(error).number);
+			else notification.proceed();
+		}
+	}
+
+	/** What can be said without any fd of whether a call is about a file of ours. */
+	#mayBeOurs(): boolean {
+		const { thread, syscall } = this.#notification;
+		const fd = this.#notification.int(syscall === syscalls.mmap ? 4 : 0);
+		const inode = inodeOf(AT_FDCWD, `/proc/${thread}/fd/${fd}`);
+		return inode !== undefined && this.#files.hasInode(inode);
+	}
+
+	#dispatch(): void {
+		const notification = this.#notification;
+		switch (notification.syscall) {
+			case syscalls.ioctl:
+				this.#ioctl();
+				break;
+			case syscalls.read:
+			case syscalls.write:
+			case syscalls.readv:
+			case syscalls.writev:
+				this.#transfer();
+				break;
+			case syscalls.dup:
+				this.#duplicate(false, 0);
+				break;
+			case syscalls.fcntl:
+				this.#fcntl();
+				break;
+			case syscalls.mmap:
+				this.#mmap();
+				break;
+			case syscalls.open:
+				this.#open(AT_FDCWD, notification.u64(0), notification.u32(1), 0);
+				break;
+			case syscalls.openat:
+				this.#open(notification.int(0), notification.u64(1), notification.u32(2), 0);
+				break;
+			case syscalls.openat2:
+				this.#openat2();
+				break;
+			case syscalls.execve:
+			case syscalls.execveat:
+				this.#processes.programMayChange(notification.thread);
+				notification.proceed();
+				break;
+			default: // setuid() and the like
+				this.#processes.credentialsMayChange(notification.thread);
+				notification.proceed();
 		}
 	}
 
@@ -204,11 +226,15 @@ export class Supervisor {
 		let thread = this.#processes.known(id);
 		let file = thread?.ourFile(fd);
 		if (file === undefined && !thread?.isOpen(fd)) {
+			if (this.#isFarewell()) {
+				this.#ended = true;
+				notification.proceed();
+				return;
+			}
 			thread = this.#processes.identify(id);
 			file = thread?.ourFile(fd);
 		}
 		if (thread === undefined || file === undefined) {
-			this.#ended = id === this.#launcher && notification.u32(1) === FAREWELL;
 			notification.proceed();
 			return;
 		}
@@ -224,6 +250,10 @@ export class Supervisor {
 		if (++this.#callsSinceSettling < CALLS_BETWEEN_SETTLING) return;
 		this.settle();
 		this.#mayBeUnused = true;
+	}
+
+	#isFarewell(): boolean {
+		return this.#notification.thread === this.#launcher && this.#notification.u32(1) === FAREWELL;
 	}
 
 	/** read(2), write(2), readv(2) or writev(2) on an fd that may be a queue's. */
@@ -378,13 +408,13 @@ export class Supervisor {
 			throw new Errno("EEXIST", `${path} exists, and O_CREAT|O_EXCL asks for a new file`);
 		const file = this.#served.open(path);
 		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
+		this.#processes.makeRoom();
 		const fd = this.#files.create(file, flags);
 		const handed = this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0);
 		const problem = errno();
 		close(fd); // If the caller didn't get it, this was the last, and `file` will be released.
 		if (handed !== -1) return handed;
-		if (problem === errors.EMFILE) throw new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows");
-		throw new Errno("ENOENT", `the caller could not be given an fd (${errorName(problem)})`);
+		throw notInstalled(problem);
 	}
 
 	/** The errno that something thrown means, counted. */

@@ -4,9 +4,9 @@ import type { Caller, CallerFile, Capability, OpenFile } from "../iommufd/caller
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { Descriptors } from "./descriptors.js";
-import type { HandedFiles } from "./files.js";
+import { type HandedFiles, notInstalled } from "./files.js";
 import { QUEUE_FDS } from "./filter.js";
-import { close, errno, errors, pidfdGetfd } from "./libc.js";
+import { close, errno, pidfdGetfd } from "./libc.js";
 import { inodeOf, openDirectory, readStatus } from "./proc.js";
 import type { Process } from "./process.js";
 import type { ProcessMemory } from "./process-memory.js";
@@ -71,19 +71,12 @@ export class Thread implements Caller {
 
 	capable(capability: Capability): boolean {
 		this.#capabilities ??= capabilitiesOf(this.#descriptors.directory);
-		return (this.#capabilities & (1 << capabilityBits[capability])) !== 0;
+		return ((this.#capabilities ?? 0) & (1 << capabilityBits[capability])) !== 0;
 	}
 
-	/** Its user or its capabilities may be others from now on. */
+	/** Its capabilities may be others from now on. */
 	credentialsMayChange(): void {
 		this.#capabilities = undefined;
-		this.process.credentialsMayChange();
-	}
-
-	/** It is about to call execve(2): another memory, perhaps other capabilities. */
-	programMayChange(): void {
-		this.process.memoryMayChange(this.thread);
-		this.credentialsMayChange();
 	}
 
 	/**
@@ -135,8 +128,7 @@ export class Thread implements Caller {
 		const problem = errno();
 		close(fd); // If that was the only one, `file` will be released.
 		if (installed !== -1) return installed;
-		if (problem === errors.EMFILE) throw new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows");
-		throw new Errno("ENOENT", "the thread that made this call is gone");
+		throw notInstalled(problem);
 	}
 
 	/**
@@ -177,10 +169,10 @@ export class Thread implements Caller {
  * capable() asks whether somebody has a capability in the initial user namespace. We take the one that we run in
  * for that: what is root only in a namespace of its own isn't capable.
  */
-function capabilitiesOf(directory: number): number {
+function capabilitiesOf(directory: number): number | undefined {
 	if (inodeOf(directory, "ns/user") !== inodeOf(AT_FDCWD, "/proc/self/ns/user")) return 0;
 	const status = readStatus(directory);
-	if (status === undefined) return 0;
+	if (status === undefined) return undefined;
 	return status.uid === 0 ? status.capabilities | takenFromRoot() : status.capabilities;
 }
 
