@@ -8,7 +8,7 @@ export function complain(problem: string, advice?: string): void {
 }
 
 /** Complains about the command line, and ends. */
-export function refuse(problem: string, advice: string): never {
+export function refuse(problem: string, advice?: string): never {
 	complain(problem, advice);
 	process.exit(USAGE_ERROR);
 }

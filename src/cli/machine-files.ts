@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
 import { type MachineDescription, MachineDescriptionError, parseMachineDescription } from "../machine/description.js";
+import { UnknownMachineError } from "../machine/errors.js";
 import { Machine } from "../machine/machine.js";
 
 /** machines/ beside dist/, in a checkout as in an installed package. */
@@ -14,7 +15,20 @@ const SHIPPED = fileURLToPath(new URL("../machines/", import.meta.url));
  * @throws MachineDescriptionError whose message says what is wrong, and where
  */
 export function loadMachine(nameOrFile: string, policy?: HwptPolicy): Machine {
-	return new Machine(describe(locate(nameOrFile)), policy);
+	const place = locate(nameOrFile);
+	const description = describe(place);
+	try {
+		return new Machine(description, policy);
+	} catch (error) {
+		// The machine doesn't know which file it is from.
+		if (!(error instanceof MachineDescriptionError)) throw error;
+		throw new MachineDescriptionError(`${place.source}: ${error.message}`);
+	}
+}
+
+/** What to do about a MachineDescriptionError with this message, where that isn't plain from it. */
+export function adviceFor(message: string): string | undefined {
+	return UnknownMachineError.said(message) ? "`ioasis machines` lists the machines that there are" : undefined;
 }
 
 /** The text of that machine's description. @throws MachineDescriptionError where it can't be read */
@@ -35,10 +49,7 @@ interface Place {
 
 function locate(nameOrFile: string): Place {
 	if (nameOrFile.includes("/") || nameOrFile.endsWith(".json")) return { path: nameOrFile, source: nameOrFile };
-	if (!names().includes(nameOrFile))
-		throw new MachineDescriptionError(
-			`there is no machine "${nameOrFile}": "ioasis machines" lists them, and a file is given by its path`,
-		);
+	if (!names().includes(nameOrFile)) throw new UnknownMachineError(nameOrFile);
 	return { path: `${SHIPPED}${nameOrFile}.json`, source: `machines/${nameOrFile}.json` };
 }
 

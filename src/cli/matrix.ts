@@ -8,7 +8,7 @@ import { type Combination, killAll, NotStarted, type Outcome, runCombination } f
 import { complain, refuse } from "./complain.js";
 import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
 import { junit } from "./junit.js";
-import { loadMachine, machineNames } from "./machine-files.js";
+import { adviceFor, loadMachine, machineNames } from "./machine-files.js";
 import { matrixTable } from "./matrix-table.js";
 import { policyNamed } from "./policy-names.js";
 import { countInWords, endingInWords, type Judged, passes } from "./verdict.js";
@@ -71,7 +71,7 @@ function checkMachine(nameOrFile: string): void {
 		loadMachine(nameOrFile);
 	} catch (error) {
 		if (!(error instanceof MachineDescriptionError)) throw error;
-		refuse(error.message, "`ioasis machines` lists the machines that there are");
+		refuse(error.message, adviceFor(error.message));
 	}
 }
 

@@ -10,7 +10,7 @@ import { type Failed, fromHex, type RecordLine, type Start } from "../trace/reco
 import { Errno } from "../uapi/errno.js";
 import { refuse } from "./complain.js";
 import { DIFFERS } from "./exit-codes.js";
-import { loadMachine } from "./machine-files.js";
+import { adviceFor, loadMachine } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
 import { RecordingError, readRecording } from "./recording-file.js";
 
@@ -57,7 +57,8 @@ function makeMachine(start: Start, path: string, options: ReplayOptions): Machin
 		if (options.machine !== undefined) return loadMachine(options.machine, policy);
 		return new Machine(parseMachineDescription(JSON.stringify(start.machine), path), policy);
 	} catch (error) {
-		refuse((error as Error).message, "`ioasis machines` lists the machines that there are");
+		const { message } = error as Error;
+		refuse(message, adviceFor(message));
 	}
 }
 

@@ -7,6 +7,7 @@ import type { Report } from "../host/supervisor-thread.js";
 import { complain, refuse } from "./complain.js";
 import { packSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
+import { adviceFor } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
@@ -142,11 +143,14 @@ async function leave(status: Status): Promise<void> {
 
 function giveUp(problem: NotStarted, program: string): void {
 	if (problem.kind === "no machine") {
-		complain(problem.reason, "`ioasis machines` lists the machines that there are");
+		complain(problem.reason, adviceFor(problem.reason));
 		process.exitCode = USAGE_ERROR;
 	} else if (problem.call === "posix_spawn") {
 		const notFound = problem.errno === constants.errno.ENOENT;
-		complain(`${program}: ${notFound ? "not found" : `can't be started: ${errnoName(problem.errno)}`}`);
+		complain(
+			`${program}: ${notFound ? "not found" : `can't be started: ${errnoName(problem.errno)}`}`,
+			problem.errno === constants.errno.EACCES ? "is it a program? `chmod +x` makes a script one" : undefined,
+		);
 		process.exitCode = notFound ? NOT_FOUND : NOT_EXECUTABLE;
 	} else if (problem.errno === constants.errno.EBUSY) {
 		// The kernel allows one listener for a process and all that comes from it.

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { MachineDescriptionError, parseMachineDescription } from "./description.js";
+import { UnknownMachineError } from "./errors.js";
 import { Machine } from "./machine.js";
 
 const device = { address: "0000:00:02.0", vendor: "0x1234", device: "0x11e8", class: "0x00ff00" };
@@ -36,13 +37,9 @@ test("registers are numbers in hexadecimal", () => {
 
 test("an error names the file and the field", () => {
 	expect(problem(machine([amd]))).toBe("nothing");
-	expect(problem({ description: "a machine" })).toMatch(/^mine\.json: name: /);
-	expect(problem(machine([{ ...amd, registers: {} }]))).toMatch(/^mine\.json: iommus\.0\.registers\.EFR: /);
 	expect(problem(machine([{ ...amd, registers: { EFR: 0x29d3 } }]))).toMatch(/EFR: write it as a string/);
 	expect(problem(machine([{ ...amd, registers: { EFR: "29d3" } }]))).toMatch(/EFR: "0x" and hexadecimal digits/);
 	expect(problem(machine([{ ...amd, registers: { EFR: "0x10000000000000000" } }]))).toMatch(/EFR: it has 64 bits/);
-	expect(problem(machine([{ ...amd, driver: "vt-d" }]))).toMatch(/^mine\.json: iommus\.0\.driver: /);
-	expect(problem(machine([{ ...amd, colour: "red" }]))).toMatch(/^mine\.json: iommus\.0\.colour: /);
 	const wrong = (more: object) => problem(machine([{ ...amd, devices: [{ ...device, ...more }] }]));
 	expect(wrong({ address: "3.0" })).toMatch(/devices\.0\.address: an address is like/);
 	expect(wrong({ pasidBits: 21 })).toMatch(/devices\.0\.pasidBits: a number from 0 to 20/);
@@ -50,7 +47,42 @@ test("an error names the file and the field", () => {
 	expect(wrong({ firmwareRegions: [{ kind: "direct", first: "0x2", last: "0x1" }] })).toMatch(/first is after last/);
 });
 
+test("an error says what is missing, and what could be meant", () => {
+	const said = (description: unknown) => problem(description).replace("mine.json: ", "");
+	expect(said({})).toBe('the field "name" is missing');
+	expect(said({ description: "a machine" })).toBe('the field "name" is missing');
+	expect(said({ ...machine([]), iommu: [] })).toBe('unknown field "iommu": did you mean "iommus"?');
+	expect(said({ nam: "mine", description: "x" })).toBe('unknown field "nam": did you mean "name"?');
+	expect(said({ ...machine([]), colour: "red" })).toBe('unknown field "colour"');
+	expect(said({ ...machine([]), description: 5 })).toBe("description: a string is expected here, and this is 5");
+	expect(said({ ...machine([]), memory: null })).toBe("memory: an object is expected here, and this is null");
+	expect(said({ ...machine([]), memory: { contiguity: "8K" } })).toBe(
+		'memory.contiguity: "8K" is none of "4K", "2M", "1G", "as-addresses"',
+	);
+	expect(said(machine({}))).toBe("iommus: a list is expected here, and this is an object");
+	expect(said(machine([5]))).toBe("iommus.0: an object is expected here, and this is 5");
+	expect(said(machine([{}]))).toMatch(/^iommus\.0: the field "driver" is missing: one of "intel-vtd", "amd", /);
+	expect(said(machine([{ ...amd, driver: "vt-d" }]))).toMatch(
+		/^iommus\.0\.driver: "vt-d" is none of "intel-vtd", "amd"/,
+	);
+	expect(said(machine([{ ...amd, registers: {} }]))).toBe('iommus.0.registers: the field "EFR" is missing');
+	expect(said(machine([{ ...amd, registers: { EFR: "0x0", efr2: "0x0" } }]))).toBe(
+		'iommus.0.registers: unknown field "efr2": did you mean "EFR2"?',
+	);
+	// What another IOMMU has is no suggestion.
+	expect(said(machine([{ ...amd, svaa: true }]))).toBe('iommus.0: unknown field "svaa"');
+	expect(said(machine([{ ...amd, devices: [{ ...device, prii: true }] }]))).toBe(
+		'iommus.0.devices.0: unknown field "prii": did you mean "pri"?',
+	);
+	expect(said(5)).toBe("an object is expected here, and this is 5");
+});
+
 test("what isn't JSON, or doesn't fit together, is an error too", () => {
 	expect(() => parseMachineDescription("{", "mine.json")).toThrow(MachineDescriptionError);
 	expect(problem(machine([amd, amd]))).toMatch(/two PCI functions have the address 0000:00:02.0/);
+});
+
+test("that a machine is unknown can be told from its message, and no other error's can", () => {
+	expect(UnknownMachineError.said(new UnknownMachineError("nonesuch").message)).toBe(true);
+	expect(UnknownMachineError.said(problem({}))).toBe(false);
 });

@@ -1,7 +1,7 @@
-// What a machine description says: the schema of the files in machines/, and the errors for a wrong one.
+// What a machine description says: the schema of the files in machines/. docs/machines.md says it to those who write one.
 
 import * as v from "valibot";
-import { MachineDescriptionError } from "./errors.js";
+import { explain, MachineDescriptionError, messageOf } from "./errors.js";
 import { iommuDescription } from "./iommu-description.js";
 
 export { MachineDescriptionError } from "./errors.js";
@@ -38,9 +38,7 @@ export function parseMachineDescription(text: string, source: string): MachineDe
 	} catch (error) {
 		throw new MachineDescriptionError(`${source} is not JSON: ${(error as Error).message}`);
 	}
-	const result = v.safeParse(schema, value);
+	const result = v.safeParse(schema, value, { message: messageOf });
 	if (result.success) return result.output;
-	const [issue] = result.issues;
-	const field = v.getDotPath(issue);
-	throw new MachineDescriptionError(`${source}: ${field === null ? "" : `${field}: `}${issue.message}`);
+	throw new MachineDescriptionError(`${source}: ${explain(result.issues, schema)}`);
 }
