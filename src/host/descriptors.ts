@@ -6,13 +6,11 @@
 
 import { Errno } from "../uapi/errno.js";
 import type { HandedFiles, HeldFile } from "./files.js";
+import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./flags.js";
 import { close, errno, errors, NativeMemory, openat, pread, statx } from "./libc.js";
 import { openDirectory } from "./proc.js";
 import { AT_STATX_DONT_SYNC, Stat } from "./stat.js";
 
-const O_RDWR = 2;
-const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
 /** So many fds of a thread are looked at in this way. */
 const MOST_KEPT = 16;
 /** Enough for pos, flags, mnt_id and ino, which come first. */

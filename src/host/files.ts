@@ -13,6 +13,7 @@ import { readFileSync } from "node:fs";
 import type { MappableFile, OpenFile, ReadableFile } from "../iommufd/caller.js";
 import { Errno } from "../uapi/errno.js";
 import { EPOLLERR, type Events } from "./events.js";
+import { F_SETFL, O_ACCMODE, O_CLOEXEC, O_RDWR } from "./flags.js";
 import { reportInternalError } from "./internal-error.js";
 import {
 	close,
@@ -40,7 +41,6 @@ const F_ADD_SEALS = 1033;
 const F_SEAL_SEAL = 1;
 const F_SEAL_SHRINK = 2;
 const F_SEAL_GROW = 4;
-const F_SETFL = 4;
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_DELETE_SELF = 0x400;
@@ -48,9 +48,6 @@ const IN_CLOSE = 0x18;
 const IN_Q_OVERFLOW = 0x4000;
 const POLLIN = 1;
 
-const O_ACCMODE = 3;
-const O_RDWR = 2;
-const O_CLOEXEC = 0o2000000;
 /** What fcntl(F_SETFL) can set: O_APPEND, O_NONBLOCK, O_ASYNC. */
 const STATUS_FLAGS = 0o2000 | 0o4000 | 0o20000;
 

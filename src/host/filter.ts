@@ -2,6 +2,7 @@
 // decides don't even run the program, because the kernel remembers its verdict (Linux 5.11).
 // seccomp(2); the language is classic BPF: Documentation/networking/filter.rst.
 
+import { MAP_ANONYMOUS, MAP_SHARED } from "./flags.js";
 import { NativeMemory } from "./libc.js";
 import { syscalls } from "./syscalls.js";
 
@@ -21,10 +22,6 @@ export const FAREWELL = 0x3bff;
 /** _IOC_TYPE of every command of iommufd and VFIO: IOMMUFD_TYPE and VFIO_TYPE are both ';'. */
 const IOC_TYPE_MASK = 0xff00;
 const IOC_TYPE_OURS = 0x3b00;
-
-/** Of mmap(2). MAP_SHARED_VALIDATE has the bit of MAP_SHARED, too. */
-const MAP_SHARED = 1;
-const MAP_ANONYMOUS = 0x20;
 
 /** The fd comes first in all of them. */
 const queueCalls = [

@@ -8,6 +8,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { FAREWELL } from "./filter.js";
+import { RLIMIT_NOFILE } from "./flags.js";
 import { Handshake } from "./handshake.js";
 import {
 	environ,
@@ -49,7 +50,6 @@ export type LauncherMessage =
 
 const F_SETFD = 2;
 const PR_SET_CHILD_SUBREAPER = 36;
-const RLIMIT_NOFILE = 7;
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 

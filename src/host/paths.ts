@@ -5,6 +5,7 @@
 // Not found: a link with a name unlike ours that lies within a chroot(2).
 
 import { posix } from "node:path";
+import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { close, NativeMemory, open, readlinkat } from "./libc.js";
 import { readRemote } from "./remote.js";
 import { AT_FDCWD } from "./stat.js";
@@ -14,8 +15,6 @@ export const STATUS_PATH = /^\/proc\/(\d+)\/status$/;
 
 const PATH_MAX = 4096;
 const MOST_LINKS = 40;
-const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
 
 const theirs = new NativeMemory(PATH_MAX);
 const pathBytes = Buffer.from(theirs.bytes.buffer);

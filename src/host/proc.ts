@@ -3,11 +3,9 @@
 // Numbers of processes and threads are used again. An fd for /proc/PID stays with the process that it was opened for: once
 // that is gone, every look into it fails.
 
+import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { close, NativeMemory, open, openat, read, statx } from "./libc.js";
 import { AT_STATX_DONT_SYNC, Stat } from "./stat.js";
-
-const O_CLOEXEC = 0o2000000;
-const O_PATH = 0o10000000;
 
 const scratch = new NativeMemory(16 * 1024);
 const stat = new Stat();

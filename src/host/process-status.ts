@@ -1,11 +1,11 @@
 // /proc/PID/status of a process whose memory is pinned here: the kernel knows nothing of it, so the lines VmPin and VmLck
 // are ours to fill in. proc_pid_status(5)
 
+import { O_CLOEXEC } from "./flags.js";
 import { close, memfdCreate, NativeMemory, open, write } from "./libc.js";
 import { openDirectory, readFileAt } from "./proc.js";
 
 const MFD_CLOEXEC = 1;
-const O_CLOEXEC = 0o2000000;
 const KIB_PER_PAGE = 4;
 
 /** In pages, as Memlock counts them. */

@@ -2,6 +2,7 @@
 
 import { hasRoom, outOfFds } from "./descriptors.js";
 import { EPOLLIN, type Events } from "./events.js";
+import { RLIMIT_NOFILE } from "./flags.js";
 import { close, NativeMemory, prlimit } from "./libc.js";
 import { openDirectory, readStatus, type Status } from "./proc.js";
 import { Process, shareMemory } from "./process.js";
@@ -12,7 +13,6 @@ import { type Services, Thread } from "./thread.js";
 const MOST_THREADS = 1000;
 /** Where we can have few fds, one in so many may be for a thread itself. */
 const FDS_PER_THREAD = 8;
-const RLIMIT_NOFILE = 7;
 
 export class Processes {
 	readonly #services: Services;

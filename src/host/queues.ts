@@ -6,13 +6,8 @@
 // pipe(7)
 
 import type { OpenFile, ReadableFile } from "../iommufd/caller.js";
+import { F_SETFL, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "./flags.js";
 import { close, fcntl, NativeMemory, open, pipe, read, write } from "./libc.js";
-
-const O_RDONLY = 0;
-const O_RDWR = 2;
-const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
-const F_SETFL = 4;
 
 const ends = new NativeMemory(8);
 const path = new NativeMemory(64);

@@ -2,6 +2,7 @@
 // seccomp(2), seccomp_unotify(2), include/uapi/linux/seccomp.h
 
 import { assembledFilter } from "./filter.js";
+import { O_CLOEXEC } from "./flags.js";
 import { errno, errors, ioctl, NativeMemory, prctl, SystemError, seccomp } from "./libc.js";
 
 // --- The filter ---
@@ -44,7 +45,6 @@ const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
 const SECCOMP_ADDFD_FLAG_SETFD = 1 << 0;
 const SECCOMP_ADDFD_FLAG_SEND = 1 << 1;
-const O_CLOEXEC = 0o2000000;
 
 // struct seccomp_notif, in words: id (u64), pid, flags, then seccomp_data: nr, arch, instruction pointer, six arguments.
 const NOTIF_WORDS = 20;

@@ -12,6 +12,7 @@
 import { readdirSync } from "node:fs";
 import type { Backing } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
+import { MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE } from "./flags.js";
 import {
 	addressOf,
 	close,
@@ -30,11 +31,6 @@ import { writeRemote } from "./remote.js";
 import { AT_FDCWD, AT_STATX_DONT_SYNC, Stat, statOf } from "./stat.js";
 import type { Vmas } from "./vma.js";
 
-const O_RDWR = 2;
-const O_CLOEXEC = 0o2000000;
-const PROT_READ = 1;
-const PROT_WRITE = 2;
-const MAP_SHARED = 1;
 const MAP_NORESERVE = 0x4000;
 const MAP_FAILED = -1;
 // f_type, in the first word of a struct statfs. statfs(2)

@@ -12,11 +12,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { Mapping, OpenFile } from "../iommufd/caller.js";
 import type { Backing } from "../memory/address-space.js";
 import type { MovableMemory } from "../memory/movable-memory.js";
+import { O_CLOEXEC } from "./flags.js";
 import { addressOf, close, fcntl, ftruncate, memfdCreate, NativeMemory, openat, pread, pwrite } from "./libc.js";
 import { AT_FDCWD, statOf } from "./stat.js";
 
 const MFD_CLOEXEC = 1;
-const O_CLOEXEC = 0o2000000;
 const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_RDLCK = 0;

@@ -12,6 +12,7 @@ import { outOfFds } from "./descriptors.js";
 import { Events } from "./events.js";
 import { HandedFiles, isMappable, notInstalled } from "./files.js";
 import { FAREWELL } from "./filter.js";
+import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { reportInternalError } from "./internal-error.js";
 import { close, errno, errors, NativeMemory, SystemError } from "./libc.js";
 import { Paths, STATUS_PATH } from "./paths.js";
@@ -62,8 +63,6 @@ export interface Tally {
 const { O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
-const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
 // struct open_how of openat2(2), in words: flags, mode and resolve, u64 each.
 const OPEN_HOW_BYTES = 24;
 const OPEN_HOW_FLAGS = 0;

@@ -6,6 +6,7 @@ import { Errno } from "../uapi/errno.js";
 import { Descriptors } from "./descriptors.js";
 import { type HandedFiles, notInstalled } from "./files.js";
 import { QUEUE_FDS } from "./filter.js";
+import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE } from "./flags.js";
 import { close, errno, pidfdGetfd } from "./libc.js";
 import { inodeOf, openDirectory, readStatus } from "./proc.js";
 import type { Process } from "./process.js";
@@ -15,14 +16,8 @@ import type { Notification } from "./seccomp.js";
 import type { SharedFiles } from "./shared-files.js";
 import { AT_FDCWD, statOf } from "./stat.js";
 
-const O_RDONLY = 0;
-const O_WRONLY = 1;
-const O_RDWR = 2;
-const O_ACCMODE = 3;
 /** O_APPEND, O_NONBLOCK, O_ASYNC. */
 const O_STATUS = 0o2000 | 0o4000 | 0o20000;
-const O_CLOEXEC = 0o2000000;
-const PROT_WRITE = 2;
 const PROT_EXEC = 4;
 
 /** <linux/capability.h>; all of them are in the low half of the set. */

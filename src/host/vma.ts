@@ -1,9 +1,8 @@
 // A process's virtual memory areas, asked for one at a time.
 // PROCMAP_QUERY in include/uapi/linux/fs.h (Linux 6.11); before that, /proc/PID/maps as text: proc_pid_maps(5).
 
+import { O_CLOEXEC } from "./flags.js";
 import { close, errno, errors, ioctl, NativeMemory, open, pread } from "./libc.js";
-
-const O_CLOEXEC = 0o2000000;
 
 // struct procmap_query, in words. The names and the build id are not asked for.
 const PROCMAP_QUERY = 0xc0686611;
