@@ -34,7 +34,9 @@ static int fds_of(pid_t pid)
 	int count = 0;
 	snprintf(path, sizeof path, "/proc/%d/fd", pid);
 	DIR *directory = opendir(path);
-	while (directory && readdir(directory))
+	if (!directory)
+		return -1;
+	while (readdir(directory))
 		count++;
 	closedir(directory);
 	return count;
