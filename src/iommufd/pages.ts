@@ -4,15 +4,13 @@
 // Pages are counted from 0. Several areas, in several IOASes, can show parts of the same Pages. Each page is pinned once as
 // long as any domain or access holds it, however many do.
 
-import { type AddressSpace, type Backing, Extents, PAGE_SIZE, USER_ADDRESSES_END } from "../memory/address-space.js";
+import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../memory/address-space.js";
 import { type AccountMode, asItIs } from "../memory/memlock.js";
 import type { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Caller, CallerFile, MemoryOwner } from "./caller.js";
 import type { Platform } from "./platform.js";
 
-/** TASK_SIZE_MAX, in bytes: nothing can be pinned from here on. x86-64 keeps its last page free. */
-const USER_SPACE_END = process.arch === "arm64" ? USER_ADDRESSES_END : USER_ADDRESSES_END - PAGE_SIZE;
 /** Longer than this, in bytes, and rounding up to pages would wrap. */
 const LONGEST = (1n << 64n) - 1n - BigInt(PAGE_SIZE);
 /** How many pages Linux asks for at a time; the bounds of user space are checked for the first of them. */
@@ -274,7 +272,7 @@ export class UserPages extends Pages {
 		const from = Number(this.start) + first * PAGE_SIZE;
 		const batchEnd = from + Math.min(count, PIN_BATCH) * PAGE_SIZE;
 		if (batchEnd >= 2 ** 64) throw new Errno("EOVERFLOW", "the memory's last page is the last one of the 64-bit space");
-		if (batchEnd > USER_SPACE_END) throw new Errno("EFAULT", `${hex(this.start)} is not an address of user space`);
+		if (batchEnd > PINNABLE_END) throw new Errno("EFAULT", `${hex(this.start)} is not an address of user space`);
 		if (!this.space.alive)
 			throw new Errno("EFAULT", `${this.space.name} is gone, and with it the memory at ${hex(from)}`);
 		this.space.resolve(from / PAGE_SIZE, count, this.writable, into);

@@ -6,8 +6,14 @@ import { Errno, hex } from "../uapi/errno.js";
 export const PAGE_SIZE = 4096;
 export const PAGE_SHIFT = 12;
 
+/** Where there is no Node, as in a browser, it is as on x86-64. */
+const isArm = globalThis.process?.arch === "arm64";
+
 /** Where addresses end that a program can have, in bytes: 48 bits on arm64, 47 on x86-64 with four levels. */
-export const USER_ADDRESSES_END = process.arch === "arm64" ? 2 ** 48 : 2 ** 47;
+export const USER_ADDRESSES_END = isArm ? 2 ** 48 : 2 ** 47;
+
+/** TASK_SIZE_MAX, in bytes: nothing can be pinned from here on. x86-64 keeps its last page free. */
+export const PINNABLE_END = isArm ? USER_ADDRESSES_END : USER_ADDRESSES_END - PAGE_SIZE;
 
 /**
  * Where the bytes of some pages live: the private memory of one process, a file, an array.
