@@ -3,8 +3,9 @@
 // Linux: drivers/iommu/generic_pt/fmt/vtdss.h.
 
 import { Errno } from "../../uapi/errno.js";
-import { FORCE_COHERENCE, type Format, type Level, READ, WRITE } from "../format.js";
+import { FORCE_COHERENCE, type Format, READ, WRITE } from "../format.js";
 import { bitNames, storePages } from "./entries.js";
+import { x86Level } from "./x86-levels.js";
 
 // Low word
 const R = 1 << 0; // read
@@ -17,26 +18,12 @@ const ADDRESS_SHIFT = 12;
 // High word
 const ADDRESS_HIGH = 0xfffff; // address bits 51:32
 
-const HIGHEST_LEVEL_OF_LEAVES = 2;
-
-function level(entryName: string, number: number): Level {
-	const itemLg2 = 12 + 9 * number;
-	const mayHoldLeaves = number <= HIGHEST_LEVEL_OF_LEAVES;
-	const leaves = {
-		entryName,
-		itemLg2,
-		indexBits: 9,
-		leafSizes: mayHoldLeaves ? 1n << BigInt(itemLg2) : 0n,
-		empty: { mask: R | W, value: 0 },
-	};
-	if (number === 0) return leaves;
-	return { ...leaves, table: { mask: mayHoldLeaves ? R | W | PS : R | W, value: R | W }, tableBits: [R | W, 0] };
-}
+const bits = { present: R | W, pageSize: PS, table: R | W };
 
 export const vtdSecondStage: Format = {
 	name: "VT-d second stage",
 	granuleLg2: 12,
-	levels: ["SS-PTE", "SS-PDE", "SS-PDPTE", "SS-PML4E", "SS-PML5E"].map(level),
+	levels: ["SS-PTE", "SS-PDE", "SS-PDPTE", "SS-PML4E", "SS-PML5E"].map((name, number) => x86Level(name, number, bits)),
 	lowestTopLevel: 2,
 	maxVaBits: 57,
 	maxPaBits: 52,

@@ -3,8 +3,9 @@
 // "First-Stage Paging Entries"; AMD IOMMU specification (48882) 2.2.6 "I/O Page Tables for Guest Translations".
 // VT-d sign-extends addresses and AMD's guest tables don't. Linux: drivers/iommu/generic_pt/fmt/x86_64.h.
 
-import { type Format, type Level, READ, WRITE } from "../format.js";
+import { type Format, READ, WRITE } from "../format.js";
 import { bitNames, storePages } from "./entries.js";
+import { x86Level } from "./x86-levels.js";
 
 // Low word
 const P = 1 << 0; // present
@@ -18,26 +19,12 @@ const ADDRESS_SHIFT = 12;
 const ADDRESS_HIGH = 0xfffff; // address bits 51:32
 const XD = 1 << (63 - 32); // execute disable
 
-const HIGHEST_LEVEL_OF_LEAVES = 2;
-
-function level(entryName: string, number: number): Level {
-	const itemLg2 = 12 + 9 * number;
-	const mayHoldLeaves = number <= HIGHEST_LEVEL_OF_LEAVES;
-	const leaves = {
-		entryName,
-		itemLg2,
-		indexBits: 9,
-		leafSizes: mayHoldLeaves ? 1n << BigInt(itemLg2) : 0n,
-		empty: { mask: P, value: 0 },
-	};
-	if (number === 0) return leaves;
-	return { ...leaves, table: { mask: mayHoldLeaves ? P | PS : P, value: P }, tableBits: [P | RW | US | A, 0] };
-}
+const bits = { present: P, pageSize: PS, table: P | RW | US | A };
 
 export const x86_64: Format = {
 	name: "x86-64",
 	granuleLg2: 12,
-	levels: ["PTE", "PDE", "PDPTE", "PML4E", "PML5E"].map(level),
+	levels: ["PTE", "PDE", "PDPTE", "PML4E", "PML5E"].map((name, number) => x86Level(name, number, bits)),
 	lowestTopLevel: 3,
 	maxVaBits: 57,
 	maxPaBits: 52,
