@@ -25,18 +25,24 @@ const SHARED = ["the process has as many fds as RLIMIT_NOFILE allows", "ioasis c
 const graph = new CallGraph(CHECKOUT, (file) => !NOT_SERVED.test(file));
 const sites = findSites(graph);
 const isRule = ({ file }) => file === "uapi/rules.ts";
+const isInjected = ({ reason }) => reason.startsWith("fault injection:");
 const commands = findCommands(graph).map(({ name, of, entries }) => {
 	const reached = graph.reachable(entries, GIVES_BACK);
-	return { name, of, sites: sites.filter((site) => !isRule(site) && graph.isIn(site.node, reached)) };
+	return {
+		name,
+		of,
+		sites: sites.filter((site) => !isRule(site) && !isInjected(site) && graph.isIn(site.node, reached)),
+	};
 });
 const dispatching = graph.allNamed(DISPATCHES);
 graph.close();
 const listed = new Set(commands.flatMap((command) => command.sites));
 const unlisted = sites.filter((site) => !listed.has(site));
 const isGeneral = (site) => isRule(site) || graph.isIn(site.node, dispatching);
-const general = unlisted.filter(isGeneral);
-const others = unlisted.filter((site) => !isGeneral(site));
-const text = write(commands, general, others);
+const general = unlisted.filter((site) => isGeneral(site) && !isInjected(site));
+const injected = unlisted.filter(isInjected);
+const others = unlisted.filter((site) => !isGeneral(site) && !isInjected(site));
+const text = write(commands, general, injected, others);
 
 if (process.argv[2] === "--check") {
 	const problems = [

@@ -17,6 +17,7 @@ const FLOORS = [
 	["iommu"],
 	["trace"],
 	["memory", "pagetable"],
+	["faults"],
 	["uapi"],
 ];
 

@@ -36,9 +36,10 @@ const GROUPS = [
 /**
  * @param {readonly Entry[]} commands
  * @param {readonly import("./sites.mjs").Site[]} general what any ioctl can be answered with
+ * @param {readonly import("./sites.mjs").Site[]} injected what is answered because somebody wants it
  * @param {readonly import("./sites.mjs").Site[]} others what nothing was found to lead to
  */
-export function write(commands, general, others) {
+export function write(commands, general, injected, others) {
 	const parts = [
 		HEAD,
 		"## Any ioctl\n",
@@ -54,6 +55,11 @@ export function write(commands, general, others) {
 			if (sites.length > 0) parts.push(table(sites));
 		}
 	}
+	parts.push(
+		"## Fault injection\n",
+		"Only when it was asked for, with `--fail-nth`, `--fail-each` or `/proc/self/fail-nth`; then by any call that comes by such a place:\n",
+		table(injected),
+	);
 	if (others.length > 0)
 		parts.push(
 			"## Of no single call\n",

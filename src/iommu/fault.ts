@@ -1,9 +1,10 @@
 // Page faults: a device asks for pages that aren't there, and waits until somebody answers. drivers/iommu/io-pgfault.c
 
+import { allocation } from "../faults/faults.js";
 import { Errno } from "../uapi/errno.js";
 import { PageResponseCode, PgfaultFlags } from "../uapi/iommufd.js";
 import type { Device } from "./device.js";
-import { NO_PASID, type Pasid } from "./domain.js";
+import { type Domain, NO_PASID, type Pasid } from "./domain.js";
 import type { Attachment } from "./group.js";
 
 /** One page that a device asks for. struct iommu_fault_page_request */
@@ -54,6 +55,7 @@ export function enableFaults(device: Device): void {
 	if (!device.driver.pageResponse)
 		throw new Errno("ENODEV", `${device.name} can't fault: ${device.driver.name} has no way to answer a page request`);
 	if (device.unfinishedFaults !== undefined) throw new Errno("EBUSY", `faults of ${device.name} are enabled already`);
+	allocation("the page faults of a device");
 	device.unfinishedFaults = [];
 }
 
@@ -62,9 +64,39 @@ export function disableFaults(device: Device): void {
 	device.unfinishedFaults = undefined;
 }
 
+/** The attached domains of a device that want page faults: the device may fault as long as there is one. */
+export class FaultUsers {
+	readonly #device: Device;
+	#count = 0;
+
+	constructor(device: Device) {
+		this.#device = device;
+	}
+
+	/**
+	 * Attaches a domain in the place of another one, if any.
+	 * @param attach does it
+	 * @throws what enableFaults() and `attach` throw; nothing has changed here then
+	 */
+	replace(domain: Domain, old: Domain | undefined, attach: () => void): void {
+		const isFirst = this.#count === 0 && domain.faultHandler !== undefined;
+		if (isFirst) enableFaults(this.#device);
+		try {
+			attach();
+		} catch (error) {
+			if (isFirst) disableFaults(this.#device);
+			throw error;
+		}
+		const before = this.#count;
+		if (domain.faultHandler) this.#count++;
+		if (old?.faultHandler) this.#count--;
+		if (this.#count === 0 && (isFirst || before > 0)) disableFaults(this.#device);
+	}
+}
+
 /**
  * Takes a page request from a device. When it ends a group, the handler of the domain gets the group.
- * @throws EINVAL when nobody would answer; the device has been told so then
+ * @throws EINVAL when nobody would answer, ENOMEM; the device has been told so then
  */
 export function reportPageRequest(device: Device, request: PageRequest): void {
 	const attachment = attachmentInCharge(device, request);
@@ -75,11 +107,18 @@ export function reportPageRequest(device: Device, request: PageRequest): void {
 		throw new Errno("EINVAL", `${device.name} is attached to nothing that takes page faults`);
 	}
 	if (!(request.flags & PgfaultFlags.LAST_PAGE)) {
+		allocation("a page fault");
 		unfinished.push(request);
 		return;
 	}
 	const earlier = unfinished.filter((other) => other.group === request.group);
 	device.unfinishedFaults = unfinished.filter((other) => other.group !== request.group);
+	try {
+		allocation("a group of page faults");
+	} catch (error) {
+		device.driver.pageResponse?.(device, request, PageResponseCode.INVALID);
+		throw error;
+	}
 	handler(new FaultGroup(device, [...earlier, request], attachment));
 }
 

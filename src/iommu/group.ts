@@ -1,6 +1,7 @@
 // Devices that the hardware can't tell apart, or can't keep from one another: they are attached together.
 // struct iommu_group in drivers/iommu/iommu.c.
 
+import { allocation } from "../faults/faults.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Device } from "./device.js";
 import { type Domain, NO_PASID, type Pasid } from "./domain.js";
@@ -128,7 +129,10 @@ export class Group {
 		const old = this.#domain ?? this.#blockedDomain;
 		this.#switchAll(
 			this.devices,
-			(device) => domain.attachDevice(device, old),
+			(device) => {
+				noteAttachment(domain);
+				domain.attachDevice(device, old);
+			},
 			(device) => old.attachDevice(device, domain),
 		);
 		this.#domain = domain;
@@ -138,7 +142,10 @@ export class Group {
 		const before = old ?? this.#blockedDomain;
 		this.#switchAll(
 			this.devices.filter((device) => device.maxPasids > 0),
-			(device) => domain.setDevicePasid?.(device, pasid, old),
+			(device) => {
+				noteAttachment(domain);
+				domain.setDevicePasid?.(device, pasid, old);
+			},
 			(device) => before.setDevicePasid?.(device, pasid, domain),
 		);
 	}
@@ -153,6 +160,11 @@ export class Group {
 			}
 		}
 	}
+}
+
+/** What a driver keeps of a device that it attaches. To block a device takes no memory: it has to succeed. */
+function noteAttachment(domain: Domain): void {
+	if (domain.type !== "blocked") allocation("what a driver keeps of an attached device");
 }
 
 /** @throws EINVAL for a device that must reach some memory also while nobody has it: then nobody can take it over */

@@ -1,6 +1,7 @@
 // Data of a driver's own that comes with an ioctl: a struct, or an array of structs, in the caller's memory.
 // iommu_copy_struct_from_user() and its relatives in include/linux/iommu.h, for the rules.
 
+import { allocation } from "../faults/faults.js";
 import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { FieldTable } from "../uapi/field.js";
@@ -85,6 +86,7 @@ export function carryOutUserData<F extends FieldTable>(
 		throw new Errno("EINVAL", `the entries' type is ${hex(array.type)}: here it must be ${hex(type)}, ${struct.name}`);
 	if (array.entries === 0) throw new Errno("EINVAL", "the array has no entry");
 	const { size } = struct;
+	allocation("the entries of an array");
 	const entries = new Uint8Array(array.entries * size);
 	const entry = new Uint8Array(array.entryLength);
 	for (let index = 0; index < array.entries; index++) {

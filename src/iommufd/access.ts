@@ -1,6 +1,7 @@
 // An access: how a driver without DMA of its own (an emulated device, a hardware queue) uses an IOAS.
 // drivers/iommu/iommufd/device.c.
 
+import { allocation, iommufdFails } from "../faults/faults.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import type { Runs } from "../memory/runs.js";
 import { READ, WRITE } from "../pagetable/format.js";
@@ -54,7 +55,7 @@ export class Access extends IommufdObject implements MapUser {
 	 * @param ops undefined for one of iommufd's own, which lives no longer than the context
 	 */
 	static create(context: Context, ops: AccessOps | undefined): Access {
-		const access = new Access(context, context.objects.reserve(), ops);
+		const access = new Access(context, context.objects.reserve("ACCESS"), ops);
 		access.users++; // the driver
 		if (ops !== undefined) context.hold();
 		context.objects.install(access);
@@ -177,6 +178,9 @@ function pinArea({ pages }: Area, first: number, last: number, into: Runs): void
 	pages.hold(first, last);
 	undo.push(() => pages.drop(first, last));
 	pages.account();
+	if (iommufdFails("keeping pinned pages"))
+		throw new Errno("EINVAL", `fault injection: ${last - first + 1} pinned pages can't be remembered`);
+	allocation("an access to an area");
 	pages.runs(first, last, into);
 	undo.keep();
 }

@@ -1,6 +1,7 @@
 // Making two areas of one, so that a part of a mapping can be unmapped: only the first version of VFIO's container does
 // that. iopt_cut_iova() in drivers/iommu/iommufd/io_pagetable.c.
 
+import { allocation } from "../faults/faults.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { Area } from "./area.js";
 import { type IoPagetable, inWords } from "./io-pagetable.js";
@@ -28,6 +29,8 @@ export function cutAfter(map: IoPagetable, iova: bigint): void {
 	if (area.inDomains && !map.largePagesDisabled)
 		throw new Errno("EINVAL", `the mapping ${inWords(area)} can't be cut: domains may show it with large pages`);
 	const { pages, protection } = area;
+	allocation("the left part of an area");
+	allocation("the right part of an area");
 	const left = new Area(area.first, rest - area.first, pages, area.startByte(area.first), protection);
 	const right = new Area(rest, area.last - iova, pages, area.startByte(rest), protection);
 	// Each page stays held once for the domains: where small pages are all that is used, areas begin with a page.

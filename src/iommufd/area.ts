@@ -1,8 +1,10 @@
 // An area: an interval of IOVA that shows part of a Pages object. struct iopt_area in drivers/iommu/iommufd/io_pagetable.h.
 
+import { allocation, iommufdFails } from "../faults/faults.js";
 import type { PagingDomain } from "../iommu/domain.js";
 import { PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
 import { Runs } from "../memory/runs.js";
+import { Errno } from "../uapi/errno.js";
 import type { Pages } from "./pages.js";
 
 /** The frames of the area that is being mapped. */
@@ -62,6 +64,7 @@ export class Area {
 	 */
 	map(domain: PagingDomain, smallPagesOnly: boolean): void {
 		if (this.pages.revoked) return;
+		frameList();
 		const granule = domain.table.format.granuleLg2;
 		const perPage = 2 ** (PAGE_SHIFT - granule);
 		const sizes = smallPagesOnly ? domain.pageSizes & BigInt(2 * PAGE_SIZE - 1) : domain.pageSizes;
@@ -84,10 +87,16 @@ export class Area {
 		}
 	}
 
-	/** Takes the area out of a domain that shows it. */
+	/** Takes the area out of a domain that shows it. It can't fail, so what Linux needs for it is not allocated. */
 	unmap(domain: PagingDomain): void {
 		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
 		domain.unmap(Number(this.first >> BigInt(granule)), Number(this.length >> BigInt(granule)));
 	}
+}
+
+/** Linux takes the frames of a mapping together before it maps them: batch_init(). */
+function frameList(): void {
+	if (iommufdFails("a batch of frames")) throw new Errno("ENOMEM", "fault injection: no batch of frames can be made");
+	allocation("a batch of frames");
 }

@@ -1,6 +1,7 @@
 // What ties a device to a HWPT. All devices of a group are attached to the same one, for each PASID: the first one attaches
 // the group, the last one detaches it. drivers/iommu/iommufd/device.c.
 
+import { allocation } from "../faults/faults.js";
 import { NO_PASID, type Pasid } from "../iommu/domain.js";
 import { Errno } from "../uapi/errno.js";
 import type { BoundDevice, IommufdGroup } from "./device.js";
@@ -23,6 +24,8 @@ export function attachHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): void 
 			"EINVAL",
 			`${device} is in group ${group.group.id}, which is attached to ${attachment.hwpt}, not ${hwpt}`,
 		);
+	if (attachment === undefined) allocation("what a group is attached to");
+	allocation("a place in the list of attached devices");
 	const { map } = hwpt.paging.ioas;
 	if (pasid === NO_PASID) group.softwareMsi = map.reserveForDevice(device.device) ?? group.softwareMsi;
 	try {
@@ -38,6 +41,7 @@ export function attachHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): void 
 function attachGroup(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): void {
 	const { group } = device;
 	checkPasidCompatible(group, hwpt, pasid);
+	allocation("the handle of an attachment");
 	if (pasid === NO_PASID) group.group.attach(hwpt.domain, device);
 	else group.group.attachPasid(hwpt.domain, pasid, device);
 	group.attachments.set(pasid, { hwpt, devices: new Set([device]) });
@@ -85,6 +89,7 @@ export function replaceHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): Hwpt
 	try {
 		if (moves) for (const member of attachment.devices) newIoas.map.reserveForDevice(member.device);
 		checkPasidCompatible(group, hwpt, pasid);
+		allocation("the handle of another attachment");
 		if (pasid === NO_PASID) group.group.replace(hwpt.domain, device);
 		else group.group.replacePasid(hwpt.domain, pasid, device);
 	} catch (error) {

@@ -1,6 +1,7 @@
 // One open of /dev/iommu: its objects, and what holds for all of them. struct iommufd_ctx in
 // drivers/iommu/iommufd/iommufd_private.h.
 
+import { allocation } from "../faults/faults.js";
 import type { Group } from "../iommu/group.js";
 import type { IommufdGroup } from "./device.js";
 import type { Ioas } from "./ioas.js";
@@ -24,6 +25,7 @@ export class Context {
 
 	/** @param asContainer opened as /dev/vfio/vfio, which counts memory as VFIO does */
 	constructor(platform: Platform, asContainer = false) {
+		allocation("a context");
 		this.platform = platform;
 		this.accountMode = asContainer ? "mm" : "user";
 	}

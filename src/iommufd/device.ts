@@ -1,5 +1,6 @@
 // A device that is bound to a context, and the group that is attached with it. drivers/iommu/iommufd/device.c.
 
+import { allocation } from "../faults/faults.js";
 import type { Device } from "../iommu/device.js";
 import type { Pasid } from "../iommu/domain.js";
 import type { Group } from "../iommu/group.js";
@@ -76,7 +77,7 @@ export class BoundDevice extends IommufdObject {
  * that could forge interrupts or whose group belongs to another context
  */
 export function bindDevice(context: Context, device: Device, keepsContext = true): BoundDevice {
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("DEVICE");
 	try {
 		if (!device.driver.capable(device, "cache-coherency"))
 			throw new Errno(
@@ -86,6 +87,7 @@ export function bindDevice(context: Context, device: Device, keepsContext = true
 		context.platform.policy.checkBind?.(device);
 		if (device.driver.isolatesInterrupts?.(device) === false)
 			throw new Errno("EPERM", `${device.name} could forge interrupts: its IOMMU doesn't remap them`);
+		if (!context.groups.has(device.group)) allocation("a group");
 		device.group.claim(context);
 	} catch (error) {
 		context.objects.cancel(id);

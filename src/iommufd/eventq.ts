@@ -1,5 +1,6 @@
 // A queue of events as an object, and the file in which user space reads them. drivers/iommu/iommufd/eventq.c.
 
+import { allocation } from "../faults/faults.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import type { Caller, ReadableFile } from "./caller.js";
@@ -50,6 +51,7 @@ export abstract class EventQueue extends IommufdObject {
 	 * @returns its number
 	 */
 	open(caller: Caller): number {
+		allocation("the file of a queue");
 		const file = new EventQueueFile(this);
 		this.#file = file;
 		this.users++;

@@ -1,6 +1,7 @@
 // The fault queue: page faults of the HWPTs that were made with it go to user space, and its answers to the devices.
 // drivers/iommu/iommufd/eventq.c.
 
+import { allocation } from "../faults/faults.js";
 import type { FaultGroup } from "../iommu/fault.js";
 import type { Attachment } from "../iommu/group.js";
 import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
@@ -50,6 +51,7 @@ export class FaultQueue extends EventQueue {
 		const length = group.requests.length * HwptPgfault.size;
 		if (length > room)
 			throw new Errno("EINVAL", `a read with room for ${room} bytes has none for the first group of faults, ${length}`);
+		allocation("the cookie of a group of page faults");
 		const cookie = this.#freeCookie();
 		copyOut(memory, address, messages(group, cookie), "a group of page faults");
 		this.#waiting.shift();
@@ -132,7 +134,7 @@ function isPageResponse(code: number): boolean {
 export function faultQueueAlloc(call: Call, alloc: Args<typeof FaultQueueAlloc>): void {
 	const { context, caller } = call;
 	using undo = new Undo();
-	const queue = new FaultQueue(context, context.objects.reserve());
+	const queue = new FaultQueue(context, context.objects.reserve("FAULT"));
 	undo.push(() => context.objects.cancel(queue.id));
 	call.checkRespond();
 	alloc.outFaultFd = queue.open(caller);

@@ -1,6 +1,7 @@
 // The hardware queue: a queue in the guest's memory that the hardware reads by itself, at physical addresses. So its pages
 // are pinned, they are contiguous, and what maps them can't be unmapped. drivers/iommu/iommufd/viommu.c.
 
+import { allocation } from "../faults/faults.js";
 import type { DriverHwQueue } from "../iommu/viommu.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { Runs } from "../memory/runs.js";
@@ -77,6 +78,7 @@ class QueueMemory {
 		const access = Access.create(viommu.context, undefined);
 		undo.push(() => objects.destroyUser(access));
 		access.attach(viommu.hwpt.ioas);
+		allocation("a list of a queue's pages");
 		const frames = new Runs();
 		access.pin(iova - offset, pages * PAGE, false, frames);
 		undo.push(() => access.unpin(iova - offset, pages * PAGE));
@@ -109,7 +111,7 @@ export function hwQueueAlloc(call: Call, alloc: Args<typeof HwQueueAlloc>): void
 	if (!driver.hwQueueInit || !driver.hasHwQueue?.(type))
 		throw new Errno("EOPNOTSUPP", `${viommu} has no queues of type ${hex(type)}`);
 	using undo = new Undo();
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("HW_QUEUE");
 	undo.push(() => context.objects.cancel(id));
 	const memory = new QueueMemory(viommu, iova, length);
 	undo.push(() => memory.free());

@@ -1,6 +1,7 @@
 // How a HWPT gets its domain: the user-visible flow, the automatic flow, and nesting.
 // drivers/iommu/iommufd/hw_pagetable.c.
 
+import { allocation, iommufdFails } from "../faults/faults.js";
 import type { Pasid } from "../iommu/domain.js";
 import type { UserData } from "../iommu/user-data.js";
 import { Errno, hex } from "../uapi/errno.js";
@@ -45,8 +46,9 @@ export function allocateForAttach(context: Context, ioas: Ioas, device: BoundDev
 }
 
 function allocate(context: Context, ioas: Ioas, device: BoundDevice, request: HwptRequest, undo: Undo): PagingHwpt {
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("HWPT_PAGING");
 	undo.push(() => context.objects.cancel(id));
+	allocation("a domain");
 	const domain = context.platform.policy.allocate(device.device, request);
 	const hwpt = new PagingHwpt(id, request.flags, ioas, domain);
 	undo.push(() => hwpt.destroy());
@@ -72,8 +74,9 @@ function allocateNested(
 			`${parent} can't be a parent: ${parent.isAutomatic ? "it was made by an attach" : parent.isNestParent ? `it is ${parent.domain.driver.name}'s` : "it was allocated without NEST_PARENT"}`,
 		);
 	using undo = new Undo();
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("HWPT_NESTED");
 	undo.push(() => context.objects.cancel(id));
+	allocation("a nested domain");
 	const domain = driver.domainAllocNested(device.device, parent.domain, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
 	undo.keep();
 	return new NestedHwpt(id, flags, parent, domain);
@@ -93,8 +96,9 @@ function allocateOnViommu(
 	const { driver } = viommu;
 	if (!driver.allocDomainNested) throw new Errno("EOPNOTSUPP", `${viommu} has no nested domains`);
 	using undo = new Undo();
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("HWPT_NESTED");
 	undo.push(() => context.objects.cancel(id));
+	allocation("a nested domain of a vIOMMU");
 	const domain = driver.allocDomainNested(flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
 	undo.keep();
 	return new NestedHwpt(id, flags, viommu, domain);
@@ -127,6 +131,7 @@ export function hwptAlloc(call: Call, alloc: Args<typeof HwptAlloc>): void {
 	const device = context.objects.get(alloc.devId, BoundDevice, "dev_id");
 	const parent = context.objects.find(alloc.ptId);
 	if (parent === undefined) throw new Errno("EINVAL", `pt_id is ${alloc.ptId}, and there is no object ${alloc.ptId}`);
+	if (iommufdFails("finding an object")) throw new Errno("EINVAL", `fault injection: ${parent}, pt_id, is not found`);
 
 	let hwpt: PagingHwpt | NestedHwpt;
 	if (parent instanceof Ioas) {

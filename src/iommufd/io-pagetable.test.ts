@@ -218,26 +218,3 @@ test("a mapping that fails in the second of two domains leaves the first one as 
 	expect(client.platform.frames.pinned).toBe(0);
 	client.call(IoasMap, { ...values, length: 0x1000n });
 });
-
-test("each allocation of a page table may fail, and the mapping is then as if it had never been asked for", () => {
-	// Far apart, so that each of them needs tables of its own.
-	const far = [0n, 0x10000000n, 0x20000000n, 0x40000000n].map((offset) => BASE + offset);
-	for (let failAt = 0; ; failAt++) {
-		let allocations = 0;
-		const client = new TestClient(undefined, { mayAllocate: () => allocations++ !== failAt });
-		const { outIoasId: ioasId } = client.call(IoasAlloc, {});
-		const values = { ioasId, flags: FLAGS, userVa: BigInt(BUFFER), length: 0x2000n };
-		const codes = [codeOf(() => client.test("MOCK_DOMAIN", { id: ioasId }))];
-		for (const iova of far) codes.push(codeOf(() => client.call(IoasMap, { ...values, iova })));
-		const failed = codes.filter((code) => code !== "ok");
-		expect(failed).toEqual(allocations > failAt ? ["ENOMEM"] : []);
-		const mapped = far.filter((_, i) => codes[i + 1] === "ok").length;
-		expect(client.platform.frames.pinned).toBe(codes[0] === "ok" ? mapped * 2 : 0);
-		client.fd.release();
-		expect([client.platform.frames.pinned, client.platform.tables.tablesInUse]).toEqual([0, 0]);
-		if (allocations <= failAt) {
-			expect(failAt).toBeGreaterThan(5);
-			return;
-		}
-	}
-});

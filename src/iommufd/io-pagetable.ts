@@ -1,5 +1,6 @@
 // The map of an IOAS from IOVA to memory, and the domains that mirror it. drivers/iommu/iommufd/io_pagetable.c.
 
+import { allocation, iommufdFails } from "../faults/faults.js";
 import type { Device } from "../iommu/device.js";
 import type { PagingDomain } from "../iommu/domain.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
@@ -112,6 +113,7 @@ export class IoPagetable {
 		let at = iova;
 		for (const area of this.contiguous(iova, last)) {
 			const end = area.last < last ? area.last : last;
+			allocation("what is to be copied of an area");
 			slices.push({ pages: area.pages, startByte: area.startByte(at), length: end - at + 1n });
 			at = end + 1n;
 		}
@@ -145,6 +147,7 @@ export class IoPagetable {
 		const alignment = smallest > this.alignment ? smallest : this.alignment;
 		if (alignment !== this.alignment) this.#checkAlignment(alignment);
 		const { first, last } = domain.aperture;
+		allocation("a place in the list of an IOAS's domains");
 		try {
 			if (first !== 0n) this.reserve(0n, first - 1n, domain);
 			if (last !== LAST_IOVA) this.reserve(last + 1n, LAST_IOVA, domain);
@@ -187,6 +190,7 @@ export class IoPagetable {
 				"EADDRINUSE",
 				`${hex(first)} to ${hex(last)} can't be reserved in ${this.#name}: ALLOW_IOVAS promised ${inWords(allowed)}`,
 			);
+		allocation("a reserved range");
 		this.ranges.reserve(first, last, owner);
 	}
 
@@ -196,6 +200,8 @@ export class IoPagetable {
 	 * @throws EADDRINUSE; nothing is reserved then
 	 */
 	reserveForDevice(device: Device): bigint | undefined {
+		if (iommufdFails("reserving what a device needs"))
+			throw new Errno("EINVAL", `fault injection: what ${device.name} needs can't be reserved`);
 		let softwareMsi: bigint | undefined;
 		try {
 			for (const region of device.driver.reservedRegions?.(device) ?? []) {
@@ -225,6 +231,7 @@ export class IoPagetable {
 
 	/** @throws EADDRINUSE when an area doesn't fit the alignment that the access needs */
 	addAccess(access: MapUser): void {
+		allocation("a place in the list of an IOAS's accesses");
 		this.accesses.push(access);
 		try {
 			this.#recalculateAlignment();
@@ -303,6 +310,7 @@ export class IoPagetable {
 	#insert(slice: Slice, iova: bigint, protection: number): Area {
 		if (protection & WRITE && !slice.pages.writable)
 			throw new Errno("EPERM", "the mapping that is copied is read-only, and the copy is to be writeable");
+		allocation("an area");
 		const area = new Area(iova, slice.length, slice.pages, slice.startByte, protection);
 		if (BigInt(area.pageOffset) & (this.alignment - 1n))
 			throw new Errno(

@@ -1,5 +1,6 @@
 // The I/O address space and its ioctls. drivers/iommu/iommufd/ioas.c.
 
+import { allocation } from "../faults/faults.js";
 import { copyIn, copyOut } from "../memory/address-space.js";
 import { CACHE, READ, WRITE } from "../pagetable/format.js";
 import { Errno, hex } from "../uapi/errno.js";
@@ -48,7 +49,7 @@ export class Ioas extends IommufdObject {
 /** IOMMU_IOAS_ALLOC */
 export function ioasAlloc(call: Call, alloc: Args<typeof IoasAlloc>): void {
 	const { context } = call;
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("IOAS");
 	try {
 		alloc.outIoasId = id;
 		call.respond();
@@ -103,6 +104,7 @@ function readRanges(call: Call, address: number, count: number): Interval[] {
 		}
 		if (at < ranges.length && ranges[at].first <= last)
 			throw new Errno("EINVAL", `allowed_iovas[${i}], ${hex(first)} to ${hex(last)}, overlaps another of the ranges`);
+		allocation("an allowed range");
 		ranges.splice(at, 0, { first, last });
 	}
 	return ranges;

@@ -139,8 +139,8 @@ export class IommufdFile implements MappableFile {
 /** IOMMU_DESTROY */
 function destroy(call: Call, args: Args<typeof Destroy>): void {
 	const { objects, platform, mmapRegions } = call.context;
-	const object = objects.any(args.id, "id");
+	const object = objects.existing(args.id, "id");
 	// What is closed or unmapped already may still count as a user: of an IOAS that it accesses, of its queue, of registers.
 	if (object.users > 1) platform.settle(mmapRegions.isMapped(object));
-	objects.remove(objects.any(args.id, "id"));
+	objects.remove(objects.existing(args.id, "id"));
 }

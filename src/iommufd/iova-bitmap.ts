@@ -1,5 +1,6 @@
 // A bitmap in the caller's memory with one bit for each page of a range of IOVA. drivers/iommu/iommufd/iova_bitmap.c.
 
+import { allocation } from "../faults/faults.js";
 import type { AddressSpace } from "../memory/address-space.js";
 
 /** Bytes of the caller's bitmap that are worked on at a time. */
@@ -20,6 +21,8 @@ export class IovaBitmap {
 	 * @param bits how many bits it has
 	 */
 	constructor(memory: AddressSpace, address: number, bits: number) {
+		allocation("a bitmap of IOVAs");
+		allocation("a page of a bitmap of IOVAs", "fail_page_alloc");
 		this.#memory = memory;
 		this.#address = address;
 		this.#size = Math.ceil(bits / 8);

@@ -1,6 +1,7 @@
 // What can be mapped with mmap(2) on the file of a context, by offset. ictx->mt_mmap and iommufd_fops_mmap() in
 // drivers/iommu/iommufd/main.c. Nobody but who made a region is told its offset.
 
+import { allocation } from "../faults/faults.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import type { MovableMemory } from "../memory/movable-memory.js";
 import { Errno, hex } from "../uapi/errno.js";
@@ -27,6 +28,7 @@ export class MmapRegions {
 	 * @returns the offset
 	 */
 	add(owner: IommufdObject, memory: MovableMemory): number {
+		allocation("a region that can be mapped");
 		let offset = PAGE_SIZE;
 		let at = 0;
 		for (; at < this.#regions.length && this.#regions[at].offset < offset + memory.length; at++)

@@ -9,7 +9,7 @@ class Thing extends IommufdObject {
 	readonly uses: Thing | undefined;
 
 	constructor(table: ObjectTable, uses?: Thing) {
-		super(table.reserve());
+		super(table.reserve("SELFTEST"));
 		this.uses = uses;
 		if (uses) uses.users++;
 		table.install(this);
@@ -34,12 +34,12 @@ test("ids begin at 1, and the lowest free one comes next", () => {
 
 test("an id that is only reserved is taken, and can't be found", () => {
 	const table = new ObjectTable();
-	const id = table.reserve();
+	const id = table.reserve("SELFTEST");
 	expect(table.size).toBe(1);
 	expect(table.find(id)).toBeUndefined();
 	expect(codeOf(() => table.any(id, "id"))).toBe("ENOENT");
 	table.cancel(id);
-	expect(table.reserve()).toBe(id);
+	expect(table.reserve("SELFTEST")).toBe(id);
 });
 
 test("an object of another class isn't there, nor is object 0", () => {

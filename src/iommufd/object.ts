@@ -1,5 +1,6 @@
 // The objects of a context, by number. drivers/iommu/iommufd/main.c.
 
+import { allocation, iommufdFails } from "../faults/faults.js";
 import { Errno } from "../uapi/errno.js";
 
 /** What an id can name. enum iommufd_object_type */
@@ -59,9 +60,11 @@ export class ObjectTable {
 
 	/**
 	 * Takes the lowest free id. Nothing can be found there before install().
-	 * @throws ENOMEM when all ids are taken
+	 * @param what for whom it is
+	 * @throws ENOMEM when all ids are taken, or there is no memory for such an object
 	 */
-	reserve(): number {
+	reserve(what: ObjectKind): number {
+		allocation(what);
 		let id = this.#lowestFree;
 		while (id < this.#slots.length && this.#slots[id] !== undefined) id++;
 		if (id > LAST_ID) throw new Errno("ENOMEM", "all object ids of this context are taken");
@@ -91,6 +94,12 @@ export class ObjectTable {
 
 	/** @throws ENOENT when there is no object of that id */
 	any(id: number, field: string): IommufdObject {
+		if (iommufdFails("finding an object")) throw lost(id, field);
+		return this.existing(id, field);
+	}
+
+	/** The same for who is about to destroy it. @throws ENOENT when there is no object of that id */
+	existing(id: number, field: string): IommufdObject {
 		const object = this.#slots[id];
 		if (!object) throw absent(id, field);
 		return object;
@@ -101,6 +110,7 @@ export class ObjectTable {
 	 * @throws ENOENT when there is no object of that id, or it is of another class
 	 */
 	get<T extends IommufdObject>(id: number, type: ObjectClass<T>, field: string): T {
+		if (iommufdFails("finding an object")) throw lost(id, field);
 		const object = this.#slots[id];
 		if (object instanceof type) return object;
 		throw object
@@ -161,6 +171,10 @@ export class ObjectTable {
 	*[Symbol.iterator](): Iterator<IommufdObject> {
 		for (const object of this.#slots) if (object) yield object;
 	}
+}
+
+function lost(id: number, field: string): Errno {
+	return new Errno("ENOENT", `fault injection: ${field} is ${id}, and the object is not found`);
 }
 
 function absent(id: number, field: string): Errno {

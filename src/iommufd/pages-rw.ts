@@ -1,6 +1,7 @@
 // How an in-kernel user copies to and from pages that it has not pinned. iopt_pages_rw_access() in
 // drivers/iommu/iommufd/pages.c.
 
+import { iommufdFails } from "../faults/faults.js";
 import { type AddressSpace, Extents, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Caller } from "./caller.js";
@@ -42,6 +43,8 @@ function copyByPages(pages: Pages, startByte: number, data: Uint8Array, write: b
 	const last = Math.floor((startByte + data.length - 1) / PAGE_SIZE);
 	const extents = new Extents();
 	if (first === last && pages.kind === "user" && pages.space.alive) {
+		if (iommufdFails("pinning one page"))
+			throw new Errno("EINVAL", "fault injection: the page to be copied is not had");
 		pages.space.resolve(Number(pages.start) / PAGE_SIZE + first, 1, write, extents);
 		copyExtents(extents, startByte % PAGE_SIZE, data, write);
 		return;

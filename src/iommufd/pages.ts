@@ -4,6 +4,7 @@
 // Pages are counted from 0. Several areas, in several IOASes, can show parts of the same Pages. Each page is pinned once as
 // long as any domain or access holds it, however many do.
 
+import { allocation, iommufdFails } from "../faults/faults.js";
 import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../memory/address-space.js";
 import { type AccountMode, asItIs } from "../memory/memlock.js";
 import type { Runs } from "../memory/runs.js";
@@ -58,6 +59,7 @@ export abstract class Pages {
 	 */
 	constructor(platform: Platform, caller: Caller, start: bigint, length: bigint, writable: boolean) {
 		if (length === 0n || length > LONGEST) throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`);
+		allocation("the pages of a mapping");
 		this.#platform = platform;
 		this.start = start & ~0xfffn;
 		this.count = Number(((start & 0xfffn) + length + 0xfffn) >> 12n);
@@ -104,7 +106,7 @@ export abstract class Pages {
 	hold(first: number, last: number): void {
 		found.clear();
 		const gaps = this.#gaps(first, last);
-		for (const gap of gaps) this.find(gap.first, gap.count, found);
+		for (const gap of gaps) this.#pinning(gap.first, gap.count);
 		// Nothing can fail from here on.
 		this.#cutAt(first);
 		this.#cutAt(last + 1);
@@ -123,6 +125,15 @@ export abstract class Pages {
 				}
 			}
 		}
+	}
+
+	/** Finds what is to be pinned. */
+	#pinning(first: number, count: number): void {
+		if (iommufdFails("a list of pages"))
+			throw new Errno("ENOMEM", `fault injection: ${count} pages to be pinned can't be listed`);
+		allocation("a list of pages");
+		if (iommufdFails("pinning pages")) throw new Errno("EFAULT", `fault injection: ${count} pages can't be pinned`);
+		this.find(first, count, found);
 	}
 
 	/** Undoes one hold() of the same range. What nobody holds any more is unpinned, and no longer accounted. */
@@ -154,6 +165,8 @@ export abstract class Pages {
 	account(): void {
 		const more = this.#pinnedCount - this.#accounted;
 		if (more <= 0) return;
+		if (iommufdFails("accounting pages"))
+			throw new Errno("ENOMEM", `fault injection: ${more} pages more than may be locked`);
 		try {
 			this.#platform.memlock.charge(this.accountMode, this.owner, this.space, more);
 		} catch {

@@ -1,6 +1,7 @@
 // IOMMU_TEST_CMD's ops for accesses: what a driver would do that uses an IOAS without DMA.
 // drivers/iommu/iommufd/selftest.c.
 
+import { allocation } from "../faults/faults.js";
 import { copyIn, copyOut, PAGE_SIZE } from "../memory/address-space.js";
 import { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
@@ -34,6 +35,7 @@ class AccessFile implements OpenFile, AccessOps {
 	#nextId = 0;
 
 	constructor(context: Context, needsPinPages: boolean) {
+		allocation("an access of a test");
 		this.needsPinPages = needsPinPages;
 		this.#context = context;
 		this.access = Access.create(context, this);
@@ -85,6 +87,7 @@ function createAccess(call: Call, args: TestArgs<"CREATE_ACCESS">): void {
 	const file = new AccessFile(context, (args.flags & CreateAccessFlags.NEEDS_PIN_PAGES) !== 0);
 	undo.push(() => file.release());
 	file.access.attach(context.objects.get(args.id, Ioas, "id"));
+	allocation("the file of an access");
 	call.checkRespond();
 	undo.keep();
 	args.outAccessFd = caller.install(file);
@@ -107,11 +110,13 @@ function pinPages(call: Call, args: TestArgs<"ACCESS_PAGES">): void {
 	const { access } = file;
 	if (!file.needsPinPages) throw new Errno("EOPNOTSUPP", `${access} was made without NEEDS_PIN_PAGES`);
 	const iova = flags & AccessPagesFlags.SYZ ? decodeIova(access, args.iova) : args.iova;
+	allocation("a list of pages to compare");
 	const pinned = new Runs();
 	using undo = new Undo();
 	access.pin(iova, length, (flags & AccessPagesFlags.WRITE) !== 0, pinned);
 	undo.push(() => access.unpin(iova, length));
 	if (uptr !== 0) comparePages(call, uptr - Number(iova % BigInt(PAGE_SIZE)), pinned);
+	allocation("what a test has pinned");
 	const id = file.add(iova, length);
 	undo.keep();
 	undo.push(() => file.remove(id));
@@ -145,6 +150,7 @@ function readWrite(call: Call, args: TestArgs<"ACCESS_RW">): void {
 	if (flags & ~known)
 		throw new Errno("EOPNOTSUPP", `flags has ${hex(flags & ~known)}, and only WRITE, SLOW_PATH and SYZ are known`);
 	const { access } = accessFile(caller, args.id);
+	allocation("what is copied");
 	const data = new Uint8Array(Number(length));
 	const write = (flags & AccessRwFlags.WRITE) !== 0;
 	if (write) copyIn(caller.memory, uptr, data, "uptr");

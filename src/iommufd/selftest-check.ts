@@ -1,6 +1,7 @@
 // IOMMU_TEST_CMD's ops that look into domains, pages and caches, and mark pages as written.
 // drivers/iommu/iommufd/selftest.c.
 
+import { allocation } from "../faults/faults.js";
 import { MockDomain, MockNestedDomain } from "../iommu/drivers/selftest.js";
 import { copyIn, PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
@@ -86,6 +87,7 @@ function dirty(call: Call, args: TestArgs<"DIRTY">): void {
 	if (pages > 1n << 27n) throw new Errno("EOVERFLOW", `${pages} pages are more than a bitmap of 16 MiB has bits`);
 	const { domain } = mockHwpt(call.context, args.id);
 	if (!domain.dirtyTracking?.enabled) throw new Errno("EINVAL", `dirty tracking of HWPT ${args.id} is off`);
+	allocation("a bitmap of pages to mark");
 	const bits = new Uint8Array(Math.ceil(Number(pages) / 8));
 	copyIn(call.caller.memory, uptr, bits, "uptr");
 	const granule = BigInt(domain.table.format.granuleLg2);

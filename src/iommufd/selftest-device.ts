@@ -51,7 +51,7 @@ function addDevice(call: Call, args: TestArgs<"MOCK_DOMAIN"> | TestArgs<"MOCK_DO
 	const { context } = call;
 	const selftest = context.platform.selftest!;
 	using undo = new Undo();
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("SELFTEST");
 	undo.push(() => context.objects.cancel(id));
 	const mock = selftest.addDevice(flags);
 	undo.push(() => selftest.removeDevice(mock));

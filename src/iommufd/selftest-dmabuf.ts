@@ -1,5 +1,6 @@
 // IOMMU_TEST_CMD's ops that make a dma-buf, and take it away. drivers/iommu/iommufd/selftest.c.
 
+import { allocation } from "../faults/faults.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { ArrayBacking } from "../memory/array-space.js";
 import { Errno, hex } from "../uapi/errno.js";
@@ -15,6 +16,9 @@ function dmabufGet(call: Call, args: TestArgs<"DMABUF_GET">): void {
 	const length = Math.ceil(args.length / PAGE_SIZE) * PAGE_SIZE;
 	if (length === 0 || length > MAX_LENGTH)
 		throw new Errno("EINVAL", `length is ${hex(args.length)}, and must be 1 to ${hex(MAX_LENGTH)}`);
+	allocation("a dma-buf");
+	allocation("the memory of a dma-buf");
+	allocation("the file of a dma-buf");
 	const memory = new ArrayBacking("memory of a test's dma-buf", new Uint8Array(length));
 	call.result = call.caller.install(new DmaBuf(memory, length));
 }

@@ -1,5 +1,6 @@
 // A client of the engine without a process: for tests.
 
+import { allocation } from "../faults/faults.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import { ArrayBacking, ArraySpace } from "../memory/array-space.js";
 import { Frames } from "../memory/frames.js";
@@ -68,6 +69,12 @@ export class TestClient implements Caller {
 	}
 
 	install(file: OpenFile): number {
+		try {
+			allocation("an fd");
+		} catch (error) {
+			file.release();
+			throw error;
+		}
 		return this.#addFile({ kind: "ours", file });
 	}
 

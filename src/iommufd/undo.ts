@@ -1,7 +1,7 @@
 // What an error must take back: the one shape of cleaning up.
 //
 //   using undo = new Undo();
-//   const id = objects.reserve();
+//   const id = objects.reserve("IOAS");
 //   undo.push(() => objects.cancel(id));
 //   ... anything that may throw ...
 //   undo.keep();

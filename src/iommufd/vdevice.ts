@@ -1,6 +1,7 @@
 // The vDEVICE: what a device is in the guest of a vIOMMU, under a number that the guest knows it by.
 // drivers/iommu/iommufd/viommu.c.
 
+import { allocation } from "../faults/faults.js";
 import type { DriverVdevice } from "../iommu/viommu.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { VdeviceAlloc } from "../uapi/iommufd.js";
@@ -52,8 +53,9 @@ export function vdeviceAlloc(call: Call, alloc: Args<typeof VdeviceAlloc>): void
 		);
 	if (device.vdevice !== undefined) throw new Errno("EEXIST", `${device} is ${device.vdevice} already`);
 	using undo = new Undo();
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("VDEVICE");
 	undo.push(() => context.objects.cancel(id));
+	allocation("a place in the list of vDEVICEs");
 	const other = viommu.vdevices.get(virtId);
 	if (other !== undefined)
 		throw new Errno("EEXIST", `virt_id is ${hex(virtId)}, by which ${viommu} has ${other.device} already`);

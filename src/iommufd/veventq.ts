@@ -1,6 +1,7 @@
 // The queue of a vIOMMU's events of one type. drivers/iommu/iommufd/eventq.c, and iommufd_viommu_report_event() in
 // driver.c. What doesn't fit is lost, and user space sees that: the sequence number goes on.
 
+import { allocation } from "../faults/faults.js";
 import { type AddressSpace, copyOut } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { VEVENTQ_MAX_DEPTH, VeventHeader, type VeventqAlloc, VeventqFlags, VeventqType } from "../uapi/iommufd.js";
@@ -46,12 +47,25 @@ export class VeventQueue extends EventQueue {
 		return this.#events.length > 0 || this.#lost !== undefined;
 	}
 
-	/** Takes an event in, or counts it as lost when the queue is full. */
+	/**
+	 * Takes an event in, or counts it as lost when the queue is full.
+	 * @throws ENOMEM; it is lost then, too
+	 */
 	deliver(data: Uint8Array): void {
+		try {
+			allocation("an event");
+		} catch (error) {
+			this.#take(undefined);
+			throw error;
+		}
+		this.#take(data);
+	}
+
+	#take(data: Uint8Array | undefined): void {
 		const wasReadable = this.readable;
 		const sequence = this.#nextSequence;
 		this.#nextSequence = sequence === LAST_SEQUENCE ? 0 : sequence + 1;
-		if (this.#events.length === this.#depth) this.#lost = sequence;
+		if (data === undefined || this.#events.length === this.#depth) this.#lost = sequence;
 		else {
 			// The gap in the sequence tells of those that were lost before it.
 			this.#lost = undefined;
@@ -69,6 +83,7 @@ export class VeventQueue extends EventQueue {
 	protected override readNext(memory: AddressSpace, address: number, room: number): number {
 		const event = this.#events[0];
 		if (event === undefined && this.#lost === undefined) return 0;
+		if (event === undefined) allocation("the header of lost events");
 		const bytes =
 			event === undefined ? message(VeventqFlags.LOST_EVENTS, this.#lost!) : message(0, event.sequence, event.data);
 		if (bytes.length > room)
@@ -110,7 +125,7 @@ export function veventqAlloc(call: Call, alloc: Args<typeof VeventqAlloc>): void
 	const other = viommu.eventQueues.get(type);
 	if (other !== undefined) throw new Errno("EEXIST", `${viommu} has a queue of this type already: ${other}`);
 	using undo = new Undo();
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("VEVENTQ");
 	undo.push(() => context.objects.cancel(id));
 	const queue = new VeventQueue(context, id, viommu, type, depth);
 	undo.push(() => queue.destroy());

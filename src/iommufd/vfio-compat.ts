@@ -56,7 +56,7 @@ export function compatIoas(context: Context): Ioas {
 /** Makes an IOAS for VFIO's ioctls unless there is one, as attaching a group does. User space may destroy it like others. */
 export function ensureCompatIoas(context: Context): Ioas {
 	if (context.vfioIoas === undefined) {
-		const ioas = new Ioas(context, context.objects.reserve());
+		const ioas = new Ioas(context, context.objects.reserve("IOAS"));
 		context.objects.install(ioas);
 		context.vfioIoas = ioas;
 	}

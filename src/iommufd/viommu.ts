@@ -99,7 +99,7 @@ export function viommuAlloc(call: Call, alloc: Args<typeof ViommuAlloc>): void {
 	if (!hwpt.isNestParent) throw new Errno("EINVAL", `${hwpt} was allocated without NEST_PARENT`);
 	const data: UserData | undefined = length === 0 ? undefined : { type, address, length, memory: caller.memory };
 	using undo = new Undo();
-	const id = context.objects.reserve();
+	const id = context.objects.reserve("VIOMMU");
 	undo.push(() => context.objects.cancel(id));
 	const viommu = new Viommu(context, id, iommu, hwpt, (core) =>
 		driver.viommuInit!(core, device, type, hwpt.domain, data),

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { withFaults } from "../faults/faults.js";
 import { Errno } from "../uapi/errno.js";
 import { amdv1, amdv1Mock } from "./formats/amdv1.js";
 import { s390 } from "./formats/s390.js";
@@ -317,20 +318,24 @@ test.each([
 	},
 );
 
+/** Does something with memory for so many tables. */
+function withMemoryFor<T>(tables: number, action: () => T): T {
+	let left = tables;
+	return withFaults({ shouldFail: () => left-- <= 0 }, action);
+}
+
 /** The sum of what the table memory can hand out, one fewer each time, until the action needs no more. */
 function failingEachAllocation(action: (table: PageTable) => void, prepare: (table: PageTable) => void) {
 	for (let allowed = 0; ; allowed++) {
-		let left = Number.POSITIVE_INFINITY;
-		const memory = new TableMemory({ mayAllocate: () => left-- > 0 });
+		const memory = new TableMemory();
 		const table = new PageTable(amdv1, { ...amd, topLevel: 1 }, memory);
 		prepare(table);
 		const before = [...table.entries()];
 		const tables = memory.tablesInUse;
 		const { topLevel } = table;
-		left = allowed;
 		let failed: unknown;
 		try {
-			action(table);
+			withMemoryFor(allowed, () => action(table));
 		} catch (error) {
 			failed = error;
 		}
@@ -341,7 +346,6 @@ function failingEachAllocation(action: (table: PageTable) => void, prepare: (tab
 			// A top that grew stays, as in Linux; nothing else does.
 			expect(memory.tablesInUse).toBeLessThanOrEqual(tables + table.topLevel - topLevel);
 		}
-		left = Number.POSITIVE_INFINITY;
 		if (failed !== undefined) action(table);
 		table.free();
 		expect(memory.tablesInUse).toBe(0);
@@ -363,17 +367,16 @@ test("whichever allocation fails, a mapping leaves the table as it was, and succ
 });
 
 test("a mapping that runs out of memory gives back what it took, table by table", () => {
-	let left = 3;
-	const memory = new TableMemory({ mayAllocate: () => left-- > 0 });
+	const memory = new TableMemory();
 	const table = new PageTable(amdv1Mock, { vaBits: 56, paBits: 51, topLevel: 2 }, memory);
-	expect(() => table.map(0, 1, 4 * MIB2, READ)).toThrow(error("ENOMEM", /no memory for a page table of 4096 bytes/));
+	const map = () => withMemoryFor(2, () => table.map(0, 1, 4 * MIB2, READ));
+	expect(map).toThrow(error("ENOMEM", /there is no memory for a page table/));
 	expect(memory.tablesInUse).toBe(1);
 	expect(leavesOf(table)).toEqual([]);
 });
 
 test("a new page table for which there is no memory is none", () => {
-	const memory = new TableMemory({ mayAllocate: () => false });
-	expect(() => make({}, memory)).toThrow(error("ENOMEM"));
+	expect(() => withMemoryFor(0, () => make())).toThrow(error("ENOMEM"));
 });
 
 test("1 TiB in pages of 1 GiB is one table, and is gone as quickly", () => {

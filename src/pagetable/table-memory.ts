@@ -1,6 +1,7 @@
 // The simulated physical memory that page tables live in: zeroed tables, each with a physical address of its own, so that
 // the entries of a table hold real addresses of real tables. drivers/iommu/iommu-pages.c in Linux.
 
+import { allocation } from "../faults/faults.js";
 import { Errno } from "../uapi/errno.js";
 
 /** Tables are addressed in frames of 4 KiB, whatever the granule of the format that they belong to. */
@@ -29,15 +30,12 @@ export interface TableMemoryOptions {
 	baseFrame?: number;
 	/** How much there is, in frames. */
 	mostFrames?: number;
-	/** Asked before each allocation; false is "no memory left". Fault injection. */
-	mayAllocate?: () => boolean;
 }
 
 /** What was freed is handed out again, but goes back to the system only with the whole. */
 export class TableMemory {
 	readonly baseFrame: number;
 	readonly #endFrame: number;
-	readonly #mayAllocate: () => boolean;
 	/** By number: the words of all tables, in the order of their frames. */
 	readonly slabs: Uint32Array[] = [];
 	/** By frame from baseFrame on, the part of a slab that is a table. One larger than a frame stands at its first. */
@@ -50,7 +48,6 @@ export class TableMemory {
 	constructor(options: TableMemoryOptions = {}) {
 		this.baseFrame = options.baseFrame ?? DEFAULT_BASE_FRAME;
 		this.#endFrame = Math.min(END_FRAME, this.baseFrame + (options.mostFrames ?? MOST_FRAMES));
-		this.#mayAllocate = options.mayAllocate ?? (() => true);
 		if (this.baseFrame % SLAB_FRAMES !== 0)
 			throw new RangeError(`table memory begins at a multiple of ${SLAB_FRAMES} frames, not at ${this.baseFrame}`);
 	}
@@ -69,7 +66,7 @@ export class TableMemory {
 	 * @throws ENOMEM
 	 */
 	allocate(bytesLg2: number): number {
-		if (!this.#mayAllocate()) throw new Errno("ENOMEM", `no memory for a page table of ${1 << bytesLg2} bytes`);
+		allocation("a page table", "fail_page_alloc");
 		const freed = this.#free[bytesLg2]?.pop();
 		const frame = freed ?? this.#newTable(bytesLg2);
 		if (freed !== undefined) this.tableAt(frame).fill(0);

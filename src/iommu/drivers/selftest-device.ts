@@ -7,9 +7,8 @@ import {
 	MockDeviceFlags,
 } from "../../uapi/iommufd-test.js";
 import { Device } from "../device.js";
-import type { Domain } from "../domain.js";
 import type { IommuDriver } from "../driver.js";
-import { disableFaults, enableFaults } from "../fault.js";
+import { FaultUsers } from "../fault.js";
 import type { Group } from "../group.js";
 import type { MockViommu } from "./selftest-viommu.js";
 
@@ -24,8 +23,7 @@ export class MockDevice extends Device {
 	/** The vIOMMU whose nested domain it is attached to, and its number there: who is told of its events. */
 	viommu: MockViommu | undefined;
 	virtualId = 0n;
-	/** How many of its attachments take page faults. */
-	#faultingDomains = 0;
+	readonly faultUsers = new FaultUsers(this);
 
 	constructor(driver: IommuDriver, group: Group, number: number, flags: number) {
 		super(`iommufd_mock${number}`, driver, group, flags & MockDeviceFlags.PASID ? 2 ** MOCK_PASID_WIDTH : 0);
@@ -35,17 +33,5 @@ export class MockDevice extends Device {
 
 	get tracksDirty(): boolean {
 		return (this.flags & MockDeviceFlags.NO_DIRTY) === 0;
-	}
-
-	/** Lets the device fault while something is attached that takes its faults. */
-	moveFaults(to: Domain, from: Domain | undefined): void {
-		if (to.faultHandler !== undefined) {
-			if (this.#faultingDomains === 0) enableFaults(this);
-			this.#faultingDomains++;
-		}
-		if (from?.faultHandler !== undefined) {
-			this.#faultingDomains--;
-			if (this.#faultingDomains === 0) disableFaults(this);
-		}
 	}
 }

@@ -114,11 +114,11 @@ function attach(domain: Domain, device: MockDevice, old: Domain): void {
 	const viommu = domain instanceof MockNestedDomain ? domain.viommu : undefined;
 	// Whoever attaches to a nested domain of a vIOMMU must have a vDEVICE there.
 	const virtualId = viommu?.core.virtualIdOf(device) ?? 0n;
-	if (viommu !== device.viommu) {
+	device.faultUsers.replace(domain, old, () => {
+		if (viommu === device.viommu) return;
 		device.viommu = viommu;
 		device.virtualId = virtualId;
-	}
-	device.moveFaults(domain, old);
+	});
 }
 
 /** Every second attach of the reserved PASID fails, so that a test sees a replace being taken back. */
@@ -129,5 +129,5 @@ function attachPasid(domain: Domain, device: MockDevice, pasid: Pasid, old: Doma
 		if (fails)
 			throw new Errno("ENOMEM", `selftest: every second attach of PASID ${pasid} fails, as the kernel's test expects`);
 	}
-	device.moveFaults(domain, old);
+	device.faultUsers.replace(domain, old, () => {});
 }

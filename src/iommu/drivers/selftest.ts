@@ -1,6 +1,7 @@
 // The mock IOMMU of a kernel with CONFIG_IOMMUFD_TEST, which the kernel's own tests drive with IOMMU_TEST_CMD.
 // drivers/iommu/iommufd/selftest.c. Its domains are in selftest-domain.ts, its vIOMMUs in selftest-viommu.ts.
 
+import { allocation } from "../../faults/faults.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { HwInfoType, HwptAllocFlags, HwptDataType, ViommuType } from "../../uapi/iommufd.js";
@@ -28,7 +29,6 @@ export { MockDomain, MockNestedDomain } from "./selftest-domain.js";
 export class SelftestIommu {
 	readonly driver: SelftestDriver;
 	readonly #numbers: boolean[] = [];
-	#groups = 0;
 
 	constructor(memory: TableMemory) {
 		this.driver = new SelftestDriver(memory);
@@ -43,10 +43,11 @@ export class SelftestIommu {
 		const known = MockDeviceFlags.NO_DIRTY | MockDeviceFlags.PASID;
 		if (flags & ~known)
 			throw new Errno("EINVAL", `dev_flags has ${hex(flags & ~known)}, which is neither NO_DIRTY nor PASID`);
+		allocation("a mock device");
 		let number = this.#numbers.indexOf(false);
 		if (number < 0) number = this.#numbers.length;
 		this.#numbers[number] = true;
-		return new MockDevice(this.driver, new Group(this.#groups++), number, flags);
+		return new MockDevice(this.driver, new Group(number), number, flags);
 	}
 
 	removeDevice(device: MockDevice): void {
@@ -92,6 +93,7 @@ export class SelftestDriver implements IommuDriver {
 	hwInfo(_device: Device, type: number): HwInfo {
 		if (type !== HwInfoType.NONE && type !== HwInfoType.SELFTEST)
 			throw new Errno("EOPNOTSUPP", `selftest: in_data_type is ${hex(type)}, and it knows SELFTEST only`);
+		allocation("the description of an IOMMU");
 		const info = TestHwInfo.newView();
 		info.testReg = IOMMU_HW_INFO_SELFTEST_REGVAL;
 		return { type: HwInfoType.SELFTEST, bytes: info.bytes };

@@ -54,7 +54,12 @@ export class CdTable {
 				"ENOMEM",
 				`the table of context descriptors has room for ${2 ** this.sizeLg2}, and none for ${pasid}`,
 			);
-		this.#wordsOf(pasid).set(new Uint32Array(descriptor.buffer));
+		try {
+			this.#wordsOf(pasid).set(new Uint32Array(descriptor.buffer));
+		} catch (error) {
+			this.freeUnused(); // There may have been memory for the upper table of two.
+			throw error;
+		}
 		this.#used.add(pasid);
 	}
 

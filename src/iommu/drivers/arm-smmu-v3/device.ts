@@ -5,7 +5,7 @@ import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
 import { type Domain, NO_PASID } from "../../domain.js";
 import type { IommuDriver } from "../../driver.js";
-import { disableFaults, enableFaults } from "../../fault.js";
+import { FaultUsers } from "../../fault.js";
 import type { Group } from "../../group.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../pci.js";
 import { IdPool } from "../id-pool.js";
@@ -57,7 +57,7 @@ export class SmmuDevice extends PciDevice {
 	ste: StreamTableEntry = abortEntry();
 	/** What is attached for requests without a PASID; undefined for none. */
 	domain: Domain | undefined;
-	#faultUsers = 0;
+	readonly #faultUsers = new FaultUsers(this);
 
 	constructor(pci: PciFunction, group: Group, smmu: Smmu, memory: TableMemory) {
 		const ssidBits = Math.min(pci.pasidBits, smmu.features.SSIDSIZE);
@@ -106,13 +106,9 @@ export class SmmuDevice extends PciDevice {
 			);
 	}
 
-	/** A domain has taken the place of another one. Only a device that waits when it faults asks for pages. */
-	replaceFaultUser(domain: Domain, old: Domain | undefined): void {
-		if (!this.stalls) return;
-		const before = this.#faultUsers;
-		if (domain.faultHandler) this.#faultUsers++;
-		if (old?.faultHandler) this.#faultUsers--;
-		if (before === 0 && this.#faultUsers > 0) enableFaults(this);
-		if (before > 0 && this.#faultUsers === 0) disableFaults(this);
+	/** Attaches a domain in the place of another one. Only a device that waits when it faults asks for pages. */
+	replaceFaultUser(domain: Domain, old: Domain | undefined, attach: () => void): void {
+		if (this.stalls) this.#faultUsers.replace(domain, old, attach);
+		else attach();
 	}
 }

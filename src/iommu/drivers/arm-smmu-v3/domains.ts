@@ -25,19 +25,21 @@ export class SmmuBlockedDomain extends Domain {
 	override attachDevice(device: Device, old: Domain): void {
 		const smmu = device as SmmuDevice;
 		smmu.descriptors.clear(NO_PASID);
-		smmu.ste = smmu.usesPasids ? smmu.entryWithDescriptors(S1DSS_TERMINATE) : abortEntry();
-		smmu.domain = undefined;
-		smmu.descriptors.freeUnused();
-		smmu.replaceFaultUser(this, old);
+		smmu.replaceFaultUser(this, old, () => {
+			smmu.ste = smmu.usesPasids ? smmu.entryWithDescriptors(S1DSS_TERMINATE) : abortEntry();
+			smmu.domain = undefined;
+			smmu.descriptors.freeUnused();
+		});
 	}
 
 	/** When the last PASID goes, a device that has nothing else goes back to no entry. */
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
 		const smmu = device as SmmuDevice;
-		smmu.descriptors.clear(pasid);
-		if (!smmu.usesPasids && smmu.domain === undefined) smmu.ste = abortEntry();
-		smmu.descriptors.freeUnused();
-		smmu.replaceFaultUser(this, old);
+		smmu.replaceFaultUser(this, old, () => {
+			smmu.descriptors.clear(pasid);
+			if (!smmu.usesPasids && smmu.domain === undefined) smmu.ste = abortEntry();
+			smmu.descriptors.freeUnused();
+		});
 	}
 
 	override free(): void {}
@@ -88,6 +90,11 @@ export class SmmuDomain extends PagingDomain {
 		this.#checkSmmu(smmu);
 		if (this.stage === 2) checkNoPasids(smmu);
 		this.checkDevice(smmu);
+		smmu.replaceFaultUser(this, old, () => this.#show(smmu));
+	}
+
+	/** What the device's tables say from now on. */
+	#show(smmu: SmmuDevice): void {
 		if (this.stage === 1) {
 			smmu.descriptors.set(NO_PASID, contextDescriptor(this.#stageOne, smmu.stalls));
 			smmu.ste = smmu.entryWithDescriptors(S1DSS_SSID0);
@@ -97,7 +104,6 @@ export class SmmuDomain extends PagingDomain {
 			smmu.descriptors.freeUnused();
 		}
 		smmu.domain = this;
-		smmu.replaceFaultUser(this, old);
 	}
 
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
@@ -110,9 +116,10 @@ export class SmmuDomain extends PagingDomain {
 				`${device.name} itself is attached to something without context descriptors, which PASIDs take`,
 			);
 		this.checkDevice(smmu);
-		smmu.descriptors.set(pasid, contextDescriptor(this.#stageOne, smmu.stalls));
-		if (!smmu.showsDescriptors) smmu.ste = smmu.entryWithDescriptors(S1DSS_TERMINATE);
-		smmu.replaceFaultUser(this, old);
+		smmu.replaceFaultUser(this, old, () => {
+			smmu.descriptors.set(pasid, contextDescriptor(this.#stageOne, smmu.stalls));
+			if (!smmu.showsDescriptors) smmu.ste = smmu.entryWithDescriptors(S1DSS_TERMINATE);
+		});
 	}
 
 	/** The hardware does it wherever an entry lets it, whether anybody wants to know or not. */

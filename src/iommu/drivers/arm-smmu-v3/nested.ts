@@ -155,11 +155,12 @@ export class SmmuNestedDomain extends NestedDomain {
 		if (this.#config !== CONFIG.ABORT && this.#config !== CONFIG.BYPASS) core.virtualIdOf(device);
 		smmu.checkFaults(this);
 		parent.checkDevice(smmu);
-		smmu.ste = this.#entryFor(smmu);
-		smmu.domain = this;
-		// With the entry, what was cached by way of it. The guest's translations stay, until it invalidates them.
-		this.vsmmu.descriptors.forgetAll(smmu);
-		smmu.replaceFaultUser(this, old);
+		smmu.replaceFaultUser(this, old, () => {
+			smmu.ste = this.#entryFor(smmu);
+			smmu.domain = this;
+			// With the entry, what was cached by way of it. The guest's translations stay, until it invalidates them.
+			this.vsmmu.descriptors.forgetAll(smmu);
+		});
 	}
 
 	override get secondStage(): SmmuDomain {

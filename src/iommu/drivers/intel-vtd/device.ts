@@ -3,7 +3,7 @@
 
 import { Errno } from "../../../uapi/errno.js";
 import { type Domain, NestedDomain, type Pasid } from "../../domain.js";
-import { disableFaults, enableFaults } from "../../fault.js";
+import { FaultUsers } from "../../fault.js";
 import type { Group } from "../../group.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../pci.js";
 import { IdPool } from "../id-pool.js";
@@ -74,8 +74,7 @@ export class VtdDevice extends PciDevice {
 	readonly ats: boolean;
 	readonly pri: boolean;
 	readonly #attached = new Map<Pasid, Attached>();
-	/** Attached domains that want page faults. */
-	#faultUsers = 0;
+	readonly faultUsers = new FaultUsers(this);
 
 	constructor(pci: PciFunction, group: Group, unit: VtdUnit) {
 		const { registers } = unit;
@@ -126,14 +125,5 @@ export class VtdDevice extends PciDevice {
 				"ENODEV",
 				`the HWPT takes page faults, and ${this.name} can't ask for pages: ATS and PRI aren't both there`,
 			);
-	}
-
-	/** A domain has taken the place of another one: page faults may come if it wants them. */
-	replaceFaultUser(domain: Domain, old: Domain | undefined): void {
-		const before = this.#faultUsers;
-		if (domain.faultHandler) this.#faultUsers++;
-		if (old?.faultHandler) this.#faultUsers--;
-		if (before === 0 && this.#faultUsers > 0) enableFaults(this);
-		if (before > 0 && this.#faultUsers === 0) disableFaults(this);
 	}
 }

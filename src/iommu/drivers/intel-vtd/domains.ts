@@ -33,13 +33,13 @@ export class VtdBlockedDomain extends Domain {
 	override readonly type = "blocked";
 
 	override attachDevice(device: Device, old: Domain): void {
-		(device as VtdDevice).replaceFaultUser(this, old);
-		(device as VtdDevice).detach(NO_PASID);
+		const vtd = device as VtdDevice;
+		vtd.faultUsers.replace(this, old, () => vtd.detach(NO_PASID));
 	}
 
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
-		(device as VtdDevice).replaceFaultUser(this, old);
-		(device as VtdDevice).detach(pasid);
+		const vtd = device as VtdDevice;
+		vtd.faultUsers.replace(this, old, () => vtd.detach(pasid));
 	}
 
 	override free(): void {}
@@ -69,8 +69,7 @@ export abstract class VtdPagingDomain extends PagingDomain implements VtdDomain 
 		vtd.detach(NO_PASID);
 		this.checkCompatible(vtd.iommu);
 		vtd.checkFaults(this);
-		vtd.attach(NO_PASID, this);
-		vtd.replaceFaultUser(this, old);
+		vtd.faultUsers.replace(this, old, () => vtd.attach(NO_PASID, this));
 	}
 
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
@@ -79,8 +78,7 @@ export abstract class VtdPagingDomain extends PagingDomain implements VtdDomain 
 			throw new Errno("EOPNOTSUPP", `the IOMMU of ${device.name} has no PASIDs: ECAP_REG.SMTS or ECAP_REG.PASID is 0`);
 		this.checkCompatible(vtd.iommu);
 		vtd.checkFaults(this);
-		vtd.attach(pasid, this);
-		vtd.replaceFaultUser(this, old);
+		vtd.faultUsers.replace(this, old, () => vtd.attach(pasid, this));
 	}
 
 	protected checkCoherence({ walksCoherently }: VtdRegisters): void {

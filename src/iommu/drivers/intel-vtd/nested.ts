@@ -65,8 +65,7 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 		vtd.detach(NO_PASID);
 		this.parent.checkCompatible(vtd.iommu);
 		vtd.checkFaults(this);
-		vtd.attach(NO_PASID, this);
-		vtd.replaceFaultUser(this, old);
+		vtd.faultUsers.replace(this, old, () => vtd.attach(NO_PASID, this));
 	}
 
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
@@ -75,8 +74,7 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 			throw new Errno("EOPNOTSUPP", `no PASID of ${device.name} can nest: ECAP_REG.SMTS or ECAP_REG.PASID is 0`);
 		this.parent.checkCompatible(vtd.iommu);
 		vtd.checkFaults(this);
-		vtd.attach(pasid, this);
-		vtd.replaceFaultUser(this, old);
+		vtd.faultUsers.replace(this, old, () => vtd.attach(pasid, this));
 	}
 
 	entryFor({ iommu: { registers } }: VtdDevice, domainId: number): PasidEntry {
