@@ -17,6 +17,7 @@ import {
 	fcntl,
 	gettid,
 	ioctl,
+	mallopt,
 	NativeMemory,
 	posixSpawnattrInit,
 	posixSpawnattrSetflags,
@@ -50,6 +51,9 @@ export type LauncherMessage =
 
 const F_SETFD = 2;
 const PR_SET_CHILD_SUBREAPER = 36;
+/** <malloc.h> */
+const M_TRIM_THRESHOLD = -1;
+const LARGEST_INT = 0x7fffffff;
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 
@@ -74,6 +78,9 @@ function launch(): void {
 	// Who ran exec(3) on us may have had children: they are ours now, but none of our business.
 	const others = new Set(children());
 	for (const fd of data.fds) fcntl(fd, F_SETFD, 0); // libuv made all of them close-on-exec.
+	// glibc opens /proc/sys/vm/overcommit_memory when it first makes a heap smaller, with that heap locked. If the supervisor has
+	// memory of the same heap, and this thread's open waits for the supervisor, neither goes on. So no heap gets smaller.
+	mallopt(M_TRIM_THRESHOLD, LARGEST_INT);
 
 	try {
 		handshake.announceListener(installFilter(), gettid());

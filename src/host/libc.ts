@@ -67,6 +67,8 @@ export const waitpid: Call3 = libc.func("int waitpid(int, int64, int)");
 /** fstatfs(fd, buffer) */
 export const fstatfs: Call2 = libc.func("int fstatfs(int, int64)");
 export const gettid = (): number => libc.func("int gettid()")();
+/** mallopt(parameter, value). Other libraries than glibc don't have it. */
+export const mallopt: Call2 = optional("int mallopt(int, int)");
 /** Ends this process without waiting for its other threads. */
 export const exitNow: Call1 = libc.func("void _exit(int)");
 
@@ -158,6 +160,15 @@ export class NativeMemory {
 		const { written } = encoder.encodeInto(text, this.bytes.subarray(at, this.bytes.length - 1));
 		this.bytes[at + written] = 0;
 		return this.address + at;
+	}
+}
+
+/** A function that does nothing where the library doesn't have it. */
+function optional(declaration: string): Call2 {
+	try {
+		return libc.func(declaration);
+	} catch {
+		return () => 0;
 	}
 }
 
