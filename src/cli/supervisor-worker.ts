@@ -1,5 +1,6 @@
 // The supervisor's thread: the machine and the engine live here.
 
+import { FaultInjection } from "../host/fault-injection.js";
 import type { Tracer } from "../host/supervisor.js";
 import { supervise } from "../host/supervisor-thread.js";
 import { policies } from "../iommufd/hwpt-policy.js";
@@ -40,4 +41,5 @@ supervise(
 		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer);
 		return tracer!; // Nobody asks for one where none is wanted.
 	},
+	() => new FaultInjection(machine.hasTests, undefined),
 );

@@ -204,7 +204,7 @@ export function inDirectory<R>(action: (directory: string) => R): R {
 	}
 }
 
-export { writeFile };
+export { readdirSync, readFileSync, writeFile };
 export const readText = (fd: number): string => readFileSync(fd, "utf8");
 
 /** How many fds the supervisor, our parent, has for files whose path contains a text. */

@@ -10,6 +10,7 @@
 // which a program can get by opening /proc/self/fd/N with that flag, delays the release; in Linux it would not.)
 
 import { readFileSync } from "node:fs";
+import { allocation } from "../faults/faults.js";
 import type { MappableFile, OpenFile, ReadableFile } from "../iommufd/caller.js";
 import { Errno } from "../uapi/errno.js";
 import { EPOLLERR, type Events } from "./events.js";
@@ -31,7 +32,7 @@ import {
 	succeed,
 } from "./libc.js";
 import { readFileAt } from "./proc.js";
-import { isQueue, QueuePipe } from "./queues.js";
+import { isPositioned, isQueue, QueuePipe } from "./queues.js";
 import { ShownMemory } from "./shown-memory.js";
 import { AT_FDCWD } from "./stat.js";
 
@@ -110,10 +111,17 @@ export class HandedFiles {
 	 * Makes the fd that a client will get. It has to be closed here as soon as the client has it, or can't have it:
 	 * from now on the file is released when nobody has it any more.
 	 * @param flags the client's flags of open(2)
-	 * @throws Errno ENOMEM when we can have no more of them; the file is released then
+	 * @throws Errno ENOMEM when we can have no more of them, or that is to fail; the file is released then
 	 */
 	create(file: OpenFile, flags: number): number {
-		const fd = isQueue(file) ? this.#createQueue(file) : this.#createMemfd(file, flags);
+		try {
+			allocation("an open file");
+		} catch (error) {
+			file.release();
+			throw error;
+		}
+		const isPipe = isQueue(file) && !isPositioned(file);
+		const fd = isPipe ? this.#createQueue(file) : this.#createMemfd(file, flags);
 		if (fd !== undefined) return fd;
 		const problem = errorName(errno());
 		file.release();

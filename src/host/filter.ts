@@ -29,6 +29,8 @@ const queueCalls = [
 	syscalls.write,
 	syscalls.readv,
 	syscalls.writev,
+	syscalls.pread64,
+	syscalls.pwrite64,
 	syscalls.dup,
 	syscalls.fcntl,
 ] as const;

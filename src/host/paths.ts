@@ -7,11 +7,14 @@
 import { posix } from "node:path";
 import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { close, NativeMemory, open, readlinkat } from "./libc.js";
+import { openDirectory, readStatus } from "./proc.js";
 import { readRemote } from "./remote.js";
 import { AT_FDCWD } from "./stat.js";
 
 /** What find() answers with for the status of a process, with its number. */
 export const STATUS_PATH = /^\/proc\/(\d+)\/status$/;
+/** The same for fail-nth: of a process's first thread, or of one of them. */
+export const FAIL_NTH_PATH = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/fail-nth$/;
 
 const PATH_MAX = 4096;
 const MOST_LINKS = 40;
@@ -38,22 +41,21 @@ export class Paths {
 
 	constructor(paths: readonly string[]) {
 		this.#paths = new Set(paths);
-		this.#names = new Set([...paths.map((path) => posix.basename(path)), "status"]);
+		this.#names = new Set([...paths.map((path) => posix.basename(path)), "status", "fail-nth"]);
 	}
 
 	/**
-	 * Which of ours the path at an address in the opener's memory is, or which STATUS_PATH. Most are neither, and that should
-	 * be found out quickly.
+	 * Which of ours a path is, or which STATUS_PATH or FAIL_NTH_PATH. Most are none, and that should be found out quickly.
 	 */
-	find(opener: Opener, address: number): string | undefined {
-		let path = readPath(opener.thread, address);
-		if (path === undefined) return undefined;
+	find(opener: Opener, given: string): string | undefined {
+		let path = given.replace(/^\/proc\/self(?=\/(?:status|fail-nth)$)/, () => `/proc/${processOf(opener.thread)}`);
 		if (opener.staysBelow) path = path.replace(/^\/+/, "");
 		for (let links = 0; links < MOST_LINKS; links++) {
 			if (this.#paths.has(path)) return path;
 			if (this.#names.has(posix.basename(path))) {
 				const canonical = posix.join(canonicalDirectory(opener, posix.dirname(path)), posix.basename(path));
-				if (this.#paths.has(canonical) || STATUS_PATH.test(canonical)) return canonical;
+				if (this.#paths.has(canonical) || STATUS_PATH.test(canonical) || FAIL_NTH_PATH.test(canonical))
+					return canonical;
 			}
 			const target = readLink(asWeSeeIt(opener, path));
 			if (target === undefined || !opener.followsLinks) return undefined;
@@ -65,8 +67,21 @@ export class Paths {
 	}
 }
 
-/** Undefined when it isn't all there; the kernel then says what is wrong with it. */
-function readPath(thread: number, address: number): string | undefined {
+/** That of its first thread. */
+function processOf(thread: number): number {
+	const directory = openDirectory(`/proc/${thread}`);
+	const status = readStatus(directory);
+	close(directory);
+	return status?.process ?? thread;
+}
+
+/** A path from the opener's root, without links and "..". */
+export function canonicalPath(opener: Opener, path: string): string {
+	return canonicalDirectory(opener, path);
+}
+
+/** A path in the memory of a thread. Undefined when it isn't all there; the kernel then says what is wrong with it. */
+export function readPath(thread: number, address: number): string | undefined {
 	let length = 0;
 	// Most paths are short; a read that reaches into the next page costs more, and fails if that isn't mapped.
 	for (const size of [256, PATH_MAX]) {
@@ -85,7 +100,7 @@ function asWeSeeIt({ thread, directory }: Opener, path: string): string {
 	return path
 		.replace(/^\/dev\/(?=fd\/)/, "/proc/self/")
 		.replace(/^\/dev\/std(in|out|err)$/, (_, name) => `/proc/self/fd/${["in", "out", "err"].indexOf(name)}`)
-		.replace(/^\/proc\/(self|thread-self)(?=\/)/, `/proc/${thread}`);
+		.replace(/^\/proc\/(self|thread-self)(?=\/|$)/, `/proc/${thread}`);
 }
 
 /** A directory's path from the opener's root, without links and "..". What doesn't exist is taken by its name. */

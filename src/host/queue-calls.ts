@@ -1,6 +1,6 @@
 // read(2), write(2), readv(2) and writev(2) of an event queue, as fs/read_write.c makes them of the file's own read and write.
 
-import type { ReadableFile } from "../iommufd/caller.js";
+import type { PositionedFile, ReadableFile } from "../iommufd/caller.js";
 import { type AddressSpace, copyIn, USER_ADDRESSES_END } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Notification } from "./seccomp.js";
@@ -15,6 +15,15 @@ const IOVEC_BYTES = 16;
 interface Piece {
 	readonly address: number;
 	readonly length: number;
+}
+
+/** The same for a pread(2) or a pwrite(2). */
+export function callAtPosition(call: Notification, file: PositionedFile, memory: AddressSpace): number {
+	const { address, length } = checked({ address: call.u64(1), length: call.u64(2) });
+	const position = call.u64(3);
+	return call.syscall === syscalls.pread64
+		? file.readAt(memory, address, length, position)
+		: file.writeAt(memory, address, length, position);
 }
 
 /** Makes the call that is stopped. @returns what it returns @throws Errno */

@@ -2,6 +2,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { Errno } from "../uapi/errno.js";
+import type { FaultInjection } from "./fault-injection.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
 import { type Served, Supervisor, type Tracer } from "./supervisor.js";
@@ -47,6 +48,7 @@ export interface Host {
 export function supervise(
 	load: (nameOrFile: string, host: Host) => Machine,
 	makeTracer?: (fd: number) => Tracer,
+	makeFaults?: () => FaultInjection,
 ): void {
 	const data: SupervisorData = workerData;
 	const handshake = new Handshake(data.handshake);
@@ -63,7 +65,7 @@ export function supervise(
 	handshake.announceMachine(true);
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
-	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer);
+	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer, makeFaults?.());
 	supervisor.run();
 	tell({ kind: "report", report: finish(supervisor, machine) });
 }

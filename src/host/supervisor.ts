@@ -4,23 +4,26 @@
 // calls is synchronous, and the thread that it runs in does nothing else.
 
 import { constants } from "node:fs";
+import { withFaults } from "../faults/faults.js";
 import type { OpenFile } from "../iommufd/caller.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { outOfFds } from "./descriptors.js";
 import { Events } from "./events.js";
+import { FaultInjection } from "./fault-injection.js";
+import { DEBUGFS } from "./fault-settings.js";
 import { HandedFiles, isMappable, notInstalled } from "./files.js";
 import { FAREWELL } from "./filter.js";
 import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { reportInternalError } from "./internal-error.js";
 import { close, errno, errors, NativeMemory, SystemError } from "./libc.js";
-import { Paths, STATUS_PATH } from "./paths.js";
+import { canonicalPath, FAIL_NTH_PATH, type Opener, Paths, readPath, STATUS_PATH } from "./paths.js";
 import { inodeOf } from "./proc.js";
 import { type MemoryCounts, openStatus } from "./process-status.js";
 import { Processes } from "./processes.js";
-import { callOnQueue } from "./queue-calls.js";
-import { isQueue } from "./queues.js";
+import { callAtPosition, callOnQueue } from "./queue-calls.js";
+import { isPositioned, isQueue } from "./queues.js";
 import { readRemote } from "./remote.js";
 import { Notification } from "./seccomp.js";
 import { SharedFiles } from "./shared-files.js";
@@ -82,6 +85,8 @@ const transferNames: ReadonlyMap<number, string> = new Map([
 	[syscalls.write, "write"],
 	[syscalls.readv, "readv"],
 	[syscalls.writev, "writev"],
+	[syscalls.pread64, "pread64"],
+	[syscalls.pwrite64, "pwrite64"],
 ]);
 
 const openHow = new NativeMemory(OPEN_HOW_BYTES);
@@ -97,6 +102,7 @@ export class Supervisor {
 	readonly #sharedFiles = new SharedFiles();
 	readonly #processes: Processes;
 	readonly #paths: Paths;
+	readonly #faults: FaultInjection;
 	#callsSinceSettling = 0;
 	/** Whether something was closed, or has ended, that may have been the last user of shared memory. */
 	#mayBeUnused = false;
@@ -106,12 +112,19 @@ export class Supervisor {
 	 * @param listener where the notifications come from
 	 * @param launcher the thread that will say FAREWELL
 	 */
-	constructor(served: Served, listener: number, launcher: number, tracer?: Tracer) {
+	constructor(
+		served: Served,
+		listener: number,
+		launcher: number,
+		tracer?: Tracer,
+		faults = new FaultInjection(false, undefined),
+	) {
 		this.#served = served;
 		this.#tracer = tracer;
 		this.#launcher = launcher;
 		this.#notification = new Notification(listener);
 		this.#paths = new Paths(served.paths);
+		this.#faults = faults;
 		this.#processes = new Processes(
 			{ notification: this.#notification, files: this.#files, sharedFiles: this.#sharedFiles },
 			this.#events,
@@ -135,6 +148,7 @@ export class Supervisor {
 		const deadline = performance.now() + PATIENCE;
 		for (this.settle(); this.#files.count > 0 && performance.now() < deadline; this.settle())
 			this.#files.wait(deadline - performance.now());
+		this.#faults.settings.remove();
 		return this.#files.abandon().map((file) => file.path);
 	}
 
@@ -186,6 +200,8 @@ export class Supervisor {
 			case syscalls.write:
 			case syscalls.readv:
 			case syscalls.writev:
+			case syscalls.pread64:
+			case syscalls.pwrite64:
 				this.#transfer();
 				break;
 			case syscalls.dup:
@@ -259,16 +275,17 @@ export class Supervisor {
 	#transfer(): void {
 		const notification = this.#notification;
 		const caught = this.#find(notification.int(0));
-		if (caught === undefined || !isQueue(caught.file)) {
+		const transfer = caught && this.#transferOn(caught.file);
+		if (caught === undefined || transfer === undefined) {
 			notification.proceed();
 			return;
 		}
-		const { thread, file } = caught;
+		const { thread } = caught;
 		const memory = thread.process.memoryOf(thread.thread);
 		memory.stopped = thread.thread;
 		let result: number | Errno;
 		try {
-			result = callOnQueue(notification, file, memory);
+			result = this.#withFaults(thread.thread, () => transfer(memory));
 			notification.succeed(result);
 		} catch (error) {
 			result = this.#errorOf(error);
@@ -276,6 +293,20 @@ export class Supervisor {
 		}
 		memory.stopped = 0;
 		this.#transferred(caught, notification.int(0), [notification.u64(1), notification.u64(2)], result);
+	}
+
+	/** How a file makes the call that is stopped; undefined for one that the kernel makes, or refuses. */
+	#transferOn(file: OpenFile): ((memory: AddressSpace) => number) | undefined {
+		const call = this.#notification;
+		if (call.syscall !== syscalls.pread64 && call.syscall !== syscalls.pwrite64)
+			return isQueue(file) ? (memory) => callOnQueue(call, file, memory) : undefined;
+		return isPositioned(file) ? (memory) => callAtPosition(call, file, memory) : undefined;
+	}
+
+	/** Does something for a thread, in which places may fail. */
+	#withFaults<T>(thread: number, action: () => T): T {
+		const injector = this.#faults.injectorOf(thread);
+		return injector === undefined ? action() : withFaults(injector, action);
 	}
 
 	/** mmap(2) of something shared. The kernel makes it, of what we have put where the fd refers to. */
@@ -337,6 +368,12 @@ export class Supervisor {
 	}
 
 	#callEngine(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {
+		const injector = this.#faults.injectorOf(thread.thread);
+		if (injector !== undefined) return withFaults(injector, () => this.#callFile(file, thread, fd, command, argument));
+		return this.#callFile(file, thread, fd, command, argument);
+	}
+
+	#callFile(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {
 		if (this.#tracer === undefined) return file.ioctl(thread, command, argument);
 		return this.#tracer.ioctl(file, thread, fd, command, argument);
 	}
@@ -358,16 +395,22 @@ export class Supervisor {
 	#open(directory: number, pathAddress: number, flags: number, resolve: number): void {
 		const notification = this.#notification;
 		const { thread } = notification;
-		// Neither opens a device: with the first one gets a name only, with the second a directory.
-		if (flags & (O_PATH | O_DIRECTORY)) {
+		const given = flags & O_PATH ? undefined : readPath(thread, pathAddress);
+		if (given === undefined) {
 			notification.proceed();
 			return;
 		}
 		const followsLinks = (flags & O_NOFOLLOW) === 0 && (resolve & RESOLVE_NO_SYMLINKS) === 0;
 		const staysBelow = (resolve & RESOLVE_IN_ROOT) !== 0;
-		const path = this.#paths.find({ thread, directory, followsLinks, staysBelow }, pathAddress);
+		const opener = { thread, directory, followsLinks, staysBelow };
+		if (this.#openSetting(opener, given, flags)) return;
+		const path = flags & O_DIRECTORY ? undefined : this.#paths.find(opener, given);
 		if (path === undefined) {
 			notification.proceed();
+			return;
+		}
+		if (FAIL_NTH_PATH.test(path)) {
+			this.#openFailNth(path, flags);
 			return;
 		}
 		const status = path.match(STATUS_PATH);
@@ -379,7 +422,7 @@ export class Supervisor {
 		this.tally.calls++;
 		let result: number | Errno;
 		try {
-			result = this.#handOver(path, flags);
+			result = this.#withFaults(thread, () => this.#handOver(path, flags));
 		} catch (error) {
 			result = this.#errorOf(error);
 			notification.fail(result.number);
@@ -399,6 +442,42 @@ export class Supervisor {
 		}
 		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
 		close(fd);
+	}
+
+	/** The number is one of the queues', at which reads and writes are ours to answer. */
+	#openFailNth(path: string, flags: number): void {
+		const notification = this.#notification;
+		this.settle();
+		const thread = this.#processes.known(notification.thread) ?? this.#processes.identify(notification.thread);
+		const file = thread && this.#faults.openFailNth(path, flags);
+		if (file === undefined) {
+			notification.proceed();
+			return;
+		}
+		try {
+			const fd = this.#files.create(file, flags);
+			const installed = thread!.addQueueFd(fd, (flags & O_CLOEXEC) !== 0);
+			close(fd);
+			if (installed === -1) throw new Errno("EMFILE", `no number is free at which ${path} could be read and written`);
+			notification.succeed(installed);
+		} catch (error) {
+			notification.fail(this.#errorOf(error).number);
+		}
+	}
+
+	/** Opens what debugfs has of fault injection, if a path is that. @returns whether the call has been answered */
+	#openSetting(opener: Opener, given: string, flags: number): boolean {
+		const { settings } = this.#faults;
+		const mayBe = given.startsWith(DEBUGFS) || (settings.isMade && !given.startsWith("/"));
+		const path = mayBe ? canonicalPath(opener, given) : "";
+		if (!settings.has(path)) return false;
+		const fd = settings.open(path, flags);
+		if (fd === -1) this.#notification.fail(errno());
+		else {
+			if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
+			close(fd);
+		}
+		return true;
 	}
 
 	/** Opens a file of ours and makes the open(2) return the caller's fd for it. @throws Errno */

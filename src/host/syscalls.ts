@@ -9,6 +9,8 @@ export interface SyscallTable {
 	readonly write: number;
 	readonly readv: number;
 	readonly writev: number;
+	readonly pread64: number;
+	readonly pwrite64: number;
 	readonly dup: number;
 	readonly fcntl: number;
 	readonly mmap: number;
@@ -39,6 +41,8 @@ const x64: SyscallTable = {
 	write: 1,
 	readv: 19,
 	writev: 20,
+	pread64: 17,
+	pwrite64: 18,
 	dup: 32,
 	fcntl: 72,
 	mmap: 9,
@@ -68,6 +72,8 @@ const arm64: SyscallTable = {
 	write: 64,
 	readv: 65,
 	writev: 66,
+	pread64: 67,
+	pwrite64: 68,
 	dup: 23,
 	fcntl: 25,
 	mmap: 222,

@@ -118,7 +118,7 @@ export class Thread implements Caller {
 	install(file: OpenFile): number {
 		const { files, notification } = this.#services;
 		const fd = files.create(file, O_RDWR);
-		let installed = isQueue(file) ? this.#addQueueFd(fd, true) : -1;
+		let installed = isQueue(file) ? this.addQueueFd(fd, true) : -1;
 		if (installed === -1) installed = notification.addFd(fd, true);
 		const problem = errno();
 		close(fd); // If that was the only one, `file` will be released.
@@ -134,13 +134,16 @@ export class Thread implements Caller {
 	duplicateQueue(fd: number, closeOnExec: boolean, lowest: number): number {
 		const copy = pidfdGetfd(this.process.pidfd, fd, 0);
 		if (copy === -1) return -1;
-		const installed = this.#addQueueFd(copy, closeOnExec, lowest);
+		const installed = this.addQueueFd(copy, closeOnExec, lowest);
 		close(copy);
 		return installed;
 	}
 
-	/** @returns a number of QUEUE_FDS, or -1 when none is free, or RLIMIT_NOFILE forbids them */
-	#addQueueFd(fd: number, closeOnExec: boolean, lowest = 0): number {
+	/**
+	 * Gives the thread an fd at a number at which we are asked about it.
+	 * @returns a number of QUEUE_FDS, or -1 when none is free, or RLIMIT_NOFILE forbids them
+	 */
+	addQueueFd(fd: number, closeOnExec: boolean, lowest = 0): number {
 		let number = Math.max(lowest, QUEUE_FDS.first);
 		while (number <= QUEUE_FDS.last && this.isOpen(number)) number++;
 		// Another thread can only come in between by choosing just this number.

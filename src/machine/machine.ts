@@ -69,6 +69,11 @@ export class Machine {
 		this.paths = [...IOMMUFD_PATHS, ...this.vfioDevices.map(({ cdevName }) => `/dev/vfio/devices/${cdevName}`)];
 	}
 
+	/** Whether its kernel is built with CONFIG_IOMMUFD_TEST. */
+	get hasTests(): boolean {
+		return this.#platform.selftest !== undefined;
+	}
+
 	/** A new open file for a path that is served, undefined for any other. */
 	open(path: string): OpenFile | undefined {
 		if (IOMMUFD_PATHS.includes(path)) return this.#openIommufd(path);
