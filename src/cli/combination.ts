@@ -1,11 +1,7 @@
-// One program on one machine under one policy: an `ioasis run` of its own.
+// One program on one machine under one policy.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { constants } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
-import { type Failure, readReport } from "./report-file.js";
+import { type OneRun, type RunLimits, runOnce } from "./one-run.js";
+import type { Failure } from "./report-file.js";
 
 export interface Combination {
 	/** A name or a file, as --machine has it. */
@@ -13,106 +9,21 @@ export interface Combination {
 	readonly policy: string;
 }
 
-/** How the program ended. */
-export type Ending =
-	| { readonly kind: "exited"; readonly code: number }
-	| { readonly kind: "killed"; readonly signal: number }
-	| { readonly kind: "timed out" };
-
-export interface Outcome extends Combination {
-	readonly ending: Ending;
+export interface Outcome extends Combination, Pick<OneRun, "ending" | "seconds" | "output"> {
 	/** The first call that failed; a program that passes may have one as well. */
 	readonly firstFailure: Failure | undefined;
-	readonly seconds: number;
-	/** The end of what the program wrote, stdout and stderr as they came. */
-	readonly output: string;
 }
-
-/** Nothing ran: the program isn't there, or the kernel refuses. The same will be true of every other combination. */
-export class NotStarted extends Error {
-	/** What `ioasis run` said, and its exit code. */
-	readonly code: number;
-
-	constructor(message: string, code: number) {
-		super(message);
-		this.code = code;
-	}
-}
-
-export interface RunLimits {
-	/** A directory for the reports. */
-	readonly directory: string;
-	/** In seconds; undefined for none. */
-	readonly timeout: number | undefined;
-}
-
-/** Beside us in dist/. Not bin/ioasis, which looks for changed sources: all combinations are to run the same build. */
-const IOASIS = fileURLToPath(new URL("./main.js", import.meta.url));
-/** Characters of output that are kept. */
-const MOST_OUTPUT = 64 * 1024;
-
-/** What `ioasis run` itself ends with when there was nothing to run. */
-const NOTHING_RAN: readonly number[] = [USAGE_ERROR, NOT_EXECUTABLE, NOT_FOUND];
-
-const running = new Set<ChildProcess>();
-let reports = 0;
 
 /** @throws NotStarted */
 export async function runCombination(
 	{ machine, policy }: Combination,
 	program: readonly string[],
-	{ directory, timeout }: RunLimits,
+	limits: RunLimits,
 ): Promise<Outcome> {
-	const reportFile = join(directory, `${++reports}.jsonl`);
-	const words = ["run", "--quiet", "--machine", machine, "--policy", policy, "--report", reportFile, "--", ...program];
-	const started = performance.now();
-	// A process group of its own, so that nothing of it is left when it has to be killed.
-	const child = spawn(process.execPath, [IOASIS, ...words], { stdio: ["ignore", "pipe", "pipe"], detached: true });
-	running.add(child);
-	let timedOut = false;
-	const timer =
-		timeout === undefined
-			? undefined
-			: setTimeout(() => {
-					timedOut = true;
-					kill(child);
-				}, timeout * 1000);
-	let output = "";
-	for (const stream of [child.stdout, child.stderr]) {
-		stream.setEncoding("utf8");
-		stream.on("data", (text: string) => {
-			output = (output + text).slice(-MOST_OUTPUT);
-		});
-	}
-	const ending = await new Promise<Ending>((resolve, reject) => {
-		child.on("error", reject);
-		child.on("close", (code, signal) => resolve(code === null ? killedBy(signal!) : { kind: "exited", code }));
-	});
-	running.delete(child);
-	clearTimeout(timer);
-	const seconds = (performance.now() - started) / 1000;
-	const { failures, end } = readReport(reportFile);
-	const common = { machine, policy, firstFailure: failures.at(0), seconds, output };
-	if (timedOut) return { ...common, ending: { kind: "timed out" } };
-	if (end?.signal !== undefined) return { ...common, ending: { kind: "killed", signal: end.signal } };
-	if (end === undefined && ending.kind === "exited" && NOTHING_RAN.includes(ending.code))
-		throw new NotStarted(output.trimEnd(), ending.code);
-	return { ...common, ending };
-}
-
-/** Ends what is running, with all that it started. */
-export function killAll(): void {
-	for (const child of running) kill(child);
-}
-
-function killedBy(name: NodeJS.Signals): Ending {
-	return { kind: "killed", signal: constants.signals[name] };
-}
-
-function kill({ pid }: ChildProcess): void {
-	try {
-		if (pid !== undefined) process.kill(-pid, "SIGKILL");
-	} catch {
-		// It has ended by itself.
-	}
+	const { ending, failures, seconds, output } = await runOnce(
+		["--machine", machine, "--policy", policy],
+		program,
+		limits,
+	);
+	return { machine, policy, firstFailure: failures.at(0), ending, seconds, output };
 }

@@ -12,6 +12,8 @@ export interface EngineSettings {
 	readonly report?: string | undefined;
 	/** The file of the recording; absent for none. */
 	readonly record?: string | undefined;
+	/** Which place is to fail, of all that the program comes by; 0 for none, but they are counted. Absent: nobody asks. */
+	readonly failNth?: number | undefined;
 	/** IOVAs whose translation is printed, in hexadecimal: JSON has no bigints. */
 	readonly walk: readonly string[];
 }

@@ -1,5 +1,6 @@
-// Writes the calls that fail into the report.
+// Writes the calls that fail into the report, and the place that was made to fail.
 
+import type { FailNth } from "../faults/fail-nth.js";
 import type { Tracer } from "../host/supervisor.js";
 import type { Caller, OpenFile } from "../iommufd/caller.js";
 import { commandOf } from "../trace/commands.js";
@@ -11,30 +12,47 @@ import type { ReportFile } from "./report-file.js";
 export class FailureRecorder implements Tracer {
 	readonly #report: ReportFile;
 	readonly #inner: Tracer | undefined;
+	/** What is to fail, until it has. */
+	#plan: FailNth | undefined;
 
 	/** @param inner another one who wants to know of each call */
-	constructor(report: ReportFile, inner: Tracer | undefined) {
+	constructor(report: ReportFile, inner: Tracer | undefined, plan: FailNth | undefined) {
 		this.#report = report;
 		this.#inner = inner;
+		this.#plan = plan;
 	}
 
 	ioctl(file: OpenFile, caller: Parameters<Tracer["ioctl"]>[1], fd: number, number: number, argument: number): number {
+		const name = () => printNumber({ command: commandOf(file.path, number), number });
 		try {
-			return this.#inner?.ioctl(file, caller, fd, number, argument) ?? file.ioctl(caller, number, argument);
+			const result = this.#inner?.ioctl(file, caller, fd, number, argument) ?? file.ioctl(caller, number, argument);
+			this.#recordFault(caller, file.path, name, result);
+			return result;
 		} catch (error) {
-			this.#record(caller, file.path, printNumber({ command: commandOf(file.path, number), number }), error);
+			this.#recordFault(caller, file.path, name, error);
+			this.#record(caller, file.path, name(), error);
 			throw error;
 		}
 	}
 
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
 		this.#inner?.opened(thread, path, flags, result);
+		this.#recordFault({ thread }, path, () => "open", result);
 		if (result instanceof Errno) this.#record({ thread }, path, "open", result);
 	}
 
 	transferred(event: TransferEvent): void {
 		this.#inner?.transferred(event);
+		this.#recordFault(event, event.path, () => event.call, event.result);
 		if (event.result instanceof Errno) this.#record(event, event.path, event.call, event.result);
+	}
+
+	#recordFault({ thread }: Pick<Caller, "thread">, path: string, call: () => string, result: unknown): void {
+		const failed = this.#plan?.failed;
+		if (failed === undefined) return;
+		this.#plan = undefined;
+		const errno = result instanceof Errno ? { errno: result.code } : {};
+		this.#report.fault({ thread, path, call: call(), what: failed.what, ...errno });
 	}
 
 	#record({ thread }: Pick<Caller, "thread">, path: string, call: string, error: unknown): void {

@@ -1,15 +1,16 @@
 // ioasis matrix: a program on every machine under every policy, and a table of what works where, and why not.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { MachineDescriptionError } from "../machine/description.js";
-import { type Combination, killAll, NotStarted, type Outcome, runCombination } from "./combination.js";
+import { type Combination, type Outcome, runCombination } from "./combination.js";
 import { complain, refuse } from "./complain.js";
 import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
 import { junit } from "./junit.js";
 import { adviceFor, loadMachine, machineNames } from "./machine-files.js";
+import { beginRuns, positive, showProgress } from "./many-runs.js";
 import { matrixTable } from "./matrix-table.js";
+import { killAll, NotStarted } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
 import { countInWords, endingInWords, type Judged, passes } from "./verdict.js";
 
@@ -27,8 +28,6 @@ export interface MatrixOptions {
 
 /** 1 means that something fails which --expect doesn't allow. */
 const FAILURE = 1;
-/** 128 + SIGINT, as shells have it. */
-const INTERRUPTED = 130;
 
 /** Runs them all; sets the exit code. */
 export async function matrix(program: readonly string[], options: MatrixOptions): Promise<void> {
@@ -38,9 +37,7 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 	const timeout = options.timeout === undefined ? undefined : positive("--timeout", options.timeout);
 	if (options.junit !== undefined) write(options.junit, junit([], program)); // Better to know now that it can't be written.
 
-	const directory = mkdtempSync(join(tmpdir(), "ioasis-matrix-"));
-	process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
+	const directory = beginRuns();
 	let outcomes: Outcome[];
 	try {
 		outcomes = await runAll(combinations, jobs, (one) => runCombination(one, program, { directory, timeout }));
@@ -80,12 +77,6 @@ function shardOf(combinations: readonly Combination[], shard = "1/1"): Combinati
 	const [, part, parts] = (shard.match(/^(\d+)\/(\d+)$/) ?? []).map(Number);
 	if (!(part >= 1 && part <= parts)) refuse(`--shard ${shard} is not a part`, "give I/N, from 1/N to N/N: --shard 2/3");
 	return combinations.filter((_, index) => index % parts === part - 1);
-}
-
-function positive(option: string, text: string): number {
-	const number = Number(text);
-	if (!Number.isInteger(number) || number < 1) refuse(`${option} ${text}: not a number`, "give 1 or more");
-	return number;
 }
 
 function readExpectations(file: string): Expectations {
@@ -129,16 +120,6 @@ async function runAll(
 		showProgress("");
 	}
 	return outcomes;
-}
-
-function showProgress(text: string): void {
-	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-}
-
-function interrupted(): void {
-	killAll();
-	showProgress("");
-	process.exit(INTERRUPTED);
 }
 
 function judge(outcome: Outcome, expectations: Expectations): Judged {

@@ -20,6 +20,19 @@ export interface Failure {
 	readonly reason: string;
 }
 
+/** A place that was made to fail: --fail-nth. */
+export interface Fault {
+	readonly event: "fault";
+	readonly thread: number;
+	readonly path: string;
+	/** The call that came by the place, as Failure has it. */
+	readonly call: string;
+	/** What there was no memory for, or what was not done: "an area". */
+	readonly what: string;
+	/** What the call answered; absent when it succeeded all the same. */
+	readonly errno?: string;
+}
+
 /** How it ended: the last line, and absent when the run was killed or the program couldn't be started. */
 export interface End {
 	readonly event: "end";
@@ -33,6 +46,14 @@ export interface End {
 	readonly leftovers: readonly string[];
 	/** Paths of files that are open in processes which don't run under us. */
 	readonly stillOpen: readonly string[];
+	/** With --fail-nth: how many places were come by. */
+	readonly places?: number;
+}
+
+export interface Report {
+	readonly failures: readonly Failure[];
+	readonly fault: Fault | undefined;
+	readonly end: End | undefined;
 }
 
 /** A program that fails for ever must not fill a disk. `errors` counts all of them. */
@@ -58,12 +79,16 @@ export class ReportFile {
 		if (++this.#failures <= MOST_FAILURES) this.#append({ event: "failure", ...failure });
 	}
 
+	fault(fault: Omit<Fault, "event">): void {
+		this.#append({ event: "fault", ...fault });
+	}
+
 	end(end: Omit<End, "event">): void {
 		this.#append({ event: "end", ...end });
 	}
 
 	// Opened for each line: an fd that stays open would be inherited by the program.
-	#append(event: Failure | End): void {
+	#append(event: Failure | Fault | End): void {
 		if (this.#isBroken) return;
 		try {
 			appendFileSync(this.#path, `${JSON.stringify(event)}\n`);
@@ -76,11 +101,12 @@ export class ReportFile {
 }
 
 /** Reads a report; of one that was interrupted, the lines that are complete. */
-export function readReport(path: string): { failures: Failure[]; end: End | undefined } {
+export function readReport(path: string): Report {
 	const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : [];
-	const events: (Failure | End)[] = lines.map((line) => JSON.parse(line));
+	const events: (Failure | Fault | End)[] = lines.map((line) => JSON.parse(line));
 	return {
 		failures: events.filter((event) => event.event === "failure"),
+		fault: events.find((event) => event.event === "fault"),
 		end: events.find((event) => event.event === "end"),
 	};
 }

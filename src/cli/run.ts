@@ -23,6 +23,13 @@ export interface RunOptions {
 	readonly record?: string;
 	/** The file of the report. */
 	readonly report?: string;
+	/** Which place where memory may run out is to fail, counted from 1. */
+	readonly failNth?: string;
+	/** Has each place fail in turn: see fail-each.ts, and what is said of a run and how many are made at a time. */
+	readonly failEach?: true;
+	readonly timeout?: string;
+	readonly jobs?: string;
+	readonly json?: true;
 	/** Where the trace goes: a file, or "-" for stderr. */
 	readonly traceTo?: string;
 	readonly quiet?: true;
@@ -45,6 +52,7 @@ const PATIENCE = 1000;
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
 	const walk = options.walk?.split(",").map(checkIova) ?? [];
+	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
 	const report = options.report === undefined ? undefined : startReport(options.report);
 	if (options.record !== undefined) beginRecording(options.record);
@@ -58,6 +66,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				walk,
 				report: options.report,
 				record: options.record,
+				failNth,
 			}),
 			trace: trace ?? (report || walk.length > 0 ? NO_TRACE : undefined),
 			workers: {
@@ -69,8 +78,10 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	);
 	if (!Array.isArray(result)) return giveUp(result, program[0]);
 	const [status, happened] = result;
-	report?.end({ ...numberOf(status), ...happened, errors: Object.fromEntries(happened.errors) });
-	if (!options.quiet) summarize(happened);
+	const { calls, errors, leftovers, stillOpen, places } = happened;
+	const ofFaults = places === undefined ? {} : { places };
+	report?.end({ ...numberOf(status), calls, errors: Object.fromEntries(errors), leftovers, stillOpen, ...ofFaults });
+	if (!options.quiet) summarize(happened, failNth);
 	process.exit(codeOf(status));
 }
 
@@ -87,6 +98,14 @@ function openTrace(file: string): number {
 function checkIova(iova: string): string {
 	if (!/^0x[0-9a-f]{1,16}$/i.test(iova)) refuse(`--walk ${iova}: not an IOVA`, "give it in hexadecimal: 0x1000000");
 	return iova;
+}
+
+function checkPlace(text: string, { record }: RunOptions): number {
+	if (!/^\d{1,9}$/.test(text))
+		refuse(`--fail-nth ${text}: not a number`, "give 1 for the first place, or 0 to count them");
+	if (record !== undefined)
+		refuse("--fail-nth and --record: a replay wouldn't know what failed", "leave one of them out");
+	return Number(text);
 }
 
 function beginRecording(file: string): void {
@@ -172,14 +191,31 @@ function errnoName(number: number): string {
 	return Object.entries(constants.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
 }
 
-function summarize({ calls, errors, leftovers, stillOpen }: Report): void {
+function summarize(
+	{ calls, errors, leftovers, stillOpen, places, failedPlace }: Report,
+	failNth: number | undefined,
+): void {
 	const failed = errors.reduce((sum, [, count]) => sum + count, 0);
 	const kinds = errors.map(([code, count]) => `${count} ${code}`).join(", ");
 	console.error(
 		`ioasis: ${plural(calls, "call")}, ${failed === 0 ? "no errors" : `${plural(failed, "error")}: ${kinds}`}`,
 	);
+	if (places !== undefined) console.error(`ioasis: ${faultInWords(places, failedPlace, failNth)}`);
 	for (const line of leftovers) console.error(`ioasis: left allocated: ${line}`);
 	for (const path of stillOpen) console.error(`ioasis: still open in a process that ioasis didn't start: ${path}`);
+}
+
+function faultInWords(places: number, failed: string | undefined, failNth: number | undefined): string {
+	const all = `${plural(places, "place")} where memory may run out`;
+	if (failed !== undefined) return `${all}, and the ${ordinal(failNth!)} failed: ${failed}`;
+	return failNth === 0 ? all : `${all}, so nothing failed: there is no ${ordinal(failNth!)}`;
+}
+
+/** "21st" */
+function ordinal(number: number): string {
+	const suffix = { one: "st", two: "nd", few: "rd" } as const;
+	const rule = new Intl.PluralRules("en", { type: "ordinal" }).select(number);
+	return `${number}${rule in suffix ? suffix[rule as keyof typeof suffix] : "th"}`;
 }
 
 function plural(count: number, what: string): string {

@@ -1,5 +1,6 @@
 // The supervisor's thread: the machine and the engine live here.
 
+import { FailNth } from "../faults/fail-nth.js";
 import { FaultInjection } from "../host/fault-injection.js";
 import type { Tracer } from "../host/supervisor.js";
 import { supervise } from "../host/supervisor-thread.js";
@@ -19,12 +20,14 @@ const STDERR = 2;
 
 let settings: EngineSettings;
 let machine: Machine;
+let plan: FailNth | undefined;
 
 supervise(
 	(packed, host) => {
 		settings = unpackSettings(packed);
 		machine = loadMachine(settings.machine, policies.get(settings.policy));
-		const { record } = settings;
+		const { record, failNth } = settings;
+		plan = failNth === undefined ? undefined : new FailNth(failNth);
 		const served =
 			record === undefined
 				? machine
@@ -38,8 +41,8 @@ supervise(
 		let tracer: Tracer | undefined;
 		if (trace !== undefined) tracer = new LineTracer(lines);
 		if (walk.length > 0) tracer = new WalkTracer(machine, walk.map(BigInt), lines, tracer);
-		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer);
+		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer, plan);
 		return tracer!; // Nobody asks for one where none is wanted.
 	},
-	() => new FaultInjection(machine.hasTests, undefined),
+	() => new FaultInjection(machine.hasTests, plan),
 );

@@ -1,7 +1,8 @@
 // What an outcome means: whether the program works on that machine under that policy, and if not, whether that was expected.
 
 import { constants } from "node:os";
-import type { Ending, Outcome } from "./combination.js";
+import type { Outcome } from "./combination.js";
+import type { Ending } from "./one-run.js";
 
 export type Verdict = "passes" | "fails as expected" | "fails";
 

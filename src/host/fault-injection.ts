@@ -2,6 +2,7 @@
 // CONFIG_FAULT_INJECTION, or whoever has started it.
 
 import { posix } from "node:path";
+import type { FailNth } from "../faults/fail-nth.js";
 import type { FaultyTask } from "../faults/fault-attr.js";
 import type { FaultInjector, FaultKind } from "../faults/faults.js";
 import { FailNthFile, type NthTask } from "./fail-nth-file.js";
@@ -13,7 +14,7 @@ import { exists, openDirectory } from "./proc.js";
 export class FaultInjection implements FaultInjector {
 	readonly settings: FaultSettings;
 	readonly #kinds: readonly FaultKind[];
-	readonly #plan: FaultInjector | undefined;
+	readonly plan: FailNth | undefined;
 	/** Threads whose fail-nth is open, or set, by number. */
 	readonly #tasks = new Map<number, Task>();
 	/** Who makes the call that is under way. */
@@ -23,15 +24,15 @@ export class FaultInjection implements FaultInjector {
 	 * @param hasTests whether the kernel has CONFIG_IOMMUFD_TEST, and so places of iommufd's own
 	 * @param plan what whoever has started the program wants to fail
 	 */
-	constructor(hasTests: boolean, plan: FaultInjector | undefined) {
+	constructor(hasTests: boolean, plan: FailNth | undefined) {
 		this.#kinds = hasTests ? ["failslab", "fail_page_alloc", "fail_iommufd"] : ["failslab", "fail_page_alloc"];
 		this.settings = new FaultSettings(this.#kinds);
-		this.#plan = plan;
+		this.plan = plan;
 	}
 
 	/** Makes a thread the one that the next places are come by of. @returns undefined when nothing can fail */
 	injectorOf(thread: number): FaultInjector | undefined {
-		if (this.#plan === undefined && this.#tasks.size === 0 && !this.settings.isMade) return undefined;
+		if (this.plan === undefined && this.#tasks.size === 0 && !this.settings.isMade) return undefined;
 		this.settings.update();
 		this.#current = this.#taskOf(thread);
 		return this;
@@ -39,7 +40,7 @@ export class FaultInjection implements FaultInjector {
 
 	shouldFail(kind: FaultKind, what: string): boolean {
 		if (!this.#kinds.includes(kind)) return false;
-		if (this.#plan?.shouldFail(kind, what)) return true;
+		if (this.plan?.shouldFail(kind, what)) return true;
 		const attr = this.settings.attrs.get(kind)!;
 		const { times, space } = attr;
 		const fails = attr.shouldFail(this.#current);

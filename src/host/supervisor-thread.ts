@@ -33,6 +33,9 @@ export interface Report {
 	readonly leftovers: readonly string[];
 	/** Paths of files that are still open: in processes that don't run under us, which got them over a socket. */
 	readonly stillOpen: readonly string[];
+	/** Where one place was to fail: how many were come by, and what the one was that did. */
+	readonly places?: number;
+	readonly failedPlace?: string | undefined;
 }
 
 /** What the engine can ask of the host. */
@@ -65,9 +68,12 @@ export function supervise(
 	handshake.announceMachine(true);
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
-	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer, makeFaults?.());
+	const faults = makeFaults?.();
+	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer, faults);
 	supervisor.run();
-	tell({ kind: "report", report: finish(supervisor, machine) });
+	const plan = faults?.plan;
+	const report = finish(supervisor, machine);
+	tell({ kind: "report", report: plan ? { ...report, places: plan.passed, failedPlace: plan.failed?.what } : report });
 }
 
 function finish(supervisor: Supervisor, machine: Machine): Report {

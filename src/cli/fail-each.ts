@@ -1,0 +1,144 @@
+// ioasis run --fail-each: a program again and again, each time with the next place failing where memory may run out, until a run
+// doesn't get to the place that is to fail. What counts is not whether the program succeeds, but that it comes to an end of
+// its own, and leaves nothing that it doesn't leave otherwise.
+
+import { availableParallelism, constants } from "node:os";
+import { complain, refuse } from "./complain.js";
+import { KILLED_BY } from "./exit-codes.js";
+import { failTable, troubleInWords } from "./fail-table.js";
+import { leaksBeyond, leftoversOf } from "./leaks.js";
+import { beginRuns, positive, showProgress } from "./many-runs.js";
+import { killAll, NotStarted, type OneRun, runOnce } from "./one-run.js";
+import { policyNamed } from "./policy-names.js";
+import type { RunOptions } from "./run.js";
+import { endingInWords } from "./verdict.js";
+
+/** What became of a run in which a place failed. */
+export interface FailedRun extends Pick<OneRun, "ending" | "seconds" | "output"> {
+	/** The place, counted from 1. */
+	readonly nth: number;
+	/** What failed, in which call, and what that answered; undefined when the run was killed before it could say so. */
+	readonly fault: OneRun["fault"];
+	readonly trouble: "crashed" | "hung" | "leaked" | undefined;
+	/** What it left, a line each. */
+	readonly leaks: readonly string[];
+}
+
+/** Seconds. */
+const TIMEOUT = 30;
+/** What a shell, or a script, says of a program of its own that crashed: 128 + SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV. */
+const SHELLS_CRASHES: readonly number[] = ["SIGILL", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV"].map(
+	(name) => KILLED_BY + constants.signals[name as NodeJS.Signals],
+);
+/** 1 means that a run crashed, hung or leaked. */
+const TROUBLE = 1;
+
+/** Runs it to the end of all places; sets the exit code. */
+export async function failEach(program: readonly string[], options: RunOptions): Promise<void> {
+	checkOptions(options);
+	const jobs = options.jobs === undefined ? availableParallelism() : positive("--jobs", options.jobs);
+	const timeout = options.timeout === undefined ? TIMEOUT : positive("--timeout", options.timeout);
+	const directory = beginRuns();
+
+	const common = ["--machine", options.machine, "--policy", policyNamed(options.policy).name];
+	const run = (nth: number) => runOnce([...common, "--fail-nth", String(nth)], program, { directory, timeout });
+	let runs: FailedRun[];
+	try {
+		const usual = await run(0);
+		checkUsual(usual, program);
+		runs = await runEach(usual, jobs, run);
+	} catch (error) {
+		if (!(error instanceof NotStarted)) throw error;
+		killAll();
+		showProgress("");
+		console.error(error.message);
+		process.exit(error.code);
+	}
+	if (options.json) console.log(JSON.stringify(asJson(runs, program), null, "\t"));
+	else print(runs, program, common);
+	if (runs.some(({ trouble }) => trouble !== undefined)) process.exitCode = TROUBLE;
+}
+
+function checkOptions({ traceTo, walk, record, report, failNth }: RunOptions): void {
+	const given = { "--trace": traceTo, "--walk": walk, "--record": record, "--report": report, "--fail-nth": failNth };
+	const other = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
+	if (other !== undefined)
+		refuse(`--fail-each makes many runs, and ${other} is about one`, "look at one of them with --fail-nth N");
+}
+
+/** Without a place to fail the program must work. */
+function checkUsual({ ending, output }: OneRun, program: readonly string[]): void {
+	if (ending.kind === "exited" && ending.code === 0) return;
+	process.stderr.write(output);
+	complain(
+		`the program fails without anything being made to fail (${endingInWords(ending)})`,
+		`see that it works first: ioasis run --trace -- ${program.join(" ")}`,
+	);
+	process.exit(TROUBLE);
+}
+
+/** Several at a time, until a run has nothing to fail any more. A program may come by more places in one run than in another. */
+async function runEach(usual: OneRun, jobs: number, run: (nth: number) => Promise<OneRun>): Promise<FailedRun[]> {
+	const runs: FailedRun[] = [];
+	const leftovers = leftoversOf(usual.end) ?? [];
+	const places = usual.end?.places ?? 0;
+	let next = 1;
+	let done = 0;
+	let isOver = false;
+	async function work(): Promise<void> {
+		while (!isOver) {
+			const nth = next++;
+			showProgress(`${done} of about ${places} places`);
+			const one = await run(nth);
+			// A run that was cut short before anything failed may have been on its way there.
+			if (one.fault === undefined && (one.end !== undefined || nth > places)) isOver = true;
+			else runs.push(judge(nth, one, leftovers));
+			done++;
+		}
+	}
+	try {
+		await Promise.all(Array.from({ length: jobs }, work));
+	} finally {
+		showProgress("");
+	}
+	return runs.sort((one, other) => one.nth - other.nth);
+}
+
+function judge(nth: number, { ending, seconds, output, fault, end }: OneRun, usual: readonly string[]): FailedRun {
+	const leaks = leaksBeyond(usual, leftoversOf(end) ?? []);
+	return { nth, fault, ending, seconds, output, leaks, trouble: troubleOf(ending, leaks) };
+}
+
+function troubleOf(ending: OneRun["ending"], leaks: readonly string[]): FailedRun["trouble"] {
+	if (ending.kind === "timed out") return "hung";
+	if (ending.kind === "killed" || SHELLS_CRASHES.includes(ending.code)) return "crashed";
+	return leaks.length > 0 ? "leaked" : undefined;
+}
+
+function print(runs: readonly FailedRun[], program: readonly string[], options: readonly string[]): void {
+	if (runs.length > 0) console.log(`${failTable(runs, process.stdout.isTTY && process.env.NO_COLOR === undefined)}\n`);
+	console.log(troubleInWords(runs));
+	const first = runs.find(({ trouble }) => trouble !== undefined);
+	if (first === undefined) return;
+	complain(
+		`the first with trouble is ${first.nth}; to see each of its calls:`,
+		`ioasis run --trace ${options.join(" ")} --fail-nth ${first.nth} -- ${program.join(" ")}`,
+	);
+}
+
+function asJson(runs: readonly FailedRun[], program: readonly string[]): object {
+	return {
+		program,
+		runs: runs.map(({ nth, fault, ending, trouble, leaks, seconds, output }) => ({
+			nth,
+			failed: fault?.what,
+			call: fault?.call,
+			errno: fault?.errno,
+			result: endingInWords(ending),
+			trouble,
+			leaks,
+			seconds: Math.round(seconds * 1000) / 1000,
+			output,
+		})),
+	};
+}

@@ -1,0 +1,38 @@
+// The table that `ioasis run --fail-each` prints: a line for each place that failed.
+
+import { styleText } from "node:util";
+import type { FailedRun } from "./fail-each.js";
+import { endingInWords } from "./verdict.js";
+
+const HEAD = ["n", "what failed", "in", "program"] as const;
+/** Of the column with colours. */
+const PROGRAM = 3;
+
+/** @param colours whether the reader is a terminal */
+export function failTable(runs: readonly FailedRun[], colours: boolean): string {
+	const rows = runs.map(cells);
+	const widths = HEAD.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column].length)));
+	const line = (row: readonly string[], paint: (text: string) => string) =>
+		row
+			.map((cell, column) => (column === PROGRAM ? paint(cell) : cell.padEnd(widths[column])))
+			.join("  ")
+			.trimEnd();
+	const painted = (run: FailedRun) => (text: string) =>
+		colours ? styleText(run.trouble === undefined ? "green" : "red", text, { validateStream: false }) : text;
+	return [line(HEAD, (text) => text), ...rows.map((row, i) => line(row, painted(runs[i])))].join("\n");
+}
+
+function cells({ nth, fault, ending, trouble, leaks }: FailedRun): string[] {
+	const answer = fault?.errno === undefined ? "" : `: ${fault.errno}`;
+	const call = fault === undefined ? "?" : `${fault.call === "open" ? `open ${fault.path}` : fault.call}${answer}`;
+	const result = trouble === "leaked" ? `${endingInWords(ending)}, leaked ${leaks.join(", ")}` : endingInWords(ending);
+	return [String(nth), fault?.what ?? "?", call, trouble === "hung" ? "hung" : result];
+}
+
+/** "37 places: 35 handled, 1 crashed, 1 leaked" */
+export function troubleInWords(runs: readonly FailedRun[]): string {
+	const count = (trouble: FailedRun["trouble"]) => runs.filter((run) => run.trouble === trouble).length;
+	const parts = (["crashed", "hung", "leaked"] as const).map((trouble) => `${count(trouble)} ${trouble}`);
+	const all = `${runs.length} place${runs.length === 1 ? "" : "s"}`;
+	return `${all}: ${[`${count(undefined)} handled`, ...parts].filter((part) => !part.startsWith("0 ")).join(", ") || "nothing to fail"}`;
+}

@@ -1,0 +1,36 @@
+// What the commands have in common that make many runs of a program.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { refuse } from "./complain.js";
+import { killAll } from "./one-run.js";
+
+/** 128 + SIGINT, as shells have it. */
+const INTERRUPTED = 130;
+
+/** A number of seconds or jobs. */
+export function positive(option: string, text: string): number {
+	const number = Number(text);
+	if (!Number.isInteger(number) || number < 1) refuse(`${option} ${text}: not a number`, "give 1 or more");
+	return number;
+}
+
+/** A directory for the reports of the runs. It goes with this process, and so do they. */
+export function beginRuns(): string {
+	const directory = mkdtempSync(join(tmpdir(), "ioasis-runs-"));
+	process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
+	return directory;
+}
+
+function interrupted(): void {
+	killAll();
+	showProgress("");
+	process.exit(INTERRUPTED);
+}
+
+/** For somebody who watches a terminal: each text takes the place of the one before. */
+export function showProgress(text: string): void {
+	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
