@@ -40,13 +40,13 @@ program
 	.addOption(new Option("--trace[=FILE]", "print each call, and the reason of each error, on stderr or to FILE"))
 	.addOption(new Option("--trace-to <file>").hideHelp())
 	.option("--walk <iova,...>", "print how an IOVA is translated, level by level, when that changes")
-	.option("--record <file>", "write all calls to a file, for `ioasis replay` and bug reports")
+	.option("--record <file>", "write all calls to a file, for `ioasis replay`")
 	.option("--report <file>", "write the calls that fail, and how it ended, to a file as JSON Lines")
-	.option("--fail-nth <n>", "have the nth place fail where memory may run out, to test error paths; 0 counts them")
-	.option("--fail-each", "run it again and again, each time with the next of these places failing")
-	.option("--timeout <seconds>", "with --fail-each: a run that takes longer hangs (default: 30)")
-	.option("-j, --jobs <n>", "with --fail-each: how many run at a time (default: as many as there are CPUs)")
-	.option("--json", "with --fail-each: print the runs as JSON")
+	.option("--fail-nth <n>", "have the nth allocation fail; 0 counts them")
+	.option("--fail-each", "run it for each of them in turn: docs/cli.md")
+	.addOption(new Option("--timeout <seconds>").hideHelp())
+	.addOption(new Option("-j, --jobs <n>").hideHelp())
+	.addOption(new Option("--json").hideHelp())
 	.option("-q, --quiet", "no summary at the end")
 	.argument("<program...>")
 	.passThroughOptions()
@@ -55,12 +55,10 @@ program
 		"after",
 		`
 Exit codes: PROGRAM's own; 128 + N if signal N killed it; 126 or 127 if it can't be
-started; 2 for a wrong option or machine. With --fail-each: 0, or 1 if a run crashed, hung
-or leaked.
+started; 2 for a wrong option or machine.
 
-Examples:
+Example:
   ${EXAMPLE}
-  ioasis run --fail-each -- ./my-vmm-tests
 `,
 	)
 	.action(async (words: string[], options: RunOptions) => {

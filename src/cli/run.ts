@@ -52,6 +52,7 @@ const PATIENCE = 1000;
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
 	const walk = options.walk?.split(",").map(checkIova) ?? [];
+	refuseOptionsOfMany(options);
 	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
 	const report = options.report === undefined ? undefined : startReport(options.report);
@@ -98,6 +99,12 @@ function openTrace(file: string): number {
 function checkIova(iova: string): string {
 	if (!/^0x[0-9a-f]{1,16}$/i.test(iova)) refuse(`--walk ${iova}: not an IOVA`, "give it in hexadecimal: 0x1000000");
 	return iova;
+}
+
+function refuseOptionsOfMany({ timeout, jobs, json }: RunOptions): void {
+	const other = Object.entries({ timeout, jobs, json }).find(([, value]) => value !== undefined)?.[0];
+	if (other !== undefined)
+		refuse(`--${other} is for --fail-each, which makes many runs`, "leave it out, or add --fail-each");
 }
 
 function checkPlace(text: string, { record }: RunOptions): number {

@@ -99,9 +99,13 @@ export class FaultSettings {
 		return this.#realPath(path) !== undefined;
 	}
 
-	/** Opens one of ours. @returns an fd, or -1 */
+	/** Opens one of ours. @returns an fd, or -1; errno() is 0 then where there is no room for the files */
 	open(given: string, flags: number): number {
-		this.#make();
+		try {
+			this.#make();
+		} catch {
+			return -1;
+		}
 		this.update();
 		const real = this.#realPath(given)!;
 		// What is written to such a file takes the place of what is there, however short it is.

@@ -472,7 +472,7 @@ export class Supervisor {
 		const path = mayBe ? canonicalPath(opener, given) : "";
 		if (!settings.has(path)) return false;
 		const fd = settings.open(path, flags);
-		if (fd === -1) this.#notification.fail(errno());
+		if (fd === -1) this.#notification.fail(errno() || errors.EIO);
 		else {
 			if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
 			close(fd);
