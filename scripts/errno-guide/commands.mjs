@@ -60,6 +60,11 @@ function files(graph) {
 			of: "file",
 			entries: ["read", "write"].map((name) => graph.named("iommufd/eventq.ts", `EventQueueFile.${name}`)),
 		},
+		{
+			name: "pread, pwrite and mmap of a VFIO device",
+			of: "file",
+			entries: ["readAt", "writeAt", "mmap"].map((name) => graph.named("vfio/cdev.ts", `VfioCdev.${name}`)),
+		},
 	];
 }
 

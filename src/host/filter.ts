@@ -23,6 +23,14 @@ export const FAREWELL = 0x3bff;
 const IOC_TYPE_MASK = 0xff00;
 const IOC_TYPE_OURS = 0x3b00;
 
+/**
+ * Which accesses at a position are trapped, whatever the fd: those from where the regions of a device begin that come after
+ * BAR 0 (in the high half of an offset), where no file has anything, and those of few bytes, which is how registers are read
+ * and written. Programs read files in larger pieces.
+ */
+const FIRST_DISTANT = 2 ** 40 / 2 ** 32;
+const FEW_BYTES = 512;
+
 /** The fd comes first in all of them. */
 const queueCalls = [
 	syscalls.read,
@@ -63,10 +71,11 @@ const BPF_RET_K = 0x06; // the filter's verdict is k
 const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
 const SECCOMP_RET_ALLOW = 0x7fff0000;
 
-// Offsets in struct seccomp_data. Of an argument only the low half counts: these are all ints.
+// Offsets in struct seccomp_data. Of most arguments only the low half counts: they are ints.
 const NR = 0;
 const ARCH = 4;
 const argument = (index: number): number => 16 + index * 8;
+const highHalf = (index: number): number => argument(index) + 4;
 
 /** Where a comparison leads to: to the instruction after it, over the rest of its rule, or to a verdict. */
 type Target = "on" | "past" | "trap" | "allow";
@@ -99,6 +108,20 @@ const rules: readonly (readonly Step[])[] = [
 		[BPF_ALU_AND_K, MAP_SHARED | MAP_ANONYMOUS],
 		[BPF_JEQ_K, MAP_SHARED, "trap", "allow"],
 	],
+	...[syscalls.pread64, syscalls.pwrite64].map((number): Step[] => [
+		[BPF_JEQ_K, number, "on", "past"],
+		[BPF_LD_W_ABS, highHalf(3)],
+		[BPF_JGE_K, FIRST_DISTANT, "trap", "on"],
+		[BPF_LD_W_ABS, highHalf(2)],
+		[BPF_JEQ_K, 0, "on", "allow"],
+		[BPF_LD_W_ABS, argument(2)],
+		[BPF_JGE_K, FEW_BYTES, "allow", "trap"],
+	]),
+	...[syscalls.preadv, syscalls.pwritev].map((number): Step[] => [
+		[BPF_JEQ_K, number, "on", "past"],
+		[BPF_LD_W_ABS, highHalf(3)],
+		[BPF_JGE_K, FIRST_DISTANT, "trap", "allow"],
+	]),
 	...trappedAlways.map((number): Step[] => [[BPF_JEQ_K, number, "trap", "past"]]),
 ];
 

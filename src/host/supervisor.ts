@@ -19,7 +19,6 @@ import { Paths, STATUS_PATH } from "./paths.js";
 import { inodeOf } from "./proc.js";
 import { type MemoryCounts, openStatus } from "./process-status.js";
 import { Processes } from "./processes.js";
-import { callOnQueue } from "./queue-calls.js";
 import { isQueue } from "./queues.js";
 import { readRemote } from "./remote.js";
 import { Notification } from "./seccomp.js";
@@ -27,6 +26,7 @@ import { SharedFiles } from "./shared-files.js";
 import { AT_FDCWD } from "./stat.js";
 import { syscalls } from "./syscalls.js";
 import type { Thread } from "./thread.js";
+import { transferOn } from "./transfers.js";
 
 /** The machine, as the supervisor needs it. */
 export interface Served {
@@ -76,13 +76,6 @@ const PATIENCE = 500;
 const CALLS_BETWEEN_SETTLING = 256;
 
 const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
-
-const transferNames: ReadonlyMap<number, string> = new Map([
-	[syscalls.read, "read"],
-	[syscalls.write, "write"],
-	[syscalls.readv, "readv"],
-	[syscalls.writev, "writev"],
-]);
 
 const openHow = new NativeMemory(OPEN_HOW_BYTES);
 
@@ -186,6 +179,10 @@ export class Supervisor {
 			case syscalls.write:
 			case syscalls.readv:
 			case syscalls.writev:
+			case syscalls.pread64:
+			case syscalls.pwrite64:
+			case syscalls.preadv:
+			case syscalls.pwritev:
 				this.#transfer();
 				break;
 			case syscalls.dup:
@@ -255,27 +252,33 @@ export class Supervisor {
 		return this.#notification.thread === this.#launcher && this.#notification.u32(1) === FAREWELL;
 	}
 
-	/** read(2), write(2), readv(2) or writev(2) on an fd that may be a queue's. */
+	/** read(2), pread(2) or their like on an fd that may be a queue's, or a device's. */
 	#transfer(): void {
 		const notification = this.#notification;
-		const caught = this.#find(notification.int(0));
-		if (caught === undefined || !isQueue(caught.file)) {
+		const fd = notification.int(0);
+		// Any program may come here with a file of its own, and need not be known for that.
+		const isOurs = this.#processes.known(notification.thread) !== undefined || this.#mayBeOurs();
+		const caught = isOurs ? this.#find(fd) : undefined;
+		const transfer = caught && transferOn(caught.file, caught.thread.flagsOf(fd), notification);
+		if (caught === undefined || transfer === undefined) {
 			notification.proceed();
 			return;
 		}
-		const { thread, file } = caught;
+		const { thread } = caught;
 		const memory = thread.process.memoryOf(thread.thread);
 		memory.stopped = thread.thread;
 		let result: number | Errno;
 		try {
-			result = callOnQueue(notification, file, memory);
-			notification.succeed(result);
+			result = transfer.make(memory);
 		} catch (error) {
 			result = this.#errorOf(error);
-			notification.fail(result.number);
 		}
+		// Before it is answered: then the caller goes on, and may change what there is to be seen.
+		const access = this.#tracer && transfer.access(memory);
+		if (typeof result === "number") notification.succeed(result);
+		else notification.fail(result.number);
 		memory.stopped = 0;
-		this.#transferred(caught, notification.int(0), [notification.u64(1), notification.u64(2)], result);
+		this.#transferred(caught, { call: transfer.name, fd, arguments: transfer.arguments, result, access });
 	}
 
 	/** mmap(2) of something shared. The kernel makes it, of what we have put where the fd refers to. */
@@ -296,13 +299,12 @@ export class Supervisor {
 			result = this.#errorOf(error);
 			notification.fail(result.number);
 		}
-		this.#transferred(caught, fd, [request.offset, request.length], result);
+		this.#transferred(caught, { call: "mmap", fd, arguments: [request.offset, request.length], result });
 	}
 
-	#transferred({ thread, file }: Caught, fd: number, given: number[], result: number | Errno | undefined): void {
+	#transferred({ thread, file }: Caught, event: Omit<TransferEvent, "thread" | "path">): void {
 		this.tally.calls++;
-		const call = transferNames.get(this.#notification.syscall) ?? "mmap";
-		this.#tracer?.transferred({ thread: thread.thread, call, fd, path: file.path, arguments: given, result });
+		this.#tracer?.transferred({ thread: thread.thread, path: file.path, ...event });
 	}
 
 	#fcntl(): void {

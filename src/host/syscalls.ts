@@ -9,6 +9,10 @@ export interface SyscallTable {
 	readonly write: number;
 	readonly readv: number;
 	readonly writev: number;
+	readonly pread64: number;
+	readonly pwrite64: number;
+	readonly preadv: number;
+	readonly pwritev: number;
 	readonly dup: number;
 	readonly fcntl: number;
 	readonly mmap: number;
@@ -39,6 +43,10 @@ const x64: SyscallTable = {
 	write: 1,
 	readv: 19,
 	writev: 20,
+	pread64: 17,
+	pwrite64: 18,
+	preadv: 295,
+	pwritev: 296,
 	dup: 32,
 	fcntl: 72,
 	mmap: 9,
@@ -68,6 +76,10 @@ const arm64: SyscallTable = {
 	write: 64,
 	readv: 65,
 	writev: 66,
+	pread64: 67,
+	pwrite64: 68,
+	preadv: 69,
+	pwritev: 70,
 	dup: 23,
 	fcntl: 25,
 	mmap: 222,

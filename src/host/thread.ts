@@ -101,6 +101,11 @@ export class Thread implements Caller {
 		return this.#descriptors.ourFile(fd)?.file;
 	}
 
+	/** What open(2) was given for an fd that ourFile() has just found. */
+	flagsOf(fd: number): number {
+		return this.#descriptors.flagsOf(fd);
+	}
+
 	/** Whether an fd is open: false, too, when this thread is gone and its number is another's. */
 	isOpen(fd: number): boolean {
 		return this.#descriptors.stat(fd) !== undefined;

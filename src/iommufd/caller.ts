@@ -70,6 +70,21 @@ export interface ReadableFile extends OpenFile {
 	write(memory: AddressSpace, address: number, length: number): number;
 }
 
+/** A file that is read and written at positions, like memory: the registers of a device. */
+export interface PositionedFile extends OpenFile {
+	/**
+	 * pread(2), to an address of the reader's memory.
+	 * @param position in the file, in bytes (inexact above 2^53, where nothing is)
+	 * @returns how many bytes were read
+	 * @throws EINVAL or EFAULT where nothing is, EIO where nothing answers, EFAULT for memory that can't be written
+	 */
+	readAt(memory: AddressSpace, address: number, length: number, position: number): number;
+	/** pwrite(2), the other way round. */
+	writeAt(memory: AddressSpace, address: number, length: number, position: number): number;
+	/** What is at a position, for the trace: "BAR0+0x8". */
+	placeAt(position: number): string;
+}
+
 /** Something that a file shows in memory. */
 export interface Mapping {
 	readonly backing: MovableMemory;

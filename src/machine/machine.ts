@@ -64,7 +64,9 @@ export class Machine {
 		this.vfioDevices = bus.vfioDevices;
 		for (const device of this.vfioDevices) {
 			const endpoint = endpointOf(device, this.dma, () => {});
-			if (endpoint !== undefined) this.endpoints.set(device, endpoint);
+			if (endpoint === undefined) continue;
+			this.endpoints.set(device, endpoint);
+			device.endpoint = endpoint;
 		}
 		this.paths = [...IOMMUFD_PATHS, ...this.vfioDevices.map(({ cdevName }) => `/dev/vfio/devices/${cdevName}`)];
 	}

@@ -61,4 +61,17 @@ export interface TransferEvent {
 	readonly arguments: readonly number[];
 	/** What it returned, or why it failed; undefined for a mapping, which the kernel makes. */
 	readonly result: number | Errno | undefined;
+	/** Of a read or a write at a position. */
+	readonly access?: RegisterAccess | undefined;
+}
+
+/** What a read or a write of a device's file was about. */
+export interface RegisterAccess {
+	/** "BAR0+0x8" */
+	readonly place: string;
+	/** In bytes. */
+	readonly length: number;
+	readonly isWrite: boolean;
+	/** What was read or written; undefined for more than a register has. */
+	readonly bytes: Uint8Array | undefined;
 }

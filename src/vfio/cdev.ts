@@ -1,9 +1,9 @@
 // /dev/vfio/devices/vfioN as a file: which handler answers which ioctl.
 // drivers/vfio/device_cdev.c, vfio_main.c and pci/vfio_pci_core.c.
 
-import type { Caller, OpenFile } from "../iommufd/caller.js";
+import type { Caller, MappableFile, PositionedFile } from "../iommufd/caller.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
-import { copyIn } from "../memory/address-space.js";
+import { type AddressSpace, copyIn } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { checkFields, readCommand, readThrough, readVfioCommand, respond, respondField } from "../uapi/rules.js";
 import type { AnyCommand } from "../uapi/struct.js";
@@ -29,11 +29,12 @@ import {
 import type { VfioDevice } from "./device.js";
 import { deviceFeature } from "./feature.js";
 import { getIrqInfo, setIrqs } from "./irq.js";
+import { placeAt, readRegion, writeRegion } from "./region-access.js";
 import { getRegionInfo } from "./regions.js";
 import { checkToken, UUID_SIZE } from "./vf-token.js";
 
 /** One open of the device. It answers nothing but BIND_IOMMUFD until it is bound, and only one open can be. */
-export class VfioCdev implements OpenFile {
+export class VfioCdev implements PositionedFile, MappableFile {
 	readonly path: string;
 	readonly device: VfioDevice;
 	readonly #settle: () => void;
@@ -48,11 +49,32 @@ export class VfioCdev implements OpenFile {
 
 	ioctl(caller: Caller, command: number, argument: number): number {
 		this.#settle();
-		if (command === VfioDeviceBindIommufd.number) this.#bind(caller, argument);
-		else if (!this.#isBound)
+		if (command === VfioDeviceBindIommufd.number) {
+			this.#bind(caller, argument);
+			return 0;
+		}
+		if (!this.#isBound)
 			throw new Errno("EINVAL", `this open of ${this.path} is not bound to an iommufd: BIND_IOMMUFD comes first`);
-		else this.#serve(caller, command, argument);
-		return 0;
+		return this.#serve(caller, command, argument);
+	}
+
+	readAt(memory: AddressSpace, address: number, length: number, position: number): number {
+		if (!this.#isBound) throw new Errno("EINVAL", `a read of ${this.path}, which isn't bound to an iommufd yet`);
+		return readRegion(this.device, memory, address, length, position);
+	}
+
+	writeAt(memory: AddressSpace, address: number, length: number, position: number): number {
+		if (!this.#isBound) throw new Errno("EINVAL", `a write to ${this.path}, which isn't bound to an iommufd yet`);
+		return writeRegion(this.device, memory, address, length, position);
+	}
+
+	placeAt(position: number): string {
+		return placeAt(position);
+	}
+
+	/** No region has the flag MMAP: what a program does to mapped memory can't be seen, and registers have to see it. */
+	mmap(offset: number): never {
+		throw new Errno("EINVAL", `${placeAt(offset)} of ${this.path} can't be mapped: its region hasn't the flag MMAP`);
 	}
 
 	release(): void {
@@ -61,7 +83,8 @@ export class VfioCdev implements OpenFile {
 		this.device.unbind();
 	}
 
-	#serve(caller: Caller, command: number, argument: number): void {
+	/** @returns what the ioctl does */
+	#serve(caller: Caller, command: number, argument: number): number {
 		switch (command) {
 			case VfioDeviceAttachIommufdPt.number:
 				this.#attach(caller, argument);
@@ -103,6 +126,7 @@ export class VfioCdev implements OpenFile {
 			default:
 				throw new Errno("ENOTTY", `0x${command.toString(16)} is not an ioctl of a VFIO PCI device`);
 		}
+		return 0;
 	}
 
 	/** VFIO_DEVICE_BIND_IOMMUFD */

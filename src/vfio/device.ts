@@ -1,12 +1,14 @@
 // A PCI function in the hands of VFIO: which program has it, and what it is attached to.
 // struct vfio_device in include/linux/vfio.h; drivers/vfio/iommufd.c.
 
+import type { Endpoint } from "../devices/endpoint.js";
 import { NO_PASID, type Pasid } from "../iommu/domain.js";
 import type { PciDevice } from "../iommu/pci.js";
 import { attachDevice, detachDevice, replaceDevice } from "../iommufd/attach.js";
 import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";
 import { Errno } from "../uapi/errno.js";
+import { ConfigSpace } from "./config-space.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
 import type { SriovRole } from "./vf-token.js";
 
@@ -19,7 +21,12 @@ export class VfioDevice {
 	readonly device: PciDevice;
 	readonly hardware: PciHardware;
 	readonly sriov: SriovRole;
+	/** The function's own. */
 	readonly config: PciConfig;
+	/** What is behind its BARs; undefined where nothing is, which reads as all ones. */
+	endpoint: Endpoint | undefined;
+	/** The configuration space of the program that has it. */
+	#configSpace: ConfigSpace | undefined;
 	#bound: BoundDevice | undefined;
 	#isAttached = false;
 	/** The PASIDs that were attached as such. PASID 0 can be: then it is the device itself that is attached. */
@@ -52,6 +59,13 @@ export class VfioDevice {
 		if (this.#bound !== undefined)
 			throw new Errno("EINVAL", `${this.name} is bound already: a device can be bound by one open of its file only`);
 		this.#bound = bindDevice(context, this.device);
+		this.#resetFunction();
+		const isVirtualFunction = this.sriov.kind === "virtual";
+		this.#configSpace = new ConfigSpace(this.hardware, this.config, isVirtualFunction, {
+			setIntxDisabled: () => {},
+			reset: () => this.#resetFunction(),
+			msiVectors: 0,
+		});
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users++;
 		return this.#bound.id;
 	}
@@ -64,6 +78,9 @@ export class VfioDevice {
 		unbindDevice(bound);
 		this.#bound = undefined;
 		this.#isInLowPower = false;
+		this.#configSpace = undefined;
+		this.#resetFunction();
+		this.config.restore();
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users--;
 	}
 
@@ -100,9 +117,21 @@ export class VfioDevice {
 		detachDevice(this.#theBound(), pasid);
 	}
 
+	/** Of those who have it, who are the only ones that ask. */
+	get configSpace(): ConfigSpace {
+		if (this.#configSpace === undefined) throw new Error(`${this.name} is not bound`);
+		return this.#configSpace;
+	}
+
 	/** @throws EINVAL when Linux has no way to reset this function alone */
 	reset(): void {
 		if (!this.hardware.canReset) throw new Errno("EINVAL", `${this.name} can't be reset without others`);
+		this.#resetFunction();
+	}
+
+	/** As far as it can be. What its configuration space has is saved before, and restored after it. */
+	#resetFunction(): void {
+		if (this.hardware.canReset) this.endpoint?.reset();
 	}
 
 	/** @throws EINVAL when it is there already */

@@ -7,10 +7,12 @@ import type {
 	MappableFile,
 	Mapping,
 	OpenFile,
+	PositionedFile,
 	ReadableFile,
 } from "../../iommufd/caller.js";
 import type { Backing } from "../../memory/address-space.js";
 import {
+	type Access,
 	type Failed,
 	fromHex,
 	type Ioctl,
@@ -86,6 +88,9 @@ export class Replayer {
 			case "read":
 			case "write":
 				return this.#compare(line, line.asked, () => this.#transfer(line));
+			case "pread":
+			case "pwrite":
+				return this.#compare(line, line.asked, () => this.#access(line));
 			case "mmap":
 				return this.#compare(line, [], () => this.#mmap(line));
 			case "release":
@@ -131,6 +136,13 @@ export class Replayer {
 
 	#transfer({ kind, file, memory, at, length }: Transfer): number {
 		return (this.#file(file) as ReadableFile)[kind](this.#spaces.get(memory)!, Number(at), length);
+	}
+
+	#access({ kind, file, memory, at, length, position }: Access): number {
+		const device = this.#file(file) as PositionedFile;
+		const space = this.#spaces.get(memory)!;
+		const call = kind === "pread" ? device.readAt : device.writeAt;
+		return call.call(device, space, Number(at), length, Number(position));
 	}
 
 	#mmap({ file, offset, length, answer }: Mapped): number {

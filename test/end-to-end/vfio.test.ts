@@ -1,0 +1,42 @@
+// A device in the hands of a program that knows it by its VFIO file only.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { buildClient, hasCompiler, ioasis, temporaryDirectory } from "./programs.js";
+
+const directory = temporaryDirectory();
+afterAll(directory.remove);
+
+const device = "/dev/vfio/devices/vfio0";
+const trace = join(directory.path, "trace");
+const recording = join(directory.path, "recording.jsonl");
+
+describe.skipIf(!hasCompiler)("the edu device", () => {
+	const options = ["--quiet", "--machine", "intel", `--trace=${trace}`, "--record", recording];
+	const edu = () => ioasis("run", ...options, "--", buildClient("edu", directory.path), device);
+
+	test("is found in its configuration space, and copies memory when its registers say so", () => {
+		expect(edu()).toEqual({
+			status: 0,
+			stdout: [
+				"ids 1234:11e8",
+				"BAR 0 has 1048576 bytes, and its address is back",
+				"without memory: Input/output error",
+				"identification 10000ed",
+				"copied: yes",
+				"after a reset: source 0",
+				"",
+			].join("\n"),
+			stderr: "",
+		});
+		const lines = readFileSync(trace, "utf8");
+		expect(lines).toMatch(/ pread64\(\d+<\/dev\/vfio\/devices\/vfio0>, CONFIG\+0x10, 4\) = 4 {0xfff00000}\n/);
+		expect(lines).toMatch(/ pwrite64\(\d+<.*>, BAR0\+0x80, 8, 0x0000000000100000\) = 8\n/);
+		expect(lines).toMatch(/ pread64\(.*>, BAR0\+0x0, 4\) = -1 EIO\n {5}BAR 0 of 0000:00:02.0 answers nothing: /);
+	});
+
+	test("is replayed without the program, also where it reads memory", () => {
+		expect(ioasis("replay", recording)).toMatchObject({ status: 0, stderr: "" });
+	});
+});
