@@ -35,7 +35,11 @@ supervise(
 		const { trace, walk, report } = settings;
 		const lines = new LineFile(trace ?? STDERR, "trace");
 		let tracer: Tracer | undefined;
-		if (trace !== undefined) tracer = new LineTracer(lines);
+		if (trace !== undefined) {
+			const calls = new LineTracer(lines);
+			machine.dma.report = (event) => calls.dma(event);
+			tracer = calls;
+		}
 		if (walk.length > 0) tracer = new WalkTracer(machine, walk.map(BigInt), lines, tracer);
 		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer);
 		return tracer!; // Nobody asks for one where none is wanted.

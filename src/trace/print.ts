@@ -6,7 +6,7 @@ import { Errno, hex } from "../uapi/errno.js";
 import type { Names } from "../uapi/field.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
-import type { CallEvent, OpenEvent, RegisterAccess, TransferEvent } from "./event.js";
+import type { CallEvent, DmaEvent, OpenEvent, RegisterAccess, TransferEvent } from "./event.js";
 
 /** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
 export function printCall(event: CallEvent): string {
@@ -25,6 +25,11 @@ export function printTransfer({ thread, call, fd, path, arguments: given, result
 	const [before, after] = access === undefined ? [given.map(hex), ""] : printAccess(access, result);
 	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : `${result ?? "?"}${after}`;
 	return `${thread} ${call}(${[`${fd}<${path}>`, ...before].join(", ")}) = ${answer}`;
+}
+
+/** Below the line of the call in which it happened. */
+export function printDma({ message }: DmaEvent): string {
+	return `     ${message}`;
 }
 
 /** @returns what stands before the result, and what after it */
