@@ -38,7 +38,9 @@ test("says so where there is no table yet, and where the table can't have the ad
 	expect(walk("arm-smmu-2023", "0x1000", ...alloc).stderr).toMatch(
 		/after IOMMU_HWPT_ALLOC:\n {2}there is no table yet/,
 	);
-	expect(walk("s390", "0xfffffffffffff000", ...alloc).stderr).toMatch(/it is outside of 0x0 to 0x[0-9a-f]+, which/);
+	expect(walk("s390", "0xfffffffffffff000", ...alloc).stderr).toMatch(
+		/0xfffffffffffff000 is outside of 0x0 to 0x[0-9a-f]+, which/,
+	);
 });
 
 test("goes with --trace, whose lines come before", () => {
