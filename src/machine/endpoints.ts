@@ -5,20 +5,14 @@ import type { Endpoint, EndpointPort } from "../devices/endpoint.js";
 import type { Dma } from "../iommu/dma.js";
 import type { VfioDevice } from "../vfio/device.js";
 
-/**
- * The model of a function; undefined when there is none, so that nothing is behind its registers.
- * @param interrupt what happens when it interrupts
- */
-export function endpointOf(
-	{ device, hardware }: VfioDevice,
-	dma: Dma,
-	interrupt: (vector: number) => void,
-): Endpoint | undefined {
+/** The model of a function; undefined when there is none, so that nothing is behind its registers. */
+export function endpointOf({ device, hardware, interrupts }: VfioDevice, dma: Dma): Endpoint | undefined {
 	if (hardware.vendorId !== EDU_VENDOR_ID || hardware.deviceId !== EDU_DEVICE_ID) return undefined;
 	const port: EndpointPort = {
 		readMemory: (iova, into, pasid) => dma.read(device, iova, into, pasid),
 		writeMemory: (iova, from, pasid) => dma.write(device, iova, from, pasid),
-		interrupt,
+		interrupt: (vector) => interrupts.raise(vector),
+		deassert: () => interrupts.deassert(),
 	};
 	return new EduDevice(port);
 }

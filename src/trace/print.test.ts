@@ -205,3 +205,16 @@ test("a read, a write or a mapping is a line like strace's", () => {
 	);
 	expect(printTransfer({ ...read, call: "mmap", result: undefined })).toMatch(/ = \?$/);
 });
+
+test("an access of a register is a line with its place and its value", () => {
+	const call = { thread: 4711, fd: 9, path: "/dev/vfio/devices/vfio0", arguments: [0x7f10c000, 4, 8] };
+	const access = { place: "BAR0+0x8", length: 4, isWrite: false, bytes: Uint8Array.of(0x18, 0, 0, 0xab) };
+	const read = { ...call, call: "pread64", access };
+	const file = "9</dev/vfio/devices/vfio0>";
+	expect(printTransfer({ ...read, result: 4 })).toBe(`4711 pread64(${file}, BAR0+0x8, 4) = 4 {0xab000018}`);
+	expect(printTransfer({ ...read, result: new Errno("EIO", "it is off") })).toMatch(/, 4\) = -1 EIO\n {5}it is off$/);
+	const write = { ...call, call: "pwrite64", access: { ...access, isWrite: true } };
+	expect(printTransfer({ ...write, result: 4 })).toBe(`4711 pwrite64(${file}, BAR0+0x8, 4, 0xab000018) = 4`);
+	const large = { ...access, length: 64, bytes: undefined };
+	expect(printTransfer({ ...read, access: large, result: 64 })).toMatch(/, BAR0\+0x8, 64\) = 64$/);
+});
