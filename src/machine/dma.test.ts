@@ -27,6 +27,7 @@ import {
 } from "../uapi/iommufd.js";
 import { encode, type Struct } from "../uapi/struct.js";
 import type { Values } from "../uapi/view.js";
+import { PciCommand } from "../vfio/pci-config.js";
 import { TestProgram } from "../vfio/test-program.js";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
@@ -55,6 +56,7 @@ function setUp(name: string) {
 	const device = machine.vfioDevices[0];
 	const file = program.open(device);
 	const devId = program.bind(file);
+	device.config.write(4, PciCommand.MEMORY | PciCommand.MASTER);
 	const ioasId = client.call(IoasAlloc, {}).outIoasId;
 	const flags = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE | IoasMapFlags.FIXED_IOVA;
 	const length = BigInt(BUFFER_PAGES * 4096);
@@ -181,6 +183,14 @@ test.each(["intel", "amd", "arm", "riscv"])("%s: a device reaches what an IOAS m
 	client.call(IoasUnmap, { ioasId, iova: GUEST, length: BigInt(BUFFER_PAGES * 4096) });
 	expect(dmaRead(set, guestPage(7))).toBe("fault");
 	expect(set.events.map(({ kind }) => kind)).toEqual(["fault", "fault"]);
+});
+
+test("a function that isn't a bus master reaches nothing", () => {
+	const set = setUp("intel");
+	set.program.attach(set.file, set.ioasId);
+	set.machine.vfioDevices[0].config.write(4, PciCommand.MEMORY);
+	expect(dmaRead(set, guestPage(7))).toBe("fault");
+	expect(set.events).toMatchObject([{ kind: "fault", message: expect.stringContaining("Bus Master Enable is off") }]);
 });
 
 test.each(["intel", "amd", "arm"])(

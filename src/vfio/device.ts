@@ -42,9 +42,7 @@ export class VfioDevice {
 		this.hardware = hardware;
 		this.sriov = sriov;
 		this.config = new PciConfig(hardware);
-		this.interrupts = new Interrupts(device.name, (isAsserted) => {
-			this.config.interruptStatus = isAsserted;
-		});
+		this.interrupts = new Interrupts(device.name, this.config);
 	}
 
 	/** "0000:00:03.0" */

@@ -10,6 +10,7 @@ import { TestProgram } from "./test-program.js";
 const { DATA_NONE, DATA_BOOL, DATA_EVENTFD, ACTION_MASK, ACTION_UNMASK, ACTION_TRIGGER } = VfioIrqSetFlags;
 const { INTX, MSI, MSIX, ERR, REQ } = VfioPciIrq;
 const MSIX_4 = { vectors: 4, bar: 0, tableOffset: 0, pendingOffset: 2048 };
+const MEMORY_AND_MASTER = 6;
 const CONFIG = 7 * 2 ** 40;
 
 function setUp(...[has, sriov]: Parameters<TestBus["add"]>) {
@@ -44,6 +45,7 @@ function setUp(...[has, sriov]: Parameters<TestBus["add"]>) {
 		}
 		return program.client.backing.bytes[0] + program.client.backing.bytes[1] * 256;
 	};
+	config(4, MEMORY_AND_MASTER);
 	const { interrupts } = device;
 	return { program, file, interrupts, eventFds, set, trigger, switchOff, unmask, signals, holds, config };
 }
@@ -61,6 +63,14 @@ test("a message goes to the eventfd of its vector, and to none when there is non
 		interrupts.raise(0);
 		expect(signals()[0]).toBe(1);
 	}
+});
+
+test("a function that isn't a bus master can't send messages", () => {
+	const { interrupts, trigger, signals, config } = setUp();
+	trigger(MSI, [10]);
+	config(4, 2);
+	interrupts.raise(0);
+	expect(signals()[0]).toBe(0);
 });
 
 test("vectors get other eventfds, and lose them with fd -1", () => {

@@ -4,6 +4,7 @@
 import type { Caller, EventFd } from "../iommufd/caller.js";
 import { Errno } from "../uapi/errno.js";
 import { VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
+import type { PciConfig } from "./pci-config.js";
 
 const { DATA_NONE, DATA_BOOL, DATA_EVENTFD, ACTION_MASK, ACTION_UNMASK, ACTION_TRIGGER } = VfioIrqSetFlags;
 const ACTIONS = ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER;
@@ -30,7 +31,7 @@ interface Intx {
 
 export class Interrupts {
 	readonly #name: string;
-	readonly #onPinChange: (isAsserted: boolean) => void;
+	readonly #config: PciConfig;
 	#intx: Intx | undefined;
 	/** MSI or MSI-X, while one of them is switched on, and how many vectors it was switched on with. */
 	#messages: { readonly index: Index; readonly allocated: number } | undefined;
@@ -43,10 +44,10 @@ export class Interrupts {
 	/** The function asserts its pin until it is acknowledged, whoever looks. */
 	#isPinAsserted = false;
 
-	/** @param onPinChange hears whether the function asserts its pin */
-	constructor(name: string, onPinChange: (isAsserted: boolean) => void) {
+	/** @param config the function's own configuration space */
+	constructor(name: string, config: PciConfig) {
 		this.#name = name;
-		this.#onPinChange = onPinChange;
+		this.#config = config;
 	}
 
 	/** How many vectors MSI has; 0 while it is off. */
@@ -59,7 +60,8 @@ export class Interrupts {
 	/** It sends a message, or asserts its pin when it is told to send none. */
 	raise(vector: number): void {
 		if (this.#messages !== undefined) {
-			this.#vectors.get(vector)?.signal();
+			// A message is a write to memory.
+			if (this.#config.isBusMaster) this.#vectors.get(vector)?.signal();
 			return;
 		}
 		this.#setPin(true);
@@ -72,8 +74,8 @@ export class Interrupts {
 	}
 
 	#setPin(isAsserted: boolean): void {
-		if (isAsserted !== this.#isPinAsserted) this.#onPinChange(isAsserted);
 		this.#isPinAsserted = isAsserted;
+		this.#config.interruptStatus = isAsserted;
 	}
 
 	#fireIntx(intx: Intx): void {

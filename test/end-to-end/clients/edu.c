@@ -4,7 +4,7 @@
 #include <sys/uio.h>
 #include "vfio.h"
 
-enum { COMMAND_REGISTER = 4, FIRST_BAR = 0x10, MEMORY_AND_MASTER = 6 };
+enum { FIRST_BAR = 0x10 };
 enum { IDENTIFICATION = 0, SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
 #define OWN_MEMORY 0x40000
 #define IOVA 0x100000

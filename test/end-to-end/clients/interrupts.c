@@ -71,6 +71,7 @@ int main(int argc, char **argv)
 {
 	(void)argc;
 	int iommu = open_device(argv[1]);
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
 	printf("no eventfd: %s\n", set_irqs(MSI, DATA_EVENTFD | TRIGGER, 1, iommu) ? strerror(errno) : "?");
 	message();
 	pin();

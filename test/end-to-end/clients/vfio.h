@@ -11,6 +11,7 @@
 
 #define REGION(index) ((off_t)(index) << 40)
 enum { BAR0 = 0, CONFIG = 7 };
+enum { COMMAND_REGISTER = 4, MEMORY_AND_MASTER = 6 };
 enum { INTX = 0, MSI = 1 };
 
 struct bind { uint32_t argsz, flags; int32_t iommufd; uint32_t devid; };
