@@ -8,7 +8,7 @@ import { Recorder } from "../machine/record/recorder.js";
 import { type EngineSettings, unpackSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
-import { LineTracer } from "./line-tracer.js";
+import { LineTracer, traceDevices } from "./line-tracer.js";
 import { loadMachine, machineText } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
@@ -35,7 +35,10 @@ supervise(
 		const { trace, walk, report } = settings;
 		const lines = new LineFile(trace ?? STDERR, "trace");
 		let tracer: Tracer | undefined;
-		if (trace !== undefined) tracer = new LineTracer(lines);
+		if (trace !== undefined) {
+			tracer = new LineTracer(lines);
+			traceDevices(machine, lines);
+		}
 		if (walk.length > 0) tracer = new WalkTracer(machine, walk.map(BigInt), lines, tracer);
 		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer);
 		return tracer!; // Nobody asks for one where none is wanted.

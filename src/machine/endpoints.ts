@@ -5,9 +5,7 @@ import type { Endpoint, EndpointPort } from "../devices/endpoint.js";
 import type { Dma } from "../iommu/dma.js";
 import { NO_PASID } from "../iommu/domain.js";
 import type { VfioDevice } from "../vfio/device.js";
-
-/** VFIO opens a function without it, and programs set it when all is prepared. */
-const NO_MASTER = "Bus Master Enable is off, bit 2 of the command register";
+import { NO_MASTER } from "../vfio/interrupts.js";
 
 /** The model of a function; undefined when there is none, so that nothing is behind its registers. */
 export function endpointOf({ device, hardware, config, interrupts }: VfioDevice, dma: Dma): Endpoint | undefined {

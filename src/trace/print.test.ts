@@ -21,7 +21,7 @@ import {
 	VfioGroupGetDeviceFd,
 } from "../uapi/vfio.js";
 import type { CallEvent } from "./event.js";
-import { printCall, printOpen, printTransfer } from "./print.js";
+import { printCall, printDma, printInterrupt, printOpen, printTransfer } from "./print.js";
 
 /** A call on /dev/iommu that succeeded, except for what the test says. */
 function line(command: AnyCommand | PlainCommand | undefined, event: Partial<CallEvent>): string {
@@ -217,4 +217,13 @@ test("an access of a register is a line with its place and its value", () => {
 	expect(printTransfer({ ...write, result: 4 })).toBe(`4711 pwrite64(${file}, BAR0+0x8, 4, 0xab000018) = 4`);
 	const large = { ...access, length: 64, bytes: undefined };
 	expect(printTransfer({ ...read, access: large, result: 64 })).toMatch(/, BAR0\+0x8, 64\) = 64$/);
+});
+
+test("what a device does is a line without a thread", () => {
+	const device = "0000:00:02.0";
+	const event = { kind: "fault", device, pasid: 0, iova: 0n, message: `${device} can't read iova 0x0` } as const;
+	expect(printDma(event)).toBe("dma fault: 0000:00:02.0 can't read iova 0x0");
+	expect(printInterrupt({ device, message: "MSI vector 0 signals its eventfd" })).toBe(
+		"interrupt: 0000:00:02.0: MSI vector 0 signals its eventfd",
+	);
 });

@@ -101,6 +101,33 @@ test("an fd that can't be signalled leaves none of the vectors with an eventfd",
 	expect(holds()).toEqual([0, 0, 1, 0, 0]);
 });
 
+test("who listens is told what comes of each interrupt, and why one is lost", () => {
+	const { interrupts, trigger, switchOff, set, config } = setUp();
+	const told: string[] = [];
+	interrupts.report = ({ message }) => told.push(message);
+	trigger(MSI, [10]);
+	for (const vector of [0, 1]) interrupts.raise(vector);
+	config(4, 2);
+	interrupts.raise(0);
+	switchOff(MSI);
+	interrupts.raise(0);
+	trigger(INTX, [10]);
+	interrupts.raise(0);
+	expect(told).toEqual([
+		"MSI vector 0 signals its eventfd",
+		"MSI vector 1 is lost: it has no eventfd",
+		"MSI vector 0 is lost: Bus Master Enable is off, bit 2 of the command register",
+		"INTx is pending: neither it nor MSI or MSI-X is on",
+		"INTx signals its eventfd, and is masked until it is unmasked",
+		"INTx is pending: it is masked",
+	]);
+	interrupts.deassert();
+	set(INTX, ACTION_UNMASK | DATA_NONE, 0, 1);
+	config(4, 0x402);
+	interrupts.raise(0);
+	expect(told.at(-1)).toBe("INTx is pending: it is masked by Interrupt Disable, bit 10 of the command register");
+});
+
 test("a program can have all of them signalled, or some", () => {
 	const { set, trigger, signals } = setUp();
 	const NONE = ACTION_TRIGGER | DATA_NONE;

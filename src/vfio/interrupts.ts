@@ -2,6 +2,7 @@
 // drivers/vfio/pci/vfio_pci_intrs.c.
 
 import type { Caller, EventFd } from "../iommufd/caller.js";
+import type { InterruptEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
 import type { PciConfig } from "./pci-config.js";
@@ -29,7 +30,13 @@ interface Intx {
 	isMasked: boolean;
 }
 
+/** VFIO hands a function out like this, and programs set the bit when all is prepared. */
+export const NO_MASTER = "Bus Master Enable is off, bit 2 of the command register";
+const DISABLED = "Interrupt Disable, bit 10 of the command register";
+
 export class Interrupts {
+	/** Is told of each that the function means to make. */
+	report: ((event: InterruptEvent) => void) | undefined;
 	readonly #name: string;
 	readonly #config: PciConfig;
 	#intx: Intx | undefined;
@@ -59,13 +66,28 @@ export class Interrupts {
 
 	/** It sends a message, or asserts its pin when it is told to send none. */
 	raise(vector: number): void {
-		if (this.#messages !== undefined) {
-			// A message is a write to memory.
-			if (this.#config.isBusMaster) this.#vectors.get(vector)?.signal();
-			return;
+		if (this.#messages !== undefined) this.#send(vector, this.#messages.index);
+		else this.#assertPin();
+	}
+
+	/** A message is a write to memory. */
+	#send(vector: number, index: Index): void {
+		const message = `${nameOf(index)} vector ${vector}`;
+		const eventFd = this.#vectors.get(vector);
+		if (!this.#config.isBusMaster) this.#tell(`${message} is lost: ${NO_MASTER}`);
+		else if (eventFd === undefined) this.#tell(`${message} is lost: it has no eventfd`);
+		else {
+			eventFd.signal();
+			this.#tell(`${message} signals its eventfd`);
 		}
+	}
+
+	#assertPin(): void {
 		this.#setPin(true);
-		if (this.#intx !== undefined && !this.#intx.isMasked) this.#fireIntx(this.#intx);
+		if (this.#intx === undefined) this.#tell("INTx is pending: neither it nor MSI or MSI-X is on");
+		else if (this.#intx.isMasked)
+			this.#tell(`INTx is pending: it is masked${this.#isDisabled ? ` by ${DISABLED}` : ""}`);
+		else this.#fireIntx(this.#intx);
 	}
 
 	/** It has been acknowledged. */
@@ -81,6 +103,11 @@ export class Interrupts {
 	#fireIntx(intx: Intx): void {
 		intx.isMasked = true;
 		this.#sendIntx(intx);
+		this.#tell(`INTx ${intx.trigger ? "signals its eventfd" : "has no eventfd"}, and is masked until it is unmasked`);
+	}
+
+	#tell(message: string): void {
+		this.report?.({ device: this.#name, message });
 	}
 
 	#sendIntx({ trigger }: Intx): void {

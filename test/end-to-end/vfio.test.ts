@@ -58,6 +58,9 @@ describe.skipIf(!hasCompiler)("the edu device", () => {
 			].join("\n"),
 			stderr: "",
 		});
+		expect(readFileSync(trace, "utf8")).toMatch(
+			/interrupt: 0000:00:02.0: MSI vector 0 signals .*\n\d+ pwrite64\(.*BAR0/,
+		);
 		expect(ioasis("replay", recording)).toMatchObject({ status: 0, stderr: "" });
 	});
 });
