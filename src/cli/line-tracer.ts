@@ -2,17 +2,16 @@
 
 import type { Tracer } from "../host/supervisor.js";
 import type { Caller, OpenFile } from "../iommufd/caller.js";
+import type { Machine } from "../machine/machine.js";
 import { commandOf } from "../trace/commands.js";
-import type { DmaEvent, TransferEvent } from "../trace/event.js";
-import { printCall, printDma, printOpen, printTransfer } from "../trace/print.js";
+import type { TransferEvent } from "../trace/event.js";
+import { printCall, printDma, printInterrupt, printOpen, printTransfer } from "../trace/print.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
 import type { LineFile } from "./line-file.js";
 
 export class LineTracer implements Tracer {
 	readonly #lines: LineFile;
-	/** What devices did in the call that is being answered. */
-	#dma: string[] = [];
 
 	constructor(lines: LineFile) {
 		this.#lines = lines;
@@ -34,7 +33,7 @@ export class LineTracer implements Tracer {
 		const now = read(caller, argument, size);
 		// After an error nothing was written back, as a rule; what has changed all the same is shown.
 		const after = thrown === undefined || !same(before, now) ? now : undefined;
-		this.#write(
+		this.#lines.write(
 			printCall({ thread: caller.thread, fd, path: file.path, number, argument, command, before, after, result }),
 		);
 		if (thrown !== undefined) throw thrown;
@@ -42,22 +41,18 @@ export class LineTracer implements Tracer {
 	}
 
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
-		this.#write(printOpen({ thread, path, flags, result }));
+		this.#lines.write(printOpen({ thread, path, flags, result }));
 	}
 
 	transferred(event: TransferEvent): void {
-		this.#write(printTransfer(event));
+		this.#lines.write(printTransfer(event));
 	}
+}
 
-	/** Something to be known of a DMA: it stands below the call that made the device do it. */
-	dma(event: DmaEvent): void {
-		this.#dma.push(printDma(event));
-	}
-
-	#write(line: string): void {
-		this.#lines.write([line, ...this.#dma].join("\n"));
-		this.#dma = [];
-	}
+/** Lines for what the devices do: what goes wrong with their DMA, and their interrupts. */
+export function traceDevices({ dma, vfioDevices }: Machine, lines: LineFile): void {
+	dma.report = (event) => lines.write(printDma(event));
+	for (const { interrupts } of vfioDevices) interrupts.report = (event) => lines.write(printInterrupt(event));
 }
 
 /** What the caller has at an address, as much of it as there is. */

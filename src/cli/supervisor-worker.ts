@@ -8,7 +8,7 @@ import { Recorder } from "../machine/record/recorder.js";
 import { type EngineSettings, unpackSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
-import { LineTracer } from "./line-tracer.js";
+import { LineTracer, traceDevices } from "./line-tracer.js";
 import { loadMachine, machineText } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
@@ -36,9 +36,8 @@ supervise(
 		const lines = new LineFile(trace ?? STDERR, "trace");
 		let tracer: Tracer | undefined;
 		if (trace !== undefined) {
-			const calls = new LineTracer(lines);
-			machine.dma.report = (event) => calls.dma(event);
-			tracer = calls;
+			tracer = new LineTracer(lines);
+			traceDevices(machine, lines);
 		}
 		if (walk.length > 0) tracer = new WalkTracer(machine, walk.map(BigInt), lines, tracer);
 		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer);

@@ -105,16 +105,19 @@ export class Supervisor {
 		this.#launcher = launcher;
 		this.#notification = new Notification(listener);
 		this.#paths = new Paths(served.paths);
-		this.#processes = new Processes(
-			{ notification: this.#notification, files: this.#files, sharedFiles: this.#sharedFiles },
-			this.#events,
-		);
+		this.#processes = new Processes({
+			notification: this.#notification,
+			files: this.#files,
+			sharedFiles: this.#sharedFiles,
+			events: this.#events,
+		});
 	}
 
 	/** Answers until the launcher says that nobody is left. */
 	run(): void {
 		while (!this.#ended) {
-			if (this.#notification.receive()) this.#answer();
+			if (this.#events.areUrgent && !this.#notification.isPendingBefore(this.#events.fd)) this.#events.settle();
+			else if (this.#notification.receive()) this.#answer();
 			// One who asked may be killed before we look (ENOENT), or a signal may come.
 			else if (errno() !== errors.ENOENT && errno() !== errors.EINTR) throw new SystemError("seccomp", errno());
 			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();

@@ -46,6 +46,13 @@ export class Dma {
 		return this.#transfer({ device, pasid, iova, write: true }, from);
 	}
 
+	/** A device can't even ask. @param reason why */
+	refuse(request: DmaRequest, reason: string): DmaFault {
+		const fault = new DmaFault(request, "function", "blocked", reason);
+		this.#tell("fault", request, fault.message);
+		return fault;
+	}
+
 	#transfer(whole: DmaRequest, data: Uint8Array): DmaFault | undefined {
 		try {
 			const domain = domainFor(whole);

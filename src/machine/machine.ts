@@ -64,7 +64,7 @@ export class Machine {
 		}
 		this.vfioDevices = bus.vfioDevices;
 		for (const device of this.vfioDevices) {
-			const endpoint = endpointOf(device, this.dma, () => {});
+			const endpoint = endpointOf(device, this.dma);
 			if (endpoint === undefined) continue;
 			this.endpoints.set(device, endpoint);
 			device.endpoint = endpoint;

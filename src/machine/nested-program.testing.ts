@@ -28,6 +28,7 @@ import {
 } from "../uapi/iommufd.js";
 import { encode, type Struct } from "../uapi/struct.js";
 import type { Values } from "../uapi/view.js";
+import { PciCommand } from "../vfio/pci-config.js";
 import { TestProgram } from "../vfio/test-program.js";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
@@ -58,6 +59,7 @@ export function setUp(description: string) {
 	const device = machine.vfioDevices[0];
 	const file = program.open(device);
 	const devId = program.bind(file);
+	device.config.write(4, PciCommand.MEMORY | PciCommand.MASTER);
 	const ioasId = client.call(IoasAlloc, {}).outIoasId;
 	const flags = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE | IoasMapFlags.FIXED_IOVA;
 	const length = BigInt(BUFFER_PAGES * 4096);

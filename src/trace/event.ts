@@ -49,6 +49,14 @@ export interface DmaEvent {
 	readonly message: string;
 }
 
+/** A device interrupts, and what comes of it. */
+export interface InterruptEvent {
+	/** "0000:00:02.0" */
+	readonly device: string;
+	/** "MSI vector 0 is lost: it has no eventfd" */
+	readonly message: string;
+}
+
 /** A read, a write or a mapping of a file of ours. */
 export interface TransferEvent {
 	/** Thread id. */

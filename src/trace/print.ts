@@ -6,7 +6,7 @@ import { Errno, hex } from "../uapi/errno.js";
 import type { Names } from "../uapi/field.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
-import type { CallEvent, DmaEvent, OpenEvent, RegisterAccess, TransferEvent } from "./event.js";
+import type { CallEvent, DmaEvent, InterruptEvent, OpenEvent, RegisterAccess, TransferEvent } from "./event.js";
 
 /** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
 export function printCall(event: CallEvent): string {
@@ -27,11 +27,6 @@ export function printTransfer({ thread, call, fd, path, arguments: given, result
 	return `${thread} ${call}(${[`${fd}<${path}>`, ...before].join(", ")}) = ${answer}`;
 }
 
-/** Below the line of the call in which it happened. */
-export function printDma({ message }: DmaEvent): string {
-	return `     ${message}`;
-}
-
 /** @returns what stands before the result, and what after it */
 function printAccess(access: RegisterAccess, result: TransferEvent["result"]): [before: string[], after: string] {
 	const { place, length, isWrite, bytes } = access;
@@ -46,6 +41,15 @@ function printValueOf(bytes: Uint8Array): string {
 	return `0x${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
 		.reverse()
 		.join("")}`;
+}
+
+/** What a device has done: a line that stands before that of the call which had it do so. */
+export function printDma({ kind, message }: DmaEvent): string {
+	return `dma ${kind}: ${message}`;
+}
+
+export function printInterrupt({ device, message }: InterruptEvent): string {
+	return `interrupt: ${device}: ${message}`;
 }
 
 /** Of open(2), those that make a difference to a device. asm-generic/fcntl.h: the same on x86-64 and arm64. */

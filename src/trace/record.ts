@@ -162,7 +162,8 @@ export type Question =
 export type FdMeaning =
 	| { readonly file: Name }
 	| { readonly backing: Name }
-	/** Open, and neither ours nor shared memory. */
+	| "eventfd"
+	/** Open, and none of these. */
 	| "other"
 	| "not open";
 

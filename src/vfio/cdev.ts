@@ -49,13 +49,11 @@ export class VfioCdev implements PositionedFile, MappableFile {
 
 	ioctl(caller: Caller, command: number, argument: number): number {
 		this.#settle();
-		if (command === VfioDeviceBindIommufd.number) {
-			this.#bind(caller, argument);
-			return 0;
-		}
-		if (!this.#isBound)
+		if (command === VfioDeviceBindIommufd.number) this.#bind(caller, argument);
+		else if (!this.#isBound)
 			throw new Errno("EINVAL", `this open of ${this.path} is not bound to an iommufd: BIND_IOMMUFD comes first`);
-		return this.#serve(caller, command, argument);
+		else this.#serve(caller, command, argument);
+		return 0;
 	}
 
 	readAt(memory: AddressSpace, address: number, length: number, position: number): number {
@@ -83,8 +81,7 @@ export class VfioCdev implements PositionedFile, MappableFile {
 		this.device.unbind();
 	}
 
-	/** @returns what the ioctl does */
-	#serve(caller: Caller, command: number, argument: number): number {
+	#serve(caller: Caller, command: number, argument: number): void {
 		switch (command) {
 			case VfioDeviceAttachIommufdPt.number:
 				this.#attach(caller, argument);
@@ -112,7 +109,7 @@ export class VfioCdev implements PositionedFile, MappableFile {
 				break;
 			case VfioDeviceSetIrqs.number:
 				read(caller, argument, VfioDeviceSetIrqs);
-				setIrqs(this.device, VfioDeviceSetIrqs.view, caller.memory, argument);
+				setIrqs(this.device, VfioDeviceSetIrqs.view, caller, argument);
 				break;
 			case VfioDeviceReset.number:
 				this.device.reset();
@@ -126,7 +123,6 @@ export class VfioCdev implements PositionedFile, MappableFile {
 			default:
 				throw new Errno("ENOTTY", `0x${command.toString(16)} is not an ioctl of a VFIO PCI device`);
 		}
-		return 0;
 	}
 
 	/** VFIO_DEVICE_BIND_IOMMUFD */

@@ -9,6 +9,7 @@ import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";
 import { Errno } from "../uapi/errno.js";
 import { ConfigSpace } from "./config-space.js";
+import { Interrupts } from "./interrupts.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
 import type { SriovRole } from "./vf-token.js";
 
@@ -25,6 +26,8 @@ export class VfioDevice {
 	readonly config: PciConfig;
 	/** What is behind its BARs; undefined where nothing is, which reads as all ones. */
 	endpoint: Endpoint | undefined;
+	/** Where what it sends goes to. */
+	readonly interrupts: Interrupts;
 	/** The configuration space of the program that has it. */
 	#configSpace: ConfigSpace | undefined;
 	#bound: BoundDevice | undefined;
@@ -39,6 +42,7 @@ export class VfioDevice {
 		this.hardware = hardware;
 		this.sriov = sriov;
 		this.config = new PciConfig(hardware);
+		this.interrupts = new Interrupts(device.name, this.config);
 	}
 
 	/** "0000:00:03.0" */
@@ -60,11 +64,13 @@ export class VfioDevice {
 			throw new Errno("EINVAL", `${this.name} is bound already: a device can be bound by one open of its file only`);
 		this.#bound = bindDevice(context, this.device);
 		this.#resetFunction();
-		const isVirtualFunction = this.sriov.kind === "virtual";
-		this.#configSpace = new ConfigSpace(this.hardware, this.config, isVirtualFunction, {
-			setIntxDisabled: () => {},
+		const { interrupts } = this;
+		this.#configSpace = new ConfigSpace(this.hardware, this.config, this.sriov.kind === "virtual", {
+			setIntxDisabled: (isDisabled) => interrupts.setDisabled(isDisabled),
 			reset: () => this.#resetFunction(),
-			msiVectors: 0,
+			get msiVectors() {
+				return interrupts.msiVectors;
+			},
 		});
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users++;
 		return this.#bound.id;
@@ -73,14 +79,15 @@ export class VfioDevice {
 	/** Takes it back from the program that had it. */
 	unbind(): void {
 		const bound = this.#theBound();
+		this.interrupts.close();
+		this.#configSpace = undefined;
+		this.#resetFunction();
+		this.config.restore();
 		for (const pasid of [...this.#pasids].sort((a, b) => a - b)) this.detachPasid(pasid);
 		this.detach();
 		unbindDevice(bound);
 		this.#bound = undefined;
 		this.#isInLowPower = false;
-		this.#configSpace = undefined;
-		this.#resetFunction();
-		this.config.restore();
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users--;
 	}
 

@@ -116,6 +116,11 @@ export class PciConfig {
 		this.bytes.set(this.#initial);
 	}
 
+	/** Whether it may do DMA, and send messages, which are DMA too. */
+	get isBusMaster(): boolean {
+		return (this.bytes[COMMAND] & PciCommand.MASTER) !== 0;
+	}
+
 	/** The interrupt status bit: whether the function asserts its pin. */
 	set interruptStatus(asserted: boolean) {
 		this.bytes[STATUS] = (this.bytes[STATUS] & ~STATUS_INTERRUPT) | (asserted ? STATUS_INTERRUPT : 0);

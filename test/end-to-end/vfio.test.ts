@@ -14,10 +14,10 @@ const recording = join(directory.path, "recording.jsonl");
 
 describe.skipIf(!hasCompiler)("the edu device", () => {
 	const options = ["--quiet", "--machine", "intel", `--trace=${trace}`, "--record", recording];
-	const edu = () => ioasis("run", ...options, "--", buildClient("edu", directory.path), device);
+	const run = (client: string) => ioasis("run", ...options, "--", buildClient(client, directory.path), device);
 
 	test("is found in its configuration space, and copies memory when its registers say so", () => {
-		expect(edu()).toEqual({
+		expect(run("edu")).toEqual({
 			status: 0,
 			stdout: [
 				"ids 1234:11e8",
@@ -37,6 +37,30 @@ describe.skipIf(!hasCompiler)("the edu device", () => {
 	});
 
 	test("is replayed without the program, also where it reads memory", () => {
+		expect(ioasis("replay", recording)).toMatchObject({ status: 0, stderr: "" });
+	});
+
+	test("interrupts by messages and by its pin, which masks itself and is unmasked", () => {
+		expect(run("interrupts")).toEqual({
+			status: 0,
+			stdout: [
+				"no eventfd: Invalid argument",
+				"messages: 2",
+				"loopback: 1",
+				"switched off: 0",
+				"pin: 1",
+				"masked: 0",
+				"unmasked, and still asserted: 1",
+				"unmasked, and acknowledged: 0",
+				"pin: 1",
+				"unmasked by an eventfd: 1",
+				"",
+			].join("\n"),
+			stderr: "",
+		});
+		expect(readFileSync(trace, "utf8")).toMatch(
+			/interrupt: 0000:00:02.0: MSI vector 0 signals .*\n\d+ pwrite64\(.*BAR0/,
+		);
 		expect(ioasis("replay", recording)).toMatchObject({ status: 0, stderr: "" });
 	});
 });

@@ -4,6 +4,7 @@ import type {
 	Caller,
 	CallerFile,
 	Capability,
+	EventFd,
 	MappableFile,
 	Mapping,
 	OpenFile,
@@ -45,6 +46,9 @@ export interface Difference {
 	/** What the engine asked that it didn't ask then: a reason to answer otherwise. */
 	readonly strays: readonly string[];
 }
+
+/** Interrupts go nowhere, and come from nowhere. */
+const nobody: EventFd = { signal() {}, onSignal() {}, release() {} };
 
 export class Replayer {
 	readonly #machine: Machine;
@@ -203,6 +207,7 @@ export class Replayer {
 		if (asked === undefined) this.#questions.stray(`what fd ${fd} is`);
 		if (asked === undefined || asked.is === "not open") return undefined;
 		if (asked.is === "other") return { kind: "other" };
+		if (asked.is === "eventfd") return { kind: "eventfd", open: () => nobody };
 		if ("file" in asked.is) return { kind: "ours", file: this.#file(asked.is.file) };
 		const name = asked.is.backing;
 		const size = () => this.#questions.take("size", ({ backing }) => backing === name)?.is ?? 0;

@@ -1,40 +1,13 @@
 // Drives QEMU's educational device by its VFIO file: sizes its BAR, has it copy a page. Prints what it finds, a line each.
 // edu DEVICE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+#include <sys/uio.h>
 #include "vfio.h"
 
-enum { COMMAND_REGISTER = 4, FIRST_BAR = 0x10, MEMORY_AND_MASTER = 6 };
+enum { FIRST_BAR = 0x10 };
 enum { IDENTIFICATION = 0, SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
 #define OWN_MEMORY 0x40000
 #define IOVA 0x100000
-
-static int device;
-
-static void require(int fine, const char *what)
-{
-	if (fine)
-		return;
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t get(int region, off_t at, size_t size)
-{
-	uint64_t value = 0;
-	require(pread(device, &value, size, REGION(region) + at) == (ssize_t)size, "pread");
-	return value;
-}
-
-static void set(int region, off_t at, size_t size, uint64_t value)
-{
-	require(pwrite(device, &value, size, REGION(region) + at) == (ssize_t)size, "pwrite");
-}
 
 static void dma(uint64_t source, uint64_t destination, uint64_t direction)
 {
@@ -45,30 +18,27 @@ static void dma(uint64_t source, uint64_t destination, uint64_t direction)
 	require(get(BAR0, RESULT, 4) == 0, "DMA");
 }
 
-static void attach_page(int iommu, char *page)
+static void attach_pages(int iommu, char *pages)
 {
-	struct bind bind = {.argsz = sizeof bind, .iommufd = iommu};
-	require(pread(device, page, 4, REGION(CONFIG)) == -1 && errno == EINVAL, "unbound");
-	require(ioctl(device, VFIO_BIND, &bind) == 0, "bind");
 	struct ioas_alloc alloc = {.size = sizeof alloc};
 	require(ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) == 0, "alloc");
 	struct ioas_map map = {.size = sizeof map, .flags = 1 | READ_WRITE, .ioas_id = alloc.id,
-		.user_va = (uintptr_t)page, .length = 8192, .iova = IOVA};
+		.user_va = (uintptr_t)pages, .length = 8192, .iova = IOVA};
 	require(ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0, "map");
 	struct attach attach = {.argsz = sizeof attach, .pt_id = alloc.id};
-	require(ioctl(device, VFIO_ATTACH, &attach) == 0, "attach");
+	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
 }
 
 int main(int argc, char **argv)
 {
 	(void)argc;
 	char *pages = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int iommu = open("/dev/iommu", O_RDWR);
-	device = open(argv[1], O_RDWR);
-	require(iommu >= 0 && device >= 0, "open");
-	attach_page(iommu, pages);
+	attach_pages(open_device(argv[1]), pages);
 
-	printf("ids %04lx:%04lx\n", get(CONFIG, 0, 2), get(CONFIG, 2, 2));
+	uint16_t vendor, id;
+	struct iovec ids[] = {{&vendor, 2}, {&id, 2}};
+	require(preadv(device, ids, 2, REGION(CONFIG)) == 4, "preadv");
+	printf("ids %04x:%04x\n", vendor, id);
 	uint64_t address = get(CONFIG, FIRST_BAR, 4);
 	set(CONFIG, FIRST_BAR, 4, 0xffffffff);
 	uint32_t size = ~(get(CONFIG, FIRST_BAR, 4) & ~15UL) + 1;
@@ -87,7 +57,7 @@ int main(int argc, char **argv)
 	printf("copied: %s\n", memcmp(pages, pages + 4096, 4096) == 0 ? "yes" : "no");
 
 	require(mmap(0, 4096, PROT_READ, MAP_SHARED, device, REGION(BAR0)) == MAP_FAILED && errno == EINVAL, "mmap");
-	require(ioctl(device, VFIO_RESET) == 0, "reset");
+	require(ioctl(device, VFIO_DEVICE_RESET) == 0, "reset");
 	printf("after a reset: source %lx\n", get(BAR0, SOURCE, 8));
 	return 0;
 }

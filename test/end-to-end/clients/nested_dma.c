@@ -3,15 +3,8 @@
 //
 // nested_dma /dev/vfio/devices/vfioN; the device is an edu, as QEMU has it. It prints what the device read, a line each, and
 // exits with 1 and the call's name when a call fails.
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
-#include "iommufd.h"
+#include "vfio.h"
 
 #define PAGE 4096
 #define PAGES 16
@@ -33,8 +26,6 @@ struct hw_info { uint32_t size, flags, dev_id, data_len; uint64_t data; uint32_t
 struct invalidate { uint32_t size, hwpt_id; uint64_t data; uint32_t type, entry_len, entry_num, reserved; };
 struct viommu_alloc { uint32_t size, flags, type, dev_id, hwpt_id, viommu_id, data_len, reserved; uint64_t data; };
 struct vdevice_alloc { uint32_t size, viommu_id, dev_id, vdevice_id; uint64_t virt_id; };
-struct bind { uint32_t argsz, flags; int32_t iommufd; uint32_t dev_id; uint64_t token; };
-struct attach { uint32_t argsz, flags, pt_id, pasid; };
 struct detach { uint32_t argsz, flags, pasid; };
 
 #define IOMMU_HWPT_ALLOC COMMAND(0x89)
@@ -42,8 +33,6 @@ struct detach { uint32_t argsz, flags, pasid; };
 #define IOMMU_HWPT_INVALIDATE COMMAND(0x8d)
 #define IOMMU_VIOMMU_ALLOC COMMAND(0x90)
 #define IOMMU_VDEVICE_ALLOC COMMAND(0x91)
-#define VFIO_DEVICE_BIND_IOMMUFD COMMAND(118)
-#define VFIO_DEVICE_ATTACH_IOMMUFD_PT COMMAND(119)
 #define VFIO_DEVICE_DETACH_IOMMUFD_PT COMMAND(120)
 #define NEST_PARENT 1
 #define FIXED_IOVA 1
@@ -51,18 +40,11 @@ struct detach { uint32_t argsz, flags, pasid; };
 enum { NONE = 0, VTD = 1, SMMUV3 = 2, AMD = 4 }; // iommu_hw_info_type
 enum { DATA_VTD_S1 = 1, DATA_ARM_SMMUV3 = 2, DATA_AMD_GUEST = 3 }; // iommu_hwpt_data_type
 
-static int iommufd, device;
-static uint32_t device_id, ioas_id;
+static int iommufd;
+static uint32_t ioas_id;
 static uint8_t *memory;
 
-static void call(int fd, unsigned long request, void *argument, const char *name)
-{
-	if (ioctl(fd, request, argument) == 0)
-		return;
-	fprintf(stderr, "%s: %s\n", name, strerror(errno));
-	exit(1);
-}
-#define CALL(fd, request, argument) call(fd, request, argument, #request)
+#define CALL(fd, request, argument) require(ioctl(fd, request, argument) == 0, #request)
 
 static uint64_t *word(int page, uint64_t index)
 {
@@ -71,30 +53,21 @@ static uint64_t *word(int page, uint64_t index)
 
 // --- The device. docs/specs/edu.rst of QEMU; the last register is Ioasis's own ---
 
-static void set(uint64_t reg, uint64_t value)
-{
-	if (pwrite(device, &value, 8, reg) == 8)
-		return;
-	perror("pwrite");
-	exit(1);
-}
-
 /** The device reads a word at an IOVA, then writes it behind where it was: the number of the page that it reached, or FAULT. */
 static int dma(uint64_t iova)
 {
-	enum { SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, COMMAND = 0x98, RESULT = 0xa8, BUFFER = 0x40000 };
+	enum { SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START_STOP = 0x98, RESULT = 0xa8, BUFFER = 0x40000 };
 	enum { START = 1, TO_MEMORY = 2 };
-	uint64_t result;
-	set(SOURCE, iova);
-	set(DESTINATION, BUFFER);
-	set(COUNT, 4);
-	set(COMMAND, START);
-	if (pread(device, &result, 8, RESULT) != 8 || result != 0)
+	set(BAR0, SOURCE, 8, iova);
+	set(BAR0, DESTINATION, 8, BUFFER);
+	set(BAR0, COUNT, 8, 4);
+	set(BAR0, START_STOP, 8, START);
+	if (get(BAR0, RESULT, 8) != 0)
 		return FAULT;
-	set(SOURCE, BUFFER);
-	set(DESTINATION, iova + 0x100);
-	set(COMMAND, START | TO_MEMORY);
-	if (pread(device, &result, 8, RESULT) != 8 || result != 0)
+	set(BAR0, SOURCE, 8, BUFFER);
+	set(BAR0, DESTINATION, 8, iova + 0x100);
+	set(BAR0, START_STOP, 8, START | TO_MEMORY);
+	if (get(BAR0, RESULT, 8) != 0)
 		return FAULT;
 	for (int page = FIRST_NUMBERED; page < PAGES; page++) {
 		uint32_t *written = (uint32_t *)(memory + page * PAGE + 0x100), number = *written;
@@ -223,17 +196,15 @@ static void through_both_stages(uint32_t type)
 int main(int argc, char **argv)
 {
 	struct ioas_alloc ioas = {.size = sizeof ioas};
-	struct bind bind = {.argsz = sizeof bind};
 	struct hw_info info = {.size = sizeof info};
 	struct detach detach = {.argsz = sizeof detach};
 
 	memory = mmap(0, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (int page = FIRST_NUMBERED; page < PAGES; page++)
 		*(uint32_t *)word(page, 0) = page;
-	iommufd = bind.iommufd = open("/dev/iommu", O_RDWR);
-	device = open(argc > 1 ? argv[1] : "/dev/vfio/devices/vfio0", O_RDWR);
-	CALL(device, VFIO_DEVICE_BIND_IOMMUFD, &bind);
-	info.dev_id = device_id = bind.dev_id;
+	iommufd = open_device(argc > 1 ? argv[1] : "/dev/vfio/devices/vfio0");
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	info.dev_id = device_id;
 	CALL(iommufd, IOMMU_GET_HW_INFO, &info);
 	CALL(iommufd, IOMMU_IOAS_ALLOC, &ioas);
 	ioas_id = ioas.id;
