@@ -167,7 +167,8 @@ function walkCached(domain: NestedDomain, request: DmaRequest, memory: WatchedMe
 /** @throws what isn't a DmaFault */
 function refused(fault: unknown): Outcome {
 	if (!(fault instanceof DmaFault)) throw fault;
-	return { key: `${fault.stage}: ${fault.kind}`, text: `${fault.stage}: ${fault.reason}` };
+	const { stage, kind, reason } = fault;
+	return { key: `${stage}: ${kind}`, text: stage === "memory" ? reason : `${stage}: ${reason}` };
 }
 
 /** The guest's memory, with a note of all that is read. */

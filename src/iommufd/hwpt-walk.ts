@@ -71,6 +71,11 @@ export function walkHwpt(
 	return { ...walk, firstStage, table: output === undefined ? undefined : walkTable(hwpt.parent.domain, output) };
 }
 
+/** Whether it leads anywhere. */
+export function translates({ table }: HwptWalk): boolean {
+	return table?.physical !== undefined;
+}
+
 /** "IOVA 0x5000 in HWPT 4 (intel-vtd, nested on HWPT 3), for 0000:00:02.0" */
 export function walkHead({ hwpt, iova, user }: HwptWalk): string {
 	const nested = hwpt instanceof NestedHwpt ? `, nested on ${hwpt.parent}` : "";

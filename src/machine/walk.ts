@@ -81,11 +81,9 @@ function boundDevice(machine: Machine, name: string): BoundDevice {
 		for (const object of context.objects) if (object instanceof BoundDevice) bound.push(object);
 	const found = bound.find(({ device }) => device.name === known);
 	if (found !== undefined) return found;
+	if (bound.length === 0) throw new NothingToWalk("no device is bound at the moment");
 	const others = bound.map(({ device }) => nameOf(machine, device.name)).join(", ");
-	throw new NothingToWalk(
-		`${name} is no device that is bound at the moment`,
-		others === "" ? "no device is bound" : `those that are: ${others}`,
-	);
+	throw new NothingToWalk(`${name} is no device that is bound at the moment`, `those that are: ${others}`);
 }
 
 /** "vfio0 (0000:00:02.0)" */
