@@ -68,6 +68,8 @@ function printed(
 }
 
 function brief(line: RecordLine, answer: number | Failed): string {
-	const call = line.kind === "open" ? `open(${JSON.stringify(line.path)})` : line.kind;
+	let call: string = line.kind;
+	if (line.kind === "open") call = `open(${JSON.stringify(line.path)})`;
+	else if (line.kind === "pread" || line.kind === "pwrite") call += `(${line.length} bytes at ${line.position})`;
 	return `${call} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
 }

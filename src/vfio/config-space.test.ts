@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
@@ -129,4 +130,20 @@ test("an access may have any size and place, but must end with the space", () =>
 		codeOf(() => space.write(memory, 0x999000, 4, 0)),
 	];
 	expect(codes).toEqual(["EFAULT", "EFAULT", "EFAULT"]);
+});
+
+test("whatever a program writes, the function stays who and where it is", () => {
+	const access = fc.record({ at: fc.nat(255), size: fc.constantFrom(1, 2, 4), value: fc.nat(0xffff_ffff) });
+	fc.assert(
+		fc.property(fc.array(access, { maxLength: 40 }), (accesses) => {
+			const { physical, read, write } = setUp({ isExpress: true });
+			const before = physical.bytes.slice();
+			for (const { at, size, value } of accesses) if (at + size <= 256) write(at, size, value);
+			const [COMMAND, CACHE_LINE, DEVICE_CONTROL] = [4, 0xc, 0x48];
+			const own = new Set([COMMAND, COMMAND + 1, CACHE_LINE, DEVICE_CONTROL, DEVICE_CONTROL + 1]);
+			expect([...before.keys()].filter((at) => !own.has(at) && physical.bytes[at] !== before[at])).toEqual([]);
+			// And the program still finds all capabilities.
+			expect([read(0x34, 1), read(0x40, 2), read(0x7c, 2)]).toEqual([0x40, 0x7c10, 0x0005]);
+		}),
+	);
 });

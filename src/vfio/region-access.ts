@@ -1,7 +1,7 @@
 // Reading and writing a function's regions by its file: which one a position is in, and which accesses of the bus an access
 // of the file becomes. drivers/vfio/pci/vfio_pci_rdwr.c and vfio_pci_core.c.
 
-import { allOnes, type Endpoint } from "../devices/endpoint.js";
+import type { Endpoint } from "../devices/endpoint.js";
 import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { VFIO_PCI_NUM_REGIONS, VfioPciRegion } from "../uapi/vfio.js";
@@ -79,6 +79,9 @@ function find(position: number): { index: number; offset: number } {
 	return { index, offset: position % REGION_SIZE };
 }
 
+/** @param at an offset in the BAR @param done how many bytes of the whole are before it */
+type Access = (endpoint: Endpoint, at: number, size: number, done: number) => void;
+
 /** A BAR, as accesses by the file meet it. */
 class Window {
 	readonly #device: VfioDevice;
@@ -120,22 +123,22 @@ class Window {
 
 	read(offset: number, into: Uint8Array): void {
 		into.fill(0xff);
-		this.#eachAccess(offset, into.length, (at, size, done) => {
-			const value = this.#endpoint?.readRegister(this.#bar.index, at, size) ?? allOnes(size);
+		this.#eachAccess(offset, into.length, (endpoint, at, size, done) => {
+			const value = endpoint.readRegister(this.#bar.index, at, size);
 			for (let i = 0; i < size; i++) into[done + i] = Number((value >> BigInt(8 * i)) & 0xffn);
 		});
 	}
 
 	write(offset: number, from: Uint8Array): void {
-		this.#eachAccess(offset, from.length, (at, size, done) => {
+		this.#eachAccess(offset, from.length, (endpoint, at, size, done) => {
 			let value = 0n;
 			for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(from[done + i]);
-			this.#endpoint?.writeRegister(this.#bar.index, at, size, value);
+			endpoint.writeRegister(this.#bar.index, at, size, value);
 		});
 	}
 
-	/** An access is made in aligned pieces of 8, 4, 2 and 1 bytes, and leaves out what is hidden. */
-	#eachAccess(offset: number, length: number, access: (at: number, size: number, done: number) => void): void {
+	/** An access is made in aligned pieces of 8, 4, 2 and 1 bytes, and leaves out what is hidden. Nothing is asked where nothing is. */
+	#eachAccess(offset: number, length: number, access: Access): void {
 		for (let done = 0; done < length; ) {
 			const at = offset + done;
 			const { start, end } = this.#hidden;
@@ -145,8 +148,12 @@ class Window {
 			}
 			this.#requireDecoding();
 			const left = Math.min(length - done, at < start ? start - at : Number.POSITIVE_INFINITY);
+			if (this.#endpoint === undefined) {
+				done += left;
+				continue;
+			}
 			const size = [8, 4, 2].find((size) => left >= size && at % size === 0) ?? 1;
-			access(at, size, done);
+			access(this.#endpoint, at, size, done);
 			done += size;
 		}
 	}

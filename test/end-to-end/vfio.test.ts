@@ -12,6 +12,12 @@ const device = "/dev/vfio/devices/vfio0";
 const trace = join(directory.path, "trace");
 const recording = join(directory.path, "recording.jsonl");
 
+test("the example of a driver has its device copy memory", () => {
+	const { status, stdout } = ioasis("run", "--quiet", "--machine", "intel", "--", process.execPath, "examples/edu.mjs");
+	expect(stdout).toBe("vfio0 is 1234:11e8\nin the second half of the page: through the IOMMU and back\n");
+	expect(status).toBe(0);
+});
+
 describe.skipIf(!hasCompiler)("the edu device", () => {
 	const options = ["--quiet", "--machine", "intel", `--trace=${trace}`, "--record", recording];
 	const run = (client: string) => ioasis("run", ...options, "--", buildClient(client, directory.path), device);
