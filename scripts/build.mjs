@@ -17,13 +17,14 @@ const ENTRIES = {
 	run: "src/cli/run.ts",
 	matrix: "src/cli/matrix.ts",
 	replay: "src/cli/replay.ts",
+	walk: "src/cli/walk.ts",
 	machines: "src/cli/machines.ts",
 	doctor: "src/cli/doctor.ts",
 	"launcher-thread": "src/host/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
 	"exit-now": "src/host/exit-now.ts",
 };
-const LOADED_BY_MAIN = ["./run.js", "./matrix.js", "./replay.js", "./machines.js", "./doctor.js"];
+const LOADED_BY_MAIN = ["./run.js", "./matrix.js", "./replay.js", "./walk.js", "./machines.js", "./doctor.js"];
 
 async function build() {
 	const started = new Date();

@@ -21,7 +21,8 @@ export type Ending =
 
 export interface Outcome extends Combination {
 	readonly ending: Ending;
-	/** The first call that failed; a program that passes may have one as well. */
+	/** The calls that failed; a program that passes may have some as well. */
+	readonly failures: readonly Failure[];
 	readonly firstFailure: Failure | undefined;
 	readonly seconds: number;
 	/** The end of what the program wrote, stdout and stderr as they came. */
@@ -92,7 +93,7 @@ export async function runCombination(
 	clearTimeout(timer);
 	const seconds = (performance.now() - started) / 1000;
 	const { failures, end } = readReport(reportFile);
-	const common = { machine, policy, firstFailure: failures.at(0), seconds, output };
+	const common = { machine, policy, failures, firstFailure: failures.at(0), seconds, output };
 	if (timedOut) return { ...common, ending: { kind: "timed out" } };
 	if (end?.signal !== undefined) return { ...common, ending: { kind: "killed", signal: end.signal } };
 	if (end === undefined && ending.kind === "exited" && NOTHING_RAN.includes(ending.code))

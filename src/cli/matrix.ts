@@ -11,6 +11,7 @@ import { junit } from "./junit.js";
 import { adviceFor, loadMachine, machineNames } from "./machine-files.js";
 import { matrixTable } from "./matrix-table.js";
 import { policyNamed } from "./policy-names.js";
+import type { Failure } from "./report-file.js";
 import { countInWords, endingInWords, type Judged, passes } from "./verdict.js";
 
 /** What `matrix` can be told, as the command line has it. */
@@ -162,20 +163,20 @@ function print(outcomes: readonly Judged[], program: readonly string[]): void {
 function asJson(outcomes: readonly Judged[], program: readonly string[]): object {
 	return {
 		program,
-		combinations: outcomes.map(({ machine, policy, verdict, because, ending, firstFailure, seconds, output }) => ({
+		combinations: outcomes.map(({ machine, policy, verdict, because, ending, failures, seconds, output }) => ({
 			machine,
 			policy,
 			verdict,
 			because,
 			result: endingInWords(ending),
-			firstFailure: firstFailure && {
-				path: firstFailure.path,
-				call: firstFailure.call,
-				errno: firstFailure.errno,
-				reason: firstFailure.reason,
-			},
+			firstFailure: failures.map(failureAsJson).at(0),
+			failures: failures.map(failureAsJson),
 			seconds: Math.round(seconds * 1000) / 1000,
 			output,
 		})),
 	};
+}
+
+function failureAsJson({ path, call, errno, reason }: Failure): object {
+	return { path, call, errno, reason };
 }

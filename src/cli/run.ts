@@ -4,9 +4,11 @@ import { openSync } from "node:fs";
 import { constants } from "node:os";
 import { launch, type NotStarted, type Status } from "../host/launch.js";
 import type { Report } from "../host/supervisor-thread.js";
+import { hex } from "../uapi/errno.js";
 import { complain, refuse } from "./complain.js";
 import { packSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
+import { parseIova } from "./iova.js";
 import { adviceFor } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
@@ -44,7 +46,7 @@ const PATIENCE = 1000;
 /** Runs it to the end; sets the exit code. */
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
-	const walk = options.walk?.split(",").map(checkIova) ?? [];
+	const walk = options.walk?.split(",").map((iova) => hex(parseIova(iova, "--walk "))) ?? [];
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
 	const report = options.report === undefined ? undefined : startReport(options.report);
 	if (options.record !== undefined) beginRecording(options.record);
@@ -82,11 +84,6 @@ function openTrace(file: string): number {
 		const { code } = error as NodeJS.ErrnoException;
 		refuse(`the trace can't be written to ${file}: ${code}`, "give another file, or --trace alone for stderr");
 	}
-}
-
-function checkIova(iova: string): string {
-	if (!/^0x[0-9a-f]{1,16}$/i.test(iova)) refuse(`--walk ${iova}: not an IOVA`, "give it in hexadecimal: 0x1000000");
-	return iova;
 }
 
 function beginRecording(file: string): void {

@@ -5,9 +5,9 @@ import type { Frames } from "../memory/frames.js";
 import type { DmaEvent } from "../trace/event.js";
 import { hex } from "../uapi/errno.js";
 import type { Device } from "./device.js";
-import { accessInWords, DmaFault, type DmaRequest } from "./dma-fault.js";
+import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import { type Domain, type NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "./domain.js";
-import { type FirstStage, findLeaf, peekLeaf } from "./first-stage.js";
+import { type FirstStage, findLeaf, guestAddressOf, leafInWords, peekLeaf } from "./first-stage.js";
 import { GuestMemory } from "./guest-memory.js";
 import type { CachedLeaf } from "./iotlb.js";
 import { PagingStage } from "./paging-stage.js";
@@ -118,7 +118,7 @@ export class Dma {
 		let leaf: CachedLeaf | undefined;
 		const used = outcomeOf(() => {
 			leaf = findLeaf(first, request, memory, domain.tlb);
-			return inWords(leaf, first, request);
+			return leafInWords(leaf, first, request);
 		});
 		if (this.report !== undefined && used.fault?.stage !== "second stage") {
 			const second = new PagingStage(parent, "second stage", request);
@@ -157,6 +157,11 @@ function domainFor(request: DmaRequest): Domain {
 	throw new DmaFault(request, "attachment", "blocked", `${what} is attached to nothing`);
 }
 
+/** @throws DmaFault when the IOMMU takes a request for an interrupt */
+export function refuseInterrupts(request: DmaRequest): void {
+	untilInterrupts(request, interruptsOf(request));
+}
+
 /** Where the IOMMU takes requests without a PASID for interrupts. */
 function interruptsOf({ device, pasid }: DmaRequest): ReservedRegion[] {
 	if (pasid !== NO_PASID) return [];
@@ -183,20 +188,11 @@ function throughOne(domain: PagingDomain, name: PagingStage["name"], request: Dm
 	return { physical: stage.physical, length: stage.length };
 }
 
-function guestAddressOf(leaf: CachedLeaf, first: FirstStage, { iova }: DmaRequest): bigint {
-	const offset = first.inputAddress(iova) - (BigInt(leaf.firstPage) << PAGE_LG2);
-	return (BigInt(leaf.guestPage) << PAGE_LG2) + offset;
-}
-
-function inWords(leaf: CachedLeaf, first: FirstStage, request: DmaRequest): string {
-	return `guest-physical ${hex(guestAddressOf(leaf, first, request))}, ${accessInWords(leaf.protection)}`;
-}
-
 /** What the guest's memory says now: nothing that is cached counts. @throws DmaFault */
 function lookAgain(domain: NestedDomain, request: DmaRequest, memory: GuestMemory): string {
 	const stage = domain.firstStageFor?.(request, memory, true);
 	if (stage === undefined) return "the first stage is bypassed";
-	return inWords(peekLeaf(stage, request, memory), stage, request);
+	return leafInWords(peekLeaf(stage, request, memory), stage, request);
 }
 
 /** How a look at a first stage ended. */

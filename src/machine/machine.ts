@@ -4,7 +4,8 @@ import type { Endpoint } from "../devices/endpoint.js";
 import { Dma } from "../iommu/dma.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { OpenFile } from "../iommufd/caller.js";
-import { PagingHwpt } from "../iommufd/hwpt.js";
+import type { Context } from "../iommufd/context.js";
+import { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptPolicy, mainline } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import type { Platform } from "../iommufd/platform.js";
@@ -93,10 +94,15 @@ export class Machine {
 		return this.#platform.memlock.shown(memory);
 	}
 
+	/** What there is of each open of /dev/iommu now. */
+	*contexts(): Iterable<Context> {
+		for (const { context } of this.#open) yield context;
+	}
+
 	/** The page tables that there are now. */
-	*pagingHwpts(): Iterable<PagingHwpt> {
-		for (const { context } of this.#open)
-			for (const object of context.objects) if (object instanceof PagingHwpt) yield object;
+	*hwpts(): Iterable<{ readonly context: Context; readonly hwpt: Hwpt }> {
+		for (const context of this.contexts())
+			for (const hwpt of context.objects) if (hwpt instanceof Hwpt) yield { context, hwpt };
 	}
 
 	/**

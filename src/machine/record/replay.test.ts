@@ -3,11 +3,13 @@
 import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { EDU_BUFFER, EduRegister } from "../../devices/edu.js";
+import { walkTable } from "../../iommu/explain.js";
+import { PhysicalMemory } from "../../iommu/physical-memory.js";
 import type { OpenFile } from "../../iommufd/caller.js";
 import type { IommufdFile } from "../../iommufd/ioctls.js";
 import { BUFFER, TestClient } from "../../iommufd/test-client.js";
-import type { Ioctl, Question, RecordLine } from "../../trace/record.js";
-import { codeOf } from "../../uapi/errno.js";
+import type { Extent, Ioctl, Question, RecordLine } from "../../trace/record.js";
+import { codeOf, hex } from "../../uapi/errno.js";
 import { Destroy, FaultQueueAlloc, IoasAlloc, IoasIovaRanges, IoasMap, IoasMapFlags } from "../../uapi/iommufd.js";
 import { TestProgram } from "../../vfio/test-program.js";
 import { parseMachineDescription } from "../description.js";
@@ -68,6 +70,22 @@ test("calls that succeed, that fail, and that answer into an array are answered 
 	client.fd.release();
 	expect(replay(lines)).toBeUndefined();
 	expect(ioctls()).toHaveLength(6);
+});
+
+test("what is read between two calls is known from then on, and nothing else of that memory", () => {
+	const { iova } = mapSomething();
+	const pages = questions().find((question) => question.ask === "pages");
+	const [[backing, page]] = pages!.is as Extent[];
+	const asked: Question[] = [{ ask: "dma read", backing, at: hex(page * 4096), length: 2, bytes: "2a2b" }];
+	const machineOfReplay = machine();
+	const replayer = new Replayer(machineOfReplay);
+	for (const line of lines) replayer.learn(line);
+	for (const line of [...lines, { kind: "aside", asked } as const]) expect(replayer.replay(line)).toBeUndefined();
+	const [{ hwpt }] = machineOfReplay.hwpts();
+	const { physical } = walkTable(hwpt.paging.domain, iova);
+	const bytes = new Uint8Array(4);
+	expect(new PhysicalMemory(machineOfReplay.frames).read(physical!, bytes)).toBe(2);
+	expect([...bytes]).toEqual([0x2a, 0x2b, 0, 0]);
 });
 
 test("a line has the struct before and after, and what is behind the pages that were asked for", () => {

@@ -101,6 +101,11 @@ export class Replayer {
 				this.#questions.begin();
 				this.#release(line.what);
 				return undefined;
+			case "aside":
+				for (const asked of line.asked)
+					if (asked.ask === "dma read")
+						this.#backings.get(asked.backing)!.learn(Number(asked.at), fromHex(asked.bytes));
+				return undefined;
 			default:
 				return undefined;
 		}
@@ -168,6 +173,8 @@ export class Replayer {
 		const deviations = this.#questions.deviations();
 		const { strays } = this.#questions;
 		for (const file of this.#questions.closedLate()) this.#release(file);
+		// Who looks at the machine after the call is no part of it.
+		this.#questions.begin();
 		const then: Answer = { result: line.answer, out: "out" in line ? line.out : undefined };
 		if (deviations.length === 0 && sameResult(then.result, now.result) && then.out === now.out) return undefined;
 		return { line, now, deviations, strays };

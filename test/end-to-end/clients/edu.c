@@ -26,7 +26,7 @@ static void attach_pages(int iommu, char *pages)
 		.user_va = (uintptr_t)pages, .length = 8192, .iova = IOVA};
 	require(ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0, "map");
 	struct attach attach = {.argsz = sizeof attach, .pt_id = alloc.id};
-	require(ioctl(device, VFIO_ATTACH, &attach) == 0, "attach");
+	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
 }
 
 int main(int argc, char **argv)
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
 	printf("copied: %s\n", memcmp(pages, pages + 4096, 4096) == 0 ? "yes" : "no");
 
 	require(mmap(0, 4096, PROT_READ, MAP_SHARED, device, REGION(BAR0)) == MAP_FAILED && errno == EINVAL, "mmap");
-	require(ioctl(device, VFIO_RESET) == 0, "reset");
+	require(ioctl(device, VFIO_DEVICE_RESET) == 0, "reset");
 	printf("after a reset: source %lx\n", get(BAR0, SOURCE, 8));
 	return 0;
 }

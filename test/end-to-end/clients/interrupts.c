@@ -9,7 +9,7 @@ enum { RAISE = 0x60, ACKNOWLEDGE = 0x64 };
 static int set_irqs(uint32_t index, uint32_t flags, uint32_t count, int fd)
 {
 	struct irq_set irqs = {.argsz = sizeof irqs, .flags = flags, .index = index, .count = count, .fd = fd};
-	return ioctl(device, VFIO_SET_IRQS, &irqs);
+	return ioctl(device, VFIO_DEVICE_SET_IRQS, &irqs);
 }
 
 // How often an eventfd was signalled; waits for the first time.

@@ -19,15 +19,17 @@ struct attach { uint32_t argsz, flags, pt_id; };
 struct region_info { uint32_t argsz, flags, index, cap_offset; uint64_t size, offset; };
 struct irq_set { uint32_t argsz, flags, index, start, count; int32_t fd; };
 
-#define VFIO_GET_REGION_INFO COMMAND(108)
-#define VFIO_SET_IRQS COMMAND(110)
-#define VFIO_RESET COMMAND(111)
-#define VFIO_BIND COMMAND(118)
-#define VFIO_ATTACH COMMAND(119)
+#define VFIO_DEVICE_GET_REGION_INFO COMMAND(108)
+#define VFIO_DEVICE_SET_IRQS COMMAND(110)
+#define VFIO_DEVICE_RESET COMMAND(111)
+#define VFIO_DEVICE_BIND_IOMMUFD COMMAND(118)
+#define VFIO_DEVICE_ATTACH_IOMMUFD_PT COMMAND(119)
 
 enum { DATA_NONE = 1, DATA_EVENTFD = 4, MASK = 8, UNMASK = 16, TRIGGER = 32 };
 
 static int device;
+/** What the iommufd calls it. */
+static uint32_t device_id;
 
 static void require(int fine, const char *what)
 {
@@ -58,6 +60,7 @@ static inline int open_device(const char *path)
 	char byte;
 	require(pread(device, &byte, 1, REGION(CONFIG)) == -1 && errno == EINVAL, "a device that isn't bound");
 	struct bind bind = {.argsz = sizeof bind, .iommufd = iommu};
-	require(ioctl(device, VFIO_BIND, &bind) == 0, "bind");
+	require(ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind) == 0, "VFIO_DEVICE_BIND_IOMMUFD");
+	device_id = bind.devid;
 	return iommu;
 }
