@@ -56,6 +56,8 @@ const trappedAlways = [
 	syscalls.lgetxattr,
 	syscalls.listxattr,
 	syscalls.llistxattr,
+	syscalls.statfs,
+	syscalls.fstatfs,
 	syscalls.execve,
 	syscalls.execveat,
 	syscalls.setuid,

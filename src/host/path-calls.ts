@@ -64,21 +64,34 @@ const LINK_MODE = 0o777;
 
 const { ENODATA } = errors;
 
+// struct statfs, in words; the same on both machines. <asm-generic/statfs.h>, <linux/magic.h>
+const STATFS_BYTES = 120;
+const STATFS_TYPE = 0;
+const STATFS_BLOCK_SIZE = 2;
+const STATFS_NAME_LENGTH = 16;
+const STATFS_FRAGMENT_SIZE = 18;
+const SYSFS_MAGIC = 0x62656572;
+const TMPFS_MAGIC = 0x01021994; // devtmpfs has it, too
+
 type FoundNode = Extract<Found, { kind: "node" }>;
 
-/** The status of a process that has something pinned. */
-const STATUS: FilePattern = { name: "status", path: /^\/proc\/\d+\/status$/ };
+/** A file of a pattern, and what opens it: answers the call, or leaves it to the kernel. */
+interface PatternFile extends FilePattern {
+	open(path: string, flags: number): void;
+}
 
 const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
 
 const openHow = new NativeMemory(OPEN_HOW_BYTES);
 const name = new NativeMemory(2 * 4096);
 const stat = new Stat();
+const statfs = new NativeMemory(STATFS_BYTES);
 
 export class PathCalls {
 	readonly #services: PathServices;
 	readonly #notification: Notification;
 	readonly #shadow: Shadow;
+	readonly #patterns: readonly PatternFile[];
 	readonly #paths: Paths;
 	#hasComplained = false;
 
@@ -87,7 +100,10 @@ export class PathCalls {
 		this.#services = services;
 		this.#notification = notification;
 		this.#shadow = shadow;
-		this.#paths = new Paths(served.paths, () => served.files, shadow, [STATUS]);
+		this.#patterns = [
+			{ name: "status", path: /^\/proc\/\d+\/status$/, open: (path, flags) => this.#openStatus(path, flags) },
+		];
+		this.#paths = new Paths(served.paths, () => served.files, shadow, this.#patterns);
 	}
 
 	/** Answers the call that a thread is stopped at. @returns whether it is one of those that name a file */
@@ -163,6 +179,12 @@ export class PathCalls {
 			case syscalls.llistxattr:
 				this.#listxattr(false);
 				break;
+			case syscalls.statfs:
+				this.#statfs();
+				break;
+			case syscalls.fstatfs:
+				this.#fstatfs();
+				break;
 			default:
 				return false;
 		}
@@ -187,8 +209,10 @@ export class PathCalls {
 	#open(directory: number, pathAddress: number, flags: number, resolve: number): void {
 		const followsLinks = (flags & O_NOFOLLOW) === 0 && (resolve & RESOLVE_NO_SYMLINKS) === 0;
 		const found = this.#find(directory, pathAddress, followsLinks, (resolve & RESOLVE_IN_ROOT) !== 0);
+		const ofPattern = found && this.#patterns.find(({ path }) => path.test(found.path));
 		if (found === undefined) this.#notification.proceed();
-		else if (found.kind === "pattern") this.#openPattern(found, flags);
+		else if (ofPattern !== undefined) this.#openPattern(ofPattern, found, flags);
+		else if (found.kind === "pattern") this.#notification.proceed();
 		else if (found.kind === "missing") {
 			// sysfs and the devices' directories are the kernel's to fill, even root can't.
 			const canBeMade = found.problem === "ENOENT" && (flags & O_CREAT) !== 0;
@@ -269,14 +293,16 @@ export class PathCalls {
 		throw notInstalled(problem);
 	}
 
-	#openPattern({ path, pattern }: Found & { kind: "pattern" }, flags: number): void {
-		if (flags & (O_PATH | O_DIRECTORY)) this.#notification.proceed();
-		else if (pattern === STATUS) this.#openStatus(Number(path.split("/")[2]), flags);
+	#openPattern(file: PatternFile, found: Found, flags: number): void {
+		if ((flags & (O_PATH | O_DIRECTORY)) === 0) file.open(found.path, flags);
+		else if (found.kind === "node") this.#openNode(found, flags);
+		else this.#notification.proceed();
 	}
 
 	/** The status of a process that has something pinned is ours to tell; of all others it is the kernel's. */
-	#openStatus(number: number, flags: number): void {
+	#openStatus(path: string, flags: number): void {
 		const { processes, served, settle } = this.#services;
+		const number = Number(path.split("/")[2]);
 		const memory = processes.memoryOf(number);
 		settle();
 		const counts = memory === undefined ? NOTHING : served.counts(memory);
@@ -432,6 +458,35 @@ export class PathCalls {
 		const found = this.#find(AT_FDCWD, this.#notification.u64(0), followsLinks);
 		if (found?.kind === "node") this.#notification.succeed(0);
 		else this.#refuse(found);
+	}
+
+	// --- statfs(2) ---
+
+	/** Who asks wants to know whether /sys is what it seems to be. */
+	#statfs(): void {
+		const notification = this.#notification;
+		const found = this.#find(AT_FDCWD, notification.u64(0), true);
+		if (found?.kind === "node") this.#answerFileSystem(found.path, notification.u64(1));
+		else this.#refuse(found);
+	}
+
+	#fstatfs(): void {
+		const notification = this.#notification;
+		const { files } = this.#services;
+		const isAny = files.count > 0 || this.#shadow.isMade;
+		const path = isAny ? this.#paths.nameOfFd(notification.thread, notification.int(0)) : undefined;
+		if (path === undefined || this.#services.served.files.walk(path, true).node === undefined) notification.proceed();
+		else this.#answerFileSystem(path, notification.u64(1));
+	}
+
+	#answerFileSystem(path: string, into: number): void {
+		const isSysfs = path === "/sys" || path.startsWith("/sys/");
+		statfs.words.fill(0);
+		statfs.setU64(STATFS_TYPE, isSysfs ? SYSFS_MAGIC : TMPFS_MAGIC);
+		statfs.setU64(STATFS_BLOCK_SIZE, 4096);
+		statfs.setU64(STATFS_NAME_LENGTH, 255);
+		statfs.setU64(STATFS_FRAGMENT_SIZE, 4096);
+		this.#write(into, statfs.address, statfs.bytes.length);
 	}
 
 	// --- All ---

@@ -13,7 +13,7 @@ import { readRemote } from "./remote.js";
 import type { Shadow } from "./shadow.js";
 import { AT_FDCWD } from "./stat.js";
 
-/** Files of the engine that aren't in the machine's tree, because their paths have numbers in them. */
+/** Files of the engine that have no place in the machine's tree, because their paths have numbers in them. */
 export interface FilePattern {
 	/** The name that all of them have. */
 	readonly name: string;
@@ -52,8 +52,8 @@ export type Found =
 	| { readonly kind: "node"; readonly path: string; readonly node: Node }
 	/** It would have to be in the tree, and isn't. */
 	| { readonly kind: "missing"; readonly path: string; readonly problem: NonNullable<Walk["problem"]> }
-	/** One of a pattern. */
-	| { readonly kind: "pattern"; readonly path: string; readonly pattern: FilePattern };
+	/** One of a pattern, and not in the tree. */
+	| { readonly kind: "pattern"; readonly path: string };
 
 export class Paths {
 	readonly #tree: () => FileTree;
@@ -93,6 +93,12 @@ export class Paths {
 		return target === undefined ? undefined : this.nameOf(target);
 	}
 
+	/** The path of what an fd of a thread refers to, if that is ours. */
+	nameOfFd(thread: number, fd: number): string | undefined {
+		const target = readLink(`/proc/${thread}/fd/${fd}`);
+		return target === undefined ? undefined : this.nameOf(target);
+	}
+
 	/** The path by which a program knows a file of ours, from what the kernel calls it. */
 	nameOf(path: string): string | undefined {
 		return path.match(MEMFD)?.[1] ?? this.#shadow.treePath(path);
@@ -109,8 +115,7 @@ export class Paths {
 		const mayLeadThere = absolute !== undefined && HAS_DEV_OR_SYS.test(absolute) && HAS_DOTS.test(absolute);
 		if (!this.#names.has(name) && !mayLeadThere) return undefined;
 		const canonical = posix.join(canonicalDirectory(opener, posix.dirname(path)), name);
-		const pattern = this.#patterns.find((candidate) => candidate.path.test(canonical));
-		if (pattern !== undefined) return { kind: "pattern", path: canonical, pattern };
+		if (this.#patterns.some((pattern) => pattern.path.test(canonical))) return { kind: "pattern", path: canonical };
 		return MAY_BE_IN_TREE.test(canonical) ? this.#inTree(opener, canonical) : undefined;
 	}
 

@@ -9,6 +9,7 @@ import {
 	readFileSync,
 	readlinkSync,
 	rmSync,
+	symlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,6 +68,14 @@ test("a path in it has its name in the tree", () => {
 	expect(made.treePath(made.realPath("/sys/toy"))).toBe("/sys/toy");
 	expect(made.treePath(made.directory)).toBe("/");
 	expect(made.treePath(`${made.directory}b/sys`)).toBeUndefined();
+	made.remove();
+});
+
+test("links on the way to the temporary directory make no difference", () => {
+	symlinkSync(parent, join(parent, "link"));
+	const made = shadow("link/ioasis-1-a");
+	made.make();
+	expect(made.treePath(join(parent, "ioasis-1-a", "sys"))).toBe("/sys");
 	made.remove();
 });
 

@@ -4,7 +4,16 @@
 // A device's node there is one that anybody may make: a character device 0:0 (Linux 5.8). It can't be opened, and a listing
 // shows it as what it is. Its number is put right where somebody asks for it.
 
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+	chmodSync,
+	lstatSync,
+	mkdirSync,
+	readdirSync,
+	realpathSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import type { FileTree, Node } from "../machine/file-tree.js";
 import { Errno } from "../uapi/errno.js";
@@ -30,6 +39,8 @@ export class Shadow {
 	/** Where it is, or will be. */
 	readonly directory: string;
 	readonly #tree: () => FileTree;
+	/** The same without links, as the kernel names it. */
+	#canonical = "";
 	#lock = -1;
 	readonly #nodes = new Stand();
 	readonly #names = new Stand();
@@ -52,8 +63,8 @@ export class Shadow {
 
 	/** The path in the tree of a real path, if it is one. */
 	treePath(path: string): string | undefined {
-		if (!this.isMade || !path.startsWith(this.directory)) return undefined;
-		const rest = path.slice(this.directory.length);
+		if (!this.isMade || !path.startsWith(this.#canonical)) return undefined;
+		const rest = path.slice(this.#canonical.length);
 		if (rest === "") return "/";
 		return rest.startsWith("/") ? rest : undefined;
 	}
@@ -86,6 +97,7 @@ export class Shadow {
 		removeAbandoned(dirname(this.directory));
 		try {
 			mkdirSync(this.directory, { mode: 0o700 });
+			this.#canonical = realpathSync(this.directory);
 			this.#lock = open(name.setString(this.directory), O_RDONLY | O_CLOEXEC);
 			flock(this.#lock, LOCK_EX | LOCK_NB);
 			this.#makeNode("", this.#tree().root);

@@ -30,6 +30,8 @@ export interface SyscallTable {
 	readonly lgetxattr: number;
 	readonly listxattr: number;
 	readonly llistxattr: number;
+	readonly statfs: number;
+	readonly fstatfs: number;
 	readonly mknodat: number;
 	readonly execve: number;
 	readonly execveat: number;
@@ -73,6 +75,8 @@ const x64: SyscallTable = {
 	lgetxattr: 192,
 	listxattr: 194,
 	llistxattr: 195,
+	statfs: 137,
+	fstatfs: 138,
 	mknodat: 259,
 	execve: 59,
 	execveat: 322,
@@ -116,6 +120,8 @@ const arm64: SyscallTable = {
 	lgetxattr: 9,
 	listxattr: 11,
 	llistxattr: 12,
+	statfs: 43,
+	fstatfs: 44,
 	mknodat: 33,
 	execve: 221,
 	execveat: 281,

@@ -114,6 +114,7 @@ test("a group's reserved regions are in order, and those that touch are one", ()
 	expect(read(machine("intel"), "/sys/kernel/iommu_groups/0/reserved_regions")).toBe(
 		"0x00000000fee00000 0x00000000feefffff msi\n",
 	);
+	expect(read(machine("arm"), "/sys/kernel/iommu_groups/0/type")).toBe("DMA\n");
 	const lines = reservedRegionLines([
 		{ kind: "software-msi", first: 0x8000000n, last: 0x80fffffn },
 		{ kind: "reserved", first: 0x2000n, last: 0x2fffn },

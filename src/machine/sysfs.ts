@@ -7,6 +7,7 @@ import type { PciDevice } from "../iommu/pci.js";
 import type { ReservedKind, ReservedRegion } from "../iommu/reserved.js";
 import { type Bar, PciConfig, type PciHardware } from "../vfio/pci-config.js";
 import { FileTree, READ_ONLY, READ_WRITE, WRITE_ONLY } from "./file-tree.js";
+import type { IommuDescription } from "./iommu-description.js";
 import { iommuPlace } from "./iommu-place.js";
 import type { MachineFunction, MachineIommu } from "./pci-bus.js";
 
@@ -43,9 +44,13 @@ export function machineFiles(iommus: readonly MachineIommu[]): FileTree {
 		for (const [path, functions] of iommuPlace(iommu, index)) addIommu(tree, path, iommu, functions);
 		for (const one of iommu.functions) addFunction(tree, one);
 	});
-	const functions = iommus.flatMap((iommu) => iommu.functions);
-	for (const group of new Set(functions.map(({ device }) => device.group))) addGroup(tree, group);
-	addVirtualFunctions(tree, functions);
+	for (const { description, functions } of iommus)
+		for (const group of new Set(functions.map(({ device }) => device.group)))
+			addGroup(tree, group, defaultDomainType[description.driver]);
+	addVirtualFunctions(
+		tree,
+		iommus.flatMap(({ functions }) => functions),
+	);
 	return tree;
 }
 
@@ -179,13 +184,26 @@ function addVirtualFunctions(tree: FileTree, functions: readonly MachineFunction
 	}
 }
 
-function addGroup(tree: FileTree, group: Group): void {
+/**
+ * What the kernel would use a group's devices with, if it did. Unmapping is lazy (DMA-FQ) where IOMMU_DEFAULT_DMA_LAZY is the
+ * default: drivers/iommu/Kconfig. Where the kernel has no DMA domains it is unknown.
+ */
+const defaultDomainType: { readonly [driver in IommuDescription["driver"]]: string } = {
+	"intel-vtd": "DMA-FQ",
+	amd: "DMA-FQ",
+	s390: "DMA-FQ",
+	"arm-smmu-v3": "DMA",
+	riscv: "DMA",
+	"arm-smmu-2023": "DMA",
+	"s390-2023": "unknown",
+	"pamu-2023": "unknown",
+};
+
+function addGroup(tree: FileTree, group: Group, type: string): void {
 	const path = `${GROUPS}/${group.id}`;
 	for (const device of group.devices as PciDevice[]) tree.addLink(`${path}/devices/${device.name}`, placeOf(device));
 	const regions = group.devices.flatMap((device) => device.driver.reservedRegions?.(device) ?? []);
 	tree.addFile(`${path}/reserved_regions`, reservedRegionLines(regions).join(""));
-	const [first] = group.devices;
-	const type = first.driver.capable(first, "deferred-flush") ? "DMA-FQ" : "DMA";
 	tree.addFile(`${path}/type`, `${type}\n`, READ_WRITE);
 }
 

@@ -124,6 +124,19 @@ describe.each(canBeNobody ? [me, nobody] : [me])("for $who", (as) => {
 		});
 	});
 
+	test("/sys is sysfs, by path and by what is open", () => {
+		expect(sh(as, "stat -f -c %T /sys/bus/pci/devices; stat -f -L -c %T /sys/class/vfio-dev/vfio0/dev").stdout).toBe(
+			"sysfs\nsysfs\n",
+		);
+		const script = `
+			import ctypes, os
+			libc, buffer = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+			fd = os.open("/sys/class/vfio-dev/vfio0", os.O_RDONLY)
+			print(libc.fstatfs(fd, buffer), buffer.raw[:4].hex())`;
+		const { stdout, status } = on(as, "python3", "-c", script.replaceAll(/^\t+/gm, ""));
+		if (status === 0) expect(stdout).toBe("0 72656562\n");
+	});
+
 	test("a setting can be written and read again, and what can't be written can't", () => {
 		const script = `
 			cd /; file=/sys/bus/pci/devices/0000:00:02.0
