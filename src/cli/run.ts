@@ -2,7 +2,7 @@
 
 import { openSync } from "node:fs";
 import { constants } from "node:os";
-import { launch, type NotStarted, type Status } from "../host/launch.js";
+import { launch, type NotStarted, removeFiles, type Status } from "../host/launch.js";
 import type { Report } from "../host/supervisor-thread.js";
 import { hex } from "../uapi/errno.js";
 import { complain, refuse } from "./complain.js";
@@ -135,6 +135,7 @@ function waitForTheRest(status: Status, quiet: boolean): void {
 /** Ends without waiting for anybody: process.exit() would wait for the supervisor's thread, and that for the next call. */
 async function leave(status: Status): Promise<void> {
 	const { exitNow } = await import(new URL("./exit-now.js", import.meta.url).href);
+	removeFiles();
 	exitNow(codeOf(status));
 }
 

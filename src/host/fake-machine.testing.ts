@@ -2,11 +2,27 @@
 // worker instead of the real one.
 
 import type { Caller, EventFd, OpenFile } from "../iommufd/caller.js";
+import { FileTree, READ_WRITE, WRITE_ONLY } from "../machine/file-tree.js";
 import { type Backing, Extents } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { FakeQueue, FakeRegion, FakeRegisters } from "./fake-files.testing.js";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
 import { type Host, type Machine, supervise } from "./supervisor-thread.js";
+
+/** The devices, and some files in a /sys of one class. */
+function fakeFiles(): FileTree {
+	const files = new FileTree();
+	for (const path of [PATHS[0], "/dev/vfio", "/sys/class/vfio-dev", "/sys/devices/fake"]) files.own(path);
+	PATHS.forEach((path, i) => {
+		files.addDevice(path, 300, i);
+	});
+	files.addFile("/sys/devices/fake/dev", "300:2\n");
+	files.addFile("/sys/devices/fake/setting", "0\n", READ_WRITE);
+	files.addFile("/sys/devices/fake/unbind", "", WRITE_ONLY);
+	files.addLink("/sys/class/vfio-dev/vfio0", "/sys/devices/fake");
+	files.addLink("/sys/devices/fake/subsystem", "/sys/class/vfio-dev");
+	return files;
+}
 
 /** The file that a question is asked on. */
 interface Asked {
@@ -17,6 +33,7 @@ interface Asked {
 
 class FakeMachine implements Machine {
 	readonly paths = PATHS;
+	readonly files = fakeFiles();
 	readonly #host: Host;
 	readonly #open: number[] = [];
 	readonly #released: number[] = [];

@@ -33,7 +33,7 @@ import {
 import { readFileAt } from "./proc.js";
 import { isQueue, QueuePipe } from "./queues.js";
 import { ShownMemory } from "./shown-memory.js";
-import { AT_FDCWD } from "./stat.js";
+import { AT_FDCWD, type Stat, statOf } from "./stat.js";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -83,6 +83,9 @@ export class HandedFiles {
 	readonly #lingering = new Set<HeldFile>();
 	readonly #byWatch = new Map<number, HeldFile>();
 	readonly #path = new NativeMemory(256);
+	/** Where all memfds are. */
+	#deviceMajor = -1;
+	#deviceMinor = -1;
 	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
 
 	constructor(events: Events) {
@@ -98,6 +101,14 @@ export class HandedFiles {
 	withInfo(text: Uint8Array, length: number): HeldFile | undefined {
 		const place = placeIn(Buffer.from(text.buffer, text.byteOffset, length).toString("latin1"));
 		return place === undefined ? undefined : this.#byPlace.get(place);
+	}
+
+	/** The file of ours that something is about, if it is one; not a queue. */
+	withStat(stat: Stat): HeldFile | undefined {
+		if (stat.deviceMajor !== this.#deviceMajor || stat.deviceMinor !== this.#deviceMinor) return undefined;
+		const { inode } = stat;
+		for (const [place, held] of this.#byPlace) if (place.endsWith(`:${inode}`)) return held;
+		return undefined;
 	}
 
 	/** Whether one of our files has this inode number; another file on another file system may have it, too. */
@@ -162,6 +173,8 @@ export class HandedFiles {
 			close(fd); // errno() stays: ENOSPC for fs.inotify.max_user_watches
 			return undefined;
 		}
+		const stat = statOf(fd);
+		if (stat !== undefined) [this.#deviceMajor, this.#deviceMinor] = [stat.deviceMajor, stat.deviceMinor];
 		const held = this.#hold(file, place, () => this.#byWatch.delete(watch));
 		this.#byWatch.set(watch, held);
 		return fd;

@@ -40,25 +40,35 @@ function verdictOf(program: readonly Instruction[], { arch, nr, args = [] }: Cal
 
 const machines = [
 	{
-		...{ name: "x64", arch: 0xc000003e, foreign: 0x40000003, ioctl: 16, openat: 257, mmap: 9, read: 0, open: 2 },
-		...{ pread: 17, preadv: 295, getpid: 39 },
+		name: "x64",
+		arch: 0xc000003e,
+		foreign: 0x40000003,
+		ioctl: 16,
+		openat: 257,
+		mmap: 9,
+		read: 0,
+		open: 2,
+		pread: 17,
+		preadv: 295,
+		getpid: 39,
+		aboutFiles: [4, 5, 6, 21, 89, 137, 138, 191, 192, 194, 195, 262, 267, 269, 332, 439],
 	},
 	{
-		...{
-			name: "arm64",
-			arch: 0xc00000b7,
-			foreign: 0x40000028,
-			ioctl: 29,
-			openat: 56,
-			mmap: 222,
-			read: 63,
-			open: undefined,
-		},
-		...{ pread: 67, preadv: 69, getpid: 172 },
+		name: "arm64",
+		arch: 0xc00000b7,
+		foreign: 0x40000028,
+		ioctl: 29,
+		openat: 56,
+		mmap: 222,
+		read: 63,
+		pread: 67,
+		preadv: 69,
+		getpid: 172,
+		aboutFiles: [8, 9, 11, 12, 43, 44, 48, 78, 79, 80, 291, 439],
 	},
 ];
 
-for (const { name, arch, foreign, ioctl, openat, mmap, read, pread, preadv, open, getpid } of machines) {
+for (const { name, arch, foreign, ioctl, openat, mmap, read, pread, preadv, open, getpid, aboutFiles } of machines) {
 	describe(name, () => {
 		const { arch: actual } = process;
 		let filter: Filter;
@@ -85,6 +95,10 @@ for (const { name, arch, foreign, ioctl, openat, mmap, read, pread, preadv, open
 			expect(verdict(openat)).toBe(TRAP);
 			expect(verdict(437)).toBe(TRAP);
 			if (open !== undefined) expect(verdict(open)).toBe(TRAP);
+		});
+
+		test("what asks about a file by its path, or by an fd, is trapped", () => {
+			for (const nr of aboutFiles) expect(verdict(nr)).toBe(TRAP);
 		});
 
 		test("read is trapped at the fds of queues only", () => {

@@ -42,14 +42,30 @@ const queueCalls = [
 ] as const;
 
 /**
- * What is trapped whatever its arguments are: what opens a file by its path (BPF can't look at the path), and what
- * changes the memory or the credentials that we remember of a process. The last never need an answer; to trap them is how
+ * What is trapped whatever its arguments are: what opens a file by its path or asks about one (BPF can't look at the path),
+ * and what changes the memory or the credentials that we remember of a process. The last never need an answer; to trap them is how
  * nothing has to be asked again on each ioctl.
  */
 const trappedAlways = [
 	syscalls.open,
 	syscalls.openat,
 	syscalls.openat2,
+	syscalls.fstat,
+	syscalls.newfstatat,
+	syscalls.statx,
+	syscalls.stat,
+	syscalls.lstat,
+	syscalls.readlink,
+	syscalls.readlinkat,
+	syscalls.access,
+	syscalls.faccessat,
+	syscalls.faccessat2,
+	syscalls.getxattr,
+	syscalls.lgetxattr,
+	syscalls.listxattr,
+	syscalls.llistxattr,
+	syscalls.statfs,
+	syscalls.fstatfs,
 	syscalls.execve,
 	syscalls.execveat,
 	syscalls.setuid,

@@ -1,6 +1,8 @@
 // Runs a program under the supervisor, from the main thread's side: starts the two workers and tells how it ended.
 
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Handshake } from "./handshake.js";
 import type { LauncherData, LauncherMessage } from "./launcher-thread.js";
@@ -34,6 +36,14 @@ export interface Observer {
 	ended?(status: Status): void;
 }
 
+/** Where the supervisor puts the machine's files, once somebody looks at them. */
+const directory = join(tmpdir(), `ioasis-${process.pid}-${Math.random().toString(36).slice(2)}`);
+
+/** Removes what we leave in the file system, for who ends without waiting for launch(). */
+export function removeFiles(): void {
+	rmSync(directory, { recursive: true, force: true });
+}
+
 /** @returns when the program and all that it started is gone */
 export async function launch(what: Launch, observer: Observer = {}): Promise<[Status, Report] | NotStarted> {
 	const handshake = new Handshake();
@@ -46,8 +56,10 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 	const supervisorData: SupervisorData = {
 		handshake: handshake.memory,
 		machine: what.machine,
+		directory,
 		trace: what.trace,
 	};
+	process.on("exit", removeFiles); // The supervisor does it at its end, but it may not come to that.
 	const supervisor = new Worker(what.workers.supervisor, { workerData: supervisorData, execArgv: [] });
 	const launcher = new Worker(what.workers.launcher, { workerData: launcherData, execArgv: [] });
 

@@ -40,6 +40,8 @@ export const pwrite: Call4 = libc.func("int64 pwrite(int, int64, int64, int64)")
 export const readlinkat: Call4 = libc.func("int64 readlinkat(int, int64, int64, int64)");
 /** fcntl(fd, command, argument) */
 export const fcntl: Call3 = libc.func("int fcntl(int, int, int64)");
+/** flock(fd, operation) */
+export const flock: Call2 = libc.func("int flock(int, int)");
 /** ftruncate(fd, size) */
 export const ftruncate: Call2 = libc.func("int ftruncate(int, int64)");
 /** mmap(address, length, protection, flags, fd, offset); the address, or -1 */
@@ -87,6 +89,9 @@ export const memfdCreate: Call2 = (name, flags) => syscall(syscalls.memfdCreate,
 /** statx(directory, path, flags, mask, buffer): unlike stat(2), its struct looks the same on every machine */
 export const statx: Call5 = (directory, path, flags, mask, buffer) =>
 	syscall(syscalls.statx, directory, path, flags, mask, buffer);
+/** mknodat(directory, path, mode, device) */
+export const mknodat: Call4 = (directory, path, mode, device) =>
+	syscall(syscalls.mknodat, directory, path, mode, device, 0);
 /** pidfd_open(pid, flags) */
 export const pidfdOpen: Call2 = (pid, flags) => syscall(syscalls.pidfdOpen, pid, flags, 0, 0, 0);
 /** pidfd_getfd(pidfd, fd, flags) */

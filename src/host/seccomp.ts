@@ -3,7 +3,7 @@
 
 import { assembledFilter } from "./filter.js";
 import { O_CLOEXEC } from "./flags.js";
-import { errno, errors, ioctl, NativeMemory, poll, prctl, SystemError, seccomp } from "./libc.js";
+import { close, errno, errors, ioctl, NativeMemory, poll, prctl, SystemError, seccomp } from "./libc.js";
 
 // --- The filter ---
 
@@ -133,6 +133,11 @@ export class Notification {
 	/** Leaves the call to the kernel. */
 	proceed(): void {
 		this.#send(0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+	}
+
+	/** Answers nothing any more, not this call either: whoever is stopped, or will be, gets ENOSYS. */
+	close(): void {
+		close(this.#listener);
 	}
 
 	#send(value: number, error: number, flags: number): void {

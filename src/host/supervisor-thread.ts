@@ -4,10 +4,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import { Errno } from "../uapi/errno.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
-import { type Served, Supervisor, type Tracer } from "./supervisor.js";
+import type { ServedFiles } from "./path-calls.js";
+import { Supervisor, type Tracer } from "./supervisor.js";
 
 /** What is served. The machine, as the host needs it. */
-export interface Machine extends Served {
+export interface Machine extends ServedFiles {
 	/** What the program left allocated, one line for each thing. */
 	leftovers(): string[];
 }
@@ -16,6 +17,8 @@ export interface SupervisorData {
 	readonly handshake: SharedArrayBuffer;
 	/** The machine's name, or a file that describes it. */
 	readonly machine: string;
+	/** Where the machine's files may be put; nothing is there yet. */
+	readonly directory: string;
 	/** The fd that the trace is written to; undefined for none. */
 	readonly trace: number | undefined;
 }
@@ -63,7 +66,7 @@ export function supervise(
 	handshake.announceMachine(true);
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
-	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer);
+	supervisor = new Supervisor(machine, listener, handshake.launcher, data.directory, tracer);
 	supervisor.run();
 	tell({ kind: "report", report: finish(supervisor, machine) });
 }

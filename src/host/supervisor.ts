@@ -3,39 +3,26 @@
 // It never yields while the program runs, because a call that waits for an event loop waits ten times as long. So whatever it
 // calls is synchronous, and the thread that it runs in does nothing else.
 
-import { constants } from "node:fs";
 import type { OpenFile } from "../iommufd/caller.js";
-import type { AddressSpace } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { outOfFds } from "./descriptors.js";
 import { Events } from "./events.js";
-import { HandedFiles, isMappable, notInstalled } from "./files.js";
+import { HandedFiles, isMappable } from "./files.js";
 import { FAREWELL } from "./filter.js";
-import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { reportInternalError } from "./internal-error.js";
-import { close, errno, errors, NativeMemory, SystemError } from "./libc.js";
-import { Paths, STATUS_PATH } from "./paths.js";
+import { errno, errors, SystemError } from "./libc.js";
+import { PathCalls, type ServedFiles } from "./path-calls.js";
 import { inodeOf } from "./proc.js";
-import { type MemoryCounts, openStatus } from "./process-status.js";
 import { Processes } from "./processes.js";
 import { isQueue } from "./queues.js";
-import { readRemote } from "./remote.js";
 import { Notification } from "./seccomp.js";
+import { Shadow } from "./shadow.js";
 import { SharedFiles } from "./shared-files.js";
 import { AT_FDCWD } from "./stat.js";
 import { syscalls } from "./syscalls.js";
 import type { Thread } from "./thread.js";
 import { transferOn } from "./transfers.js";
-
-/** The machine, as the supervisor needs it. */
-export interface Served {
-	readonly paths: readonly string[];
-	/** A new file for a path that it serves. @throws Errno */
-	open(path: string): OpenFile | undefined;
-	/** What is pinned of some memory, in pages, for who looks into /proc. */
-	counts(memory: AddressSpace): MemoryCounts;
-}
 
 /** Who wants to know of each call. */
 export interface Tracer {
@@ -60,28 +47,16 @@ export interface Tally {
 	readonly errors: Map<string, number>;
 }
 
-const { O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
-// struct open_how of openat2(2), in words: flags, mode and resolve, u64 each.
-const OPEN_HOW_BYTES = 24;
-const OPEN_HOW_FLAGS = 0;
-const OPEN_HOW_RESOLVE = 4;
-const RESOLVE_NO_SYMLINKS = 0x04;
-const RESOLVE_IN_ROOT = 0x10;
 
 /** How long we wait at the end for a file to be closed, in milliseconds. */
 const PATIENCE = 500;
 /** What is closed or unused is looked after at every open and, for those who never open another, now and then. */
 const CALLS_BETWEEN_SETTLING = 256;
 
-const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
-
-const openHow = new NativeMemory(OPEN_HOW_BYTES);
-
 export class Supervisor {
 	readonly tally: Tally = { calls: 0, errors: new Map() };
-	readonly #served: Served;
 	readonly #tracer: Tracer | undefined;
 	readonly #launcher: number;
 	readonly #notification: Notification;
@@ -89,7 +64,8 @@ export class Supervisor {
 	readonly #files = new HandedFiles(this.#events);
 	readonly #sharedFiles = new SharedFiles();
 	readonly #processes: Processes;
-	readonly #paths: Paths;
+	readonly #shadow: Shadow;
+	readonly #pathCalls: PathCalls;
 	#callsSinceSettling = 0;
 	/** Whether something was closed, or has ended, that may have been the last user of shared memory. */
 	#mayBeUnused = false;
@@ -98,18 +74,31 @@ export class Supervisor {
 	/**
 	 * @param listener where the notifications come from
 	 * @param launcher the thread that will say FAREWELL
+	 * @param directory where the machine's files may be put, and nothing is yet
 	 */
-	constructor(served: Served, listener: number, launcher: number, tracer?: Tracer) {
-		this.#served = served;
+	constructor(served: ServedFiles, listener: number, launcher: number, directory: string, tracer?: Tracer) {
 		this.#tracer = tracer;
 		this.#launcher = launcher;
 		this.#notification = new Notification(listener);
-		this.#paths = new Paths(served.paths);
 		this.#processes = new Processes({
 			notification: this.#notification,
 			files: this.#files,
 			sharedFiles: this.#sharedFiles,
 			events: this.#events,
+		});
+		this.#shadow = new Shadow(() => served.files, directory);
+		this.#pathCalls = new PathCalls({
+			served,
+			notification: this.#notification,
+			processes: this.#processes,
+			files: this.#files,
+			shadow: this.#shadow,
+			settle: () => this.settle(),
+			errorOf: (thrown) => this.#errorOf(thrown),
+			opened: (thread, path, flags, result) => {
+				this.tally.calls++;
+				this.#tracer?.opened(thread, path, flags, result);
+			},
 		});
 	}
 
@@ -127,6 +116,7 @@ export class Supervisor {
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
 	finish(): string[] {
+		this.#shadow.remove();
 		// A file that was on its way through a socket when that was closed is let go of in the background.
 		const deadline = performance.now() + PATIENCE;
 		for (this.settle(); this.#files.count > 0 && performance.now() < deadline; this.settle())
@@ -197,21 +187,14 @@ export class Supervisor {
 			case syscalls.mmap:
 				this.#mmap();
 				break;
-			case syscalls.open:
-				this.#open(AT_FDCWD, notification.u64(0), notification.u32(1), 0);
-				break;
-			case syscalls.openat:
-				this.#open(notification.int(0), notification.u64(1), notification.u32(2), 0);
-				break;
-			case syscalls.openat2:
-				this.#openat2();
-				break;
 			case syscalls.execve:
 			case syscalls.execveat:
 				this.#processes.programMayChange(notification.thread);
 				notification.proceed();
 				break;
-			default: // setuid() and the like
+			default:
+				if (this.#pathCalls.answer()) break;
+				// setuid() and the like
 				this.#processes.credentialsMayChange(notification.thread);
 				notification.proceed();
 		}
@@ -227,7 +210,8 @@ export class Supervisor {
 		if (file === undefined && !thread?.isOpen(fd)) {
 			if (this.#isFarewell()) {
 				this.#ended = true;
-				notification.proceed();
+				// What the launcher's thread still calls on its way out would wait for us, and may hold a lock that we need.
+				notification.close();
 				return;
 			}
 			thread = this.#processes.identify(id);
@@ -344,81 +328,6 @@ export class Supervisor {
 	#callEngine(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {
 		if (this.#tracer === undefined) return file.ioctl(thread, command, argument);
 		return this.#tracer.ioctl(file, thread, fd, command, argument);
-	}
-
-	#openat2(): void {
-		const notification = this.#notification;
-		const { thread } = notification;
-		if (readRemote(thread, notification.u64(2), openHow.address, OPEN_HOW_BYTES) !== OPEN_HOW_BYTES)
-			notification.proceed();
-		else
-			this.#open(
-				notification.int(0),
-				notification.u64(1),
-				openHow.words[OPEN_HOW_FLAGS],
-				openHow.words[OPEN_HOW_RESOLVE],
-			);
-	}
-
-	#open(directory: number, pathAddress: number, flags: number, resolve: number): void {
-		const notification = this.#notification;
-		const { thread } = notification;
-		// Neither opens a device: with the first one gets a name only, with the second a directory.
-		if (flags & (O_PATH | O_DIRECTORY)) {
-			notification.proceed();
-			return;
-		}
-		const followsLinks = (flags & O_NOFOLLOW) === 0 && (resolve & RESOLVE_NO_SYMLINKS) === 0;
-		const staysBelow = (resolve & RESOLVE_IN_ROOT) !== 0;
-		const path = this.#paths.find({ thread, directory, followsLinks, staysBelow }, pathAddress);
-		if (path === undefined) {
-			notification.proceed();
-			return;
-		}
-		const status = path.match(STATUS_PATH);
-		if (status !== null) {
-			this.#openStatus(Number(status[1]), flags);
-			return;
-		}
-		this.settle();
-		this.tally.calls++;
-		let result: number | Errno;
-		try {
-			result = this.#handOver(path, flags);
-		} catch (error) {
-			result = this.#errorOf(error);
-			notification.fail(result.number);
-		}
-		this.#tracer?.opened(thread, path, flags, result);
-	}
-
-	/** The status of a process that has something pinned is ours to tell; of all others it is the kernel's. */
-	#openStatus(number: number, flags: number): void {
-		const memory = this.#processes.memoryOf(number);
-		this.settle();
-		const counts = memory === undefined ? NOTHING : this.#served.counts(memory);
-		const fd = counts.pinned + counts.locked === 0 ? -1 : openStatus(number, counts);
-		if (fd === -1) {
-			this.#notification.proceed();
-			return;
-		}
-		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
-		close(fd);
-	}
-
-	/** Opens a file of ours and makes the open(2) return the caller's fd for it. @throws Errno */
-	#handOver(path: string, flags: number): number {
-		if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0)
-			throw new Errno("EEXIST", `${path} exists, and O_CREAT|O_EXCL asks for a new file`);
-		const file = this.#served.open(path);
-		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
-		this.#processes.makeRoom();
-		const fd = this.#files.create(file, flags);
-		const handed = this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0);
-		const problem = errno();
-		close(fd); // If the caller didn't get it, this was the last, and `file` will be released.
-		if (handed !== -1) return handed;
-		throw notInstalled(problem);
 	}
 
 	/** The errno that something thrown means, counted. */

@@ -20,6 +20,23 @@ export interface SyscallTable {
 	readonly open: number | undefined;
 	readonly openat: number;
 	readonly openat2: number;
+	/** These as well. */
+	readonly stat: number | undefined;
+	readonly lstat: number | undefined;
+	readonly access: number | undefined;
+	readonly readlink: number | undefined;
+	readonly fstat: number;
+	readonly newfstatat: number;
+	readonly faccessat: number;
+	readonly faccessat2: number;
+	readonly readlinkat: number;
+	readonly getxattr: number;
+	readonly lgetxattr: number;
+	readonly listxattr: number;
+	readonly llistxattr: number;
+	readonly statfs: number;
+	readonly fstatfs: number;
+	readonly mknodat: number;
 	readonly execve: number;
 	readonly execveat: number;
 	readonly setuid: number;
@@ -53,6 +70,22 @@ const x64: SyscallTable = {
 	open: 2,
 	openat: 257,
 	openat2: 437,
+	stat: 4,
+	lstat: 6,
+	access: 21,
+	readlink: 89,
+	fstat: 5,
+	newfstatat: 262,
+	faccessat: 269,
+	faccessat2: 439,
+	readlinkat: 267,
+	getxattr: 191,
+	lgetxattr: 192,
+	listxattr: 194,
+	llistxattr: 195,
+	statfs: 137,
+	fstatfs: 138,
+	mknodat: 259,
 	execve: 59,
 	execveat: 322,
 	setuid: 105,
@@ -86,6 +119,22 @@ const arm64: SyscallTable = {
 	open: undefined,
 	openat: 56,
 	openat2: 437,
+	stat: undefined,
+	lstat: undefined,
+	access: undefined,
+	readlink: undefined,
+	fstat: 80,
+	newfstatat: 79,
+	faccessat: 48,
+	faccessat2: 439,
+	readlinkat: 78,
+	getxattr: 8,
+	lgetxattr: 9,
+	listxattr: 11,
+	llistxattr: 12,
+	statfs: 43,
+	fstatfs: 44,
+	mknodat: 33,
 	execve: 221,
 	execveat: 281,
 	setuid: 146,

@@ -17,8 +17,10 @@ import { VfioCdev } from "../vfio/cdev.js";
 import type { VfioDevice } from "../vfio/device.js";
 import type { MachineDescription } from "./description.js";
 import { endpointOf } from "./endpoints.js";
+import type { FileTree } from "./file-tree.js";
 import { Drivers } from "./iommus.js";
-import { PciBus } from "./pci-bus.js";
+import { type MachineIommu, PciBus } from "./pci-bus.js";
+import { machineFiles } from "./sysfs.js";
 
 const IOMMUFD_PATHS: readonly string[] = ["/dev/iommu", "/dev/vfio/vfio"];
 
@@ -34,6 +36,8 @@ export class Machine {
 	readonly vfioDevices: readonly VfioDevice[];
 	/** The paths that open() serves. */
 	readonly paths: readonly string[];
+	readonly #iommus: readonly MachineIommu[];
+	#files: FileTree | undefined;
 	readonly #platform: Platform;
 	readonly #open = new Set<IommufdFile>();
 	/** By path: how many objects of each kind were left to the closing of a file. */
@@ -58,10 +62,10 @@ export class Machine {
 		};
 		const drivers = new Drivers(this.tables);
 		const bus = new PciBus();
-		for (const iommu of description.iommus) {
+		this.#iommus = description.iommus.map((iommu) => {
 			const added = drivers.add(iommu);
-			for (const device of iommu.devices) bus.add(device, added);
-		}
+			return { description: iommu, functions: iommu.devices.map((device) => bus.add(device, added)) };
+		});
 		this.vfioDevices = bus.vfioDevices;
 		for (const device of this.vfioDevices) {
 			const endpoint = endpointOf(device, this.dma);
@@ -70,6 +74,12 @@ export class Machine {
 			device.endpoint = endpoint;
 		}
 		this.paths = [...IOMMUFD_PATHS, ...this.vfioDevices.map(({ cdevName }) => `/dev/vfio/devices/${cdevName}`)];
+	}
+
+	/** What is to be seen of the machine in /sys and /dev. Made when somebody looks. */
+	get files(): FileTree {
+		this.#files ??= machineFiles(this.#iommus);
+		return this.#files;
 	}
 
 	/** A new open file for a path that is served, undefined for any other. */
