@@ -178,7 +178,7 @@ program
 		process.exitCode = await doctor(options.json ?? false);
 	});
 
-await program.parseAsync(withTraceTarget(process.argv.slice(2)), { from: "user" });
+program.parseAsync(withTraceTarget(process.argv.slice(2)), { from: "user" });
 
 /** The program and its arguments, which are the last words: among them withTraceTarget() may have changed some. */
 function asGiven(program: readonly string[]): string[] {

@@ -134,7 +134,7 @@ function waitForTheRest(status: Status, quiet: boolean): void {
 
 /** Ends without waiting for anybody: process.exit() would wait for the supervisor's thread, and that for the next call. */
 async function leave(status: Status): Promise<void> {
-	const { exitNow } = await import(new URL("./exit-now.js", import.meta.url).href);
+	const { exitNow } = await import("../host/exit-now.js");
 	removeFiles();
 	exitNow(codeOf(status));
 }
