@@ -127,7 +127,7 @@ Example:
 program
 	.command("walk")
 	.usage("[options] IOVA...")
-	.summary("print how an IOVA is translated, level by level, in a program that runs or in a recording")
+	.summary("print how an IOVA is translated, in a program that runs or in a recording")
 	.description(
 		"Prints how IOVAs are translated, level by level and through both stages, by each page table (HWPT): at this moment in a program that runs under `ioasis run`, or in a recording of one.",
 	)

@@ -2,6 +2,7 @@
 
 import { openSync } from "node:fs";
 import { constants } from "node:os";
+import { isatty } from "node:tty";
 import { launch, type NotStarted, removeFiles, type Status } from "../host/launch.js";
 import type { Report } from "../host/supervisor-thread.js";
 import { hex } from "../uapi/errno.js";
@@ -13,6 +14,7 @@ import { adviceFor } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
+import { serveWalks } from "./walk-socket.js";
 
 /** What `run` can be told. */
 export interface RunOptions {
@@ -67,7 +69,13 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
 			},
 		},
-		{ started: forwardSignals, ended: (status) => waitForTheRest(status, options.quiet ?? false) },
+		{
+			started(pid, ask) {
+				forwardSignals(pid);
+				serveWalks({ pid: process.pid, programPid: pid, program, machine: options.machine }, ask);
+			},
+			ended: (status) => waitForTheRest(status, options.quiet ?? false),
+		},
 	);
 	if (!Array.isArray(result)) return giveUp(result, program[0]);
 	const [status, happened] = result;
@@ -104,7 +112,8 @@ function startReport(file: string): ReportFile {
 
 function forwardSignals(pid: number): void {
 	for (const signal of FORWARDED) process.on(signal, () => forward(pid, signal));
-	const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+	// Not process.stdin and so on: to look at them makes pipes non-blocking, which the program has, too.
+	const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
 	for (const signal of FROM_TERMINAL) process.on(signal, () => hasTerminal || forward(pid, signal));
 }
 

@@ -12,6 +12,7 @@ import { LineTracer, traceDevices } from "./line-tracer.js";
 import { loadMachine, machineText } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
+import { answerWalk, type PackedWalkQuestion } from "./walk-answer.js";
 import { WalkTracer } from "./walk-tracer.js";
 
 const STDERR = 2;
@@ -43,4 +44,5 @@ supervise(
 		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer);
 		return tracer!; // Nobody asks for one where none is wanted.
 	},
+	(question) => answerWalk(machine, question as PackedWalkQuestion),
 );

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { Asker } from "./asker.js";
 import { Handshake } from "./handshake.js";
 import type { LauncherData, LauncherMessage } from "./launcher-thread.js";
 import type { Report, SupervisorData, SupervisorMessage } from "./supervisor-thread.js";
@@ -30,8 +31,8 @@ export type NotStarted =
 
 /** What happens, in this order. */
 export interface Observer {
-	/** There is a process now. */
-	started?(pid: number): void;
+	/** There is a process now. @param ask has the supervisor answer a question; rejects if the program ends before */
+	started?(pid: number, ask: (question: unknown) => Promise<unknown>): void;
 	/** It has ended; others that it started may go on, and are waited for. */
 	ended?(status: Status): void;
 }
@@ -47,6 +48,7 @@ export function removeFiles(): void {
 /** @returns when the program and all that it started is gone */
 export async function launch(what: Launch, observer: Observer = {}): Promise<[Status, Report] | NotStarted> {
 	const handshake = new Handshake();
+	const asker = new Asker(handshake);
 	const launcherData: LauncherData = {
 		handshake: handshake.memory,
 		program: bytesOfArguments(what.program),
@@ -58,15 +60,20 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 		machine: what.machine,
 		directory,
 		trace: what.trace,
+		questions: asker.port,
 	};
 	process.on("exit", removeFiles); // The supervisor does it at its end, but it may not come to that.
-	const supervisor = new Worker(what.workers.supervisor, { workerData: supervisorData, execArgv: [] });
+	const supervisor = new Worker(what.workers.supervisor, {
+		workerData: supervisorData,
+		transferList: [asker.port],
+		execArgv: [],
+	});
 	const launcher = new Worker(what.workers.launcher, { workerData: launcherData, execArgv: [] });
 
 	return new Promise((resolve, reject) => {
 		let status: Status | undefined;
 		launcher.on("message", (message: LauncherMessage) => {
-			if (message.kind === "started") observer.started?.(message.pid);
+			if (message.kind === "started") observer.started?.(message.pid, (question) => asker.ask(question));
 			else if (message.kind === "failed") resolve(message);
 			else {
 				status = statusOf(message.status);
@@ -74,6 +81,7 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 			}
 		});
 		supervisor.on("message", (message: SupervisorMessage) => {
+			asker.end();
 			if (message.kind === "no machine") resolve(message);
 			// Its farewell comes after the launcher's last message, but by another way.
 			else if (status !== undefined) resolve([status, message.report]);

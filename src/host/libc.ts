@@ -68,6 +68,10 @@ export const prlimit: Call4 = libc.func("int prlimit(int, int, int64, int64)");
 export const waitpid: Call3 = libc.func("int waitpid(int, int64, int)");
 /** fstatfs(fd, buffer) */
 export const fstatfs: Call2 = libc.func("int fstatfs(int, int64)");
+/** pthread_sigmask(how, set, oldSet): returns the errno instead of setting it */
+export const pthreadSigmask: Call3 = libc.func("int pthread_sigmask(int, int64, int64)");
+/** sigaction(signal, action, oldAction) */
+export const sigaction: Call3 = libc.func("int sigaction(int, int64, int64)");
 export const gettid = (): number => libc.func("int gettid()")();
 /** Ends this process without waiting for its other threads. */
 export const exitNow: Call1 = libc.func("void _exit(int)");
@@ -103,6 +107,11 @@ export const errno: Call0 = koffi.errno;
 /** `char **environ`, as this process got it. environ(7) */
 export function environ(): number {
 	return Number(koffi.decode(libc.symbol("environ"), "int64"));
+}
+
+/** Where the C library has a function. dlsym(3) */
+export function addressOfFunction(name: string): number {
+	return libc.func("int64 dlsym(int64, str)")(0, name);
 }
 
 /** The numbers of signals and errors on this machine, by name. */

@@ -4,6 +4,7 @@
 import { assembledFilter } from "./filter.js";
 import { O_CLOEXEC } from "./flags.js";
 import { close, errno, errors, ioctl, NativeMemory, poll, prctl, SystemError, seccomp } from "./libc.js";
+import { withoutWakeUps } from "./wake-up.js";
 
 // --- The filter ---
 
@@ -148,7 +149,8 @@ export class Notification {
 		words[RESP + 3] = value < 0 ? 0xffffffff : value / 2 ** 32;
 		words[RESP + 4] = error;
 		words[RESP + 5] = flags;
-		ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_SEND, this.#resp);
+		// A signal may interrupt it before it has done anything.
+		while (ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_SEND, this.#resp) === -1 && errno() === errors.EINTR);
 	}
 
 	/**
@@ -169,6 +171,7 @@ export class Notification {
 		return this.#addFd(fd, closeOnExec, SECCOMP_ADDFD_FLAG_SETFD, number);
 	}
 
+	/** With SECCOMP_ADDFD_FLAG_SEND a signal would be the end of it: the caller would get 0, and no fd. */
 	#addFd(fd: number, closeOnExec: boolean, flags: number, number = 0): number {
 		const words = this.#words;
 		words[ADDFD] = words[0];
@@ -177,6 +180,6 @@ export class Notification {
 		words[ADDFD + 3] = fd;
 		words[ADDFD + 4] = number;
 		words[ADDFD + 5] = closeOnExec ? O_CLOEXEC : 0;
-		return ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ADDFD, this.#addfd);
+		return withoutWakeUps(() => ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ADDFD, this.#addfd));
 	}
 }

@@ -1,11 +1,13 @@
 // The worker that the engine lives in: loads the machine, then answers calls until the last process is gone.
 
-import { parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Errno } from "../uapi/errno.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
+import { close, gettid } from "./libc.js";
 import type { ServedFiles } from "./path-calls.js";
 import { Supervisor, type Tracer } from "./supervisor.js";
+import { answerQuestions, takeWakeUps } from "./wake-up.js";
 
 /** What is served. The machine, as the host needs it. */
 export interface Machine extends ServedFiles {
@@ -21,6 +23,8 @@ export interface SupervisorData {
 	readonly directory: string;
 	/** The fd that the trace is written to; undefined for none. */
 	readonly trace: number | undefined;
+	/** Where questions come from: see asker.ts. */
+	readonly questions: MessagePort;
 }
 
 /** What it tells the main thread, once. */
@@ -46,10 +50,15 @@ export interface Host {
 	settle(mappingsToo?: boolean): void;
 }
 
-/** The whole of the worker. @param load gives the machine, or throws an Errno or Error that says why not */
+/**
+ * The whole of the worker.
+ * @param load gives the machine, or throws an Errno or Error that says why not
+ * @param answerTo answers a question of the main thread's, between two calls
+ */
 export function supervise(
 	load: (nameOrFile: string, host: Host) => Machine,
 	makeTracer?: (fd: number) => Tracer,
+	answerTo?: (question: unknown) => unknown,
 ): void {
 	const data: SupervisorData = workerData;
 	const handshake = new Handshake(data.handshake);
@@ -67,7 +76,15 @@ export function supervise(
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
 	supervisor = new Supervisor(machine, listener, handshake.launcher, data.directory, tracer);
+	if (answerTo !== undefined) {
+		supervisor.whenWoken = () => answerQuestions(data.questions, answerTo);
+		takeWakeUps();
+		handshake.announceSupervisor(gettid());
+	}
 	supervisor.run();
+	// The launcher's thread is on its way out, and may make trapped calls yet: glibc opens a file when it gives memory back. With
+	// the listener gone these fail; without anybody to answer them they would wait for ever.
+	close(listener);
 	tell({ kind: "report", report: finish(supervisor, machine) });
 }
 

@@ -54,9 +54,13 @@ const F_DUPFD_CLOEXEC = 1030;
 const PATIENCE = 500;
 /** What is closed or unused is looked after at every open and, for those who never open another, now and then. */
 const CALLS_BETWEEN_SETTLING = 256;
+/** Of whatever kind, until we look whether somebody wants to wake us. */
+const CALLS_BETWEEN_LOOKS = 128;
 
 export class Supervisor {
 	readonly tally: Tally = { calls: 0, errors: new Map() };
+	/** Is called between two calls: when a signal has interrupted the wait, and now and then, for one who is always busy hardly waits. */
+	whenWoken: () => void = () => {};
 	readonly #tracer: Tracer | undefined;
 	readonly #launcher: number;
 	readonly #notification: Notification;
@@ -104,11 +108,15 @@ export class Supervisor {
 
 	/** Answers until the launcher says that nobody is left. */
 	run(): void {
-		while (!this.#ended) {
-			if (this.#events.areUrgent && !this.#notification.isPendingBefore(this.#events.fd)) this.#events.settle();
-			else if (this.#notification.receive()) this.#answer();
-			// One who asked may be killed before we look (ENOENT), or a signal may come.
-			else if (errno() !== errors.ENOENT && errno() !== errors.EINTR) throw new SystemError("seccomp", errno());
+		for (let calls = 1; !this.#ended; calls++) {
+			if (this.#events.areUrgent && !this.#notification.isPendingBefore(this.#events.fd)) {
+				this.#events.settle();
+				this.whenWoken();
+			} else if (this.#notification.receive()) this.#answer();
+			else if (errno() === errors.EINTR) this.whenWoken();
+			// One who asked may be killed before we look.
+			else if (errno() !== errors.ENOENT) throw new SystemError("seccomp", errno());
+			if (calls % CALLS_BETWEEN_LOOKS === 0) this.whenWoken();
 			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();
 			this.#mayBeUnused = false;
 		}

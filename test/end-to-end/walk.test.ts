@@ -1,9 +1,12 @@
 // run --walk, and walk: page tables at work, seen from outside.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test, vi } from "vitest";
-import { ioasis, temporaryDirectory } from "./programs.js";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { askRun, findRuns } from "../../src/cli/walk-socket.js";
+import { command, ioasis, temporaryDirectory } from "./programs.js";
 
 // Many processes, on a computer that may be busy with other tests.
 vi.setConfig({ testTimeout: 120_000 });
@@ -122,5 +125,116 @@ describe("walk --recording", () => {
 		const { stderr, status } = recorded(...words);
 		expect(stderr).toMatch(message);
 		expect(status).toBe(2);
+	});
+});
+
+describe("walk, of a program that runs", () => {
+	/** Where runs can be found: not among those of other tests. */
+	beforeAll(() => {
+		vi.stubEnv("XDG_RUNTIME_DIR", directory.path);
+		vi.stubEnv("TMPDIR", directory.path);
+	});
+	afterAll(() => {
+		vi.unstubAllEnvs();
+	});
+
+	/** Starts what waits until its input ends; returns when it waits. */
+	async function start(...words: string[]): Promise<ChildProcess> {
+		const run = spawn(command, ["run", "-q", ...words], { stdio: ["pipe", "pipe", "inherit"] });
+		await once(run.stdout!, "data");
+		return run;
+	}
+
+	async function end(run: ChildProcess): Promise<void> {
+		run.stdin!.end();
+		expect(await once(run, "exit")).toEqual([0, null]);
+	}
+
+	test("shows both stages as they are at this moment, as often as it is asked", async () => {
+		const run = await start("-m", "intel", ...nest);
+		const { stdout, stderr, status } = ioasis("walk", "0x5000", "0x40008000");
+		expect(stdout).toMatch(new RegExp(`^${run.pid}: .* examples/nested.mjs, on intel:\n`));
+		expect(stdout.match(/^IOVA .*$/gm)).toEqual([
+			"IOVA 0x5000 in HWPT 3 (intel-vtd):",
+			"IOVA 0x5000 in HWPT 4 (intel-vtd, nested on HWPT 3), for 0000:00:02.0:",
+			"IOVA 0x40008000 in HWPT 3 (intel-vtd):",
+			"IOVA 0x40008000 in HWPT 4 (intel-vtd, nested on HWPT 3), for 0000:00:02.0:",
+		]);
+		expect(stdout).toMatch(
+			/^ {4}PTE 5 at guest-physical 0x40003028 is 0x40008007: 4K page at guest-physical 0x40008000/m,
+		);
+		expect([stderr, status]).toEqual(["", 0]);
+
+		const [{ programPid }] = await findRuns();
+		const { walks, ...about } = JSON.parse(
+			ioasis("walk", "--pid", String(programPid), "--device", "vfio0", "--json", "0x5000").stdout,
+		);
+		expect(about).toEqual({ pid: run.pid, programPid, machine: "intel", program: nest.slice(1) });
+		expect(walks).toMatchObject([{ hwpt: 4, firstStage: { output: "0x40008000" } }]);
+		await end(run);
+	});
+
+	test("says what there is, where what was asked for isn't", async () => {
+		expect(ioasis("walk", "0x0").stderr).toMatch(
+			/^ioasis: no program of yours runs under `ioasis run` at the moment\n {8}start one: ioasis run /,
+		);
+		const run = await start("-m", "intel", ...nest);
+		const problem = (...words: string[]) => {
+			const { status, stdout, stderr } = ioasis("walk", ...words);
+			expect([status, stdout]).toEqual([1, ""]);
+			return stderr;
+		};
+		expect(problem("--hwpt", "9", "0x0")).toBe(
+			"ioasis: there is no HWPT 9 at the moment\n        the HWPTs are: 3 (intel-vtd), 4 (intel-vtd)\n",
+		);
+		expect(problem("--device", "vfio1", "0x0")).toMatch(
+			/vfio1 is no device that is bound .*\n {8}.* vfio0 \(0000:00:02.0\)\n/,
+		);
+		expect(problem("--pid", "1", "0x0")).toMatch(
+			/has the PID 1\n {8}there are:\n {10}--pid \d+: .*nested.mjs, on intel\n/,
+		);
+		const other = await start("--", "sh", "-c", "echo; read line; true");
+		expect(problem("0x0")).toMatch(/^ioasis: several programs run .*\n {8}say which:(\n {10}--pid \d+: .*){2}\n$/);
+		expect(problem("--pid", String(other.pid), "0x0")).toBe("ioasis: there is no page table (HWPT) at the moment\n");
+		await Promise.all([end(run), end(other)]);
+	});
+
+	test("a recorded program's walk is in its recording, too", async () => {
+		const recording = join(directory.path, "walked.jsonl");
+		const run = await start("-m", "intel", "--record", recording, ...nest);
+		const now = ioasis("walk", "--device", "vfio0", "0x5000").stdout;
+		await end(run);
+		const then = ioasis("walk", "--recording", recording, "--device", "vfio0", "0x5000").stdout;
+		expect(then.split("\n").slice(1)).toEqual(now.split("\n").slice(1));
+		expect(ioasis("replay", recording).status).toBe(0);
+	});
+
+	test("one that was killed leaves a socket, which the next walk removes", async () => {
+		const run = await start("--", "sh", "-c", "echo; read line");
+		run.kill("SIGKILL");
+		await once(run, "exit");
+		const sockets = () => readdirSync(join(directory.path, "ioasis"));
+		expect(sockets()).toEqual([`${run.pid}.sock`]);
+		expect(ioasis("walk", "0x0").status).toBe(1);
+		expect(sockets()).toEqual([]);
+	});
+
+	test("no call is disturbed by being asked all the time, and each question is answered", async () => {
+		const flood = ["--", process.execPath, "test/end-to-end/clients/flood.mjs", "3"];
+		const run = spawn(command, ["run", "-q", ...flood], { stdio: ["ignore", "inherit", "inherit"] });
+		const exit = once(run, "exit");
+		let answers = 0;
+		for (let isOver = false; !isOver; ) {
+			await new Promise((resolve) => setTimeout(resolve, 1));
+			const [found] = await findRuns();
+			const answer = found && (await askRun(found, { iovas: ["0x1000"] }));
+			if (answer) answers++;
+			isOver = run.exitCode !== null || run.signalCode !== null;
+			expect(answer ?? { problem: "it has ended" }).toMatchObject({
+				problem: expect.stringMatching(/no page table|has ended/),
+			});
+		}
+		expect(await exit).toEqual([0, null]);
+		expect(answers).toBeGreaterThan(20);
 	});
 });
