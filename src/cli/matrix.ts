@@ -5,10 +5,10 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { MachineDescriptionError } from "../machine/description.js";
 import { type Combination, killAll, NotStarted, type Outcome, runCombination } from "./combination.js";
-import { complain, refuse } from "./complain.js";
+import { adviceOf, complain, refuse } from "./complain.js";
 import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
 import { junit } from "./junit.js";
-import { adviceFor, loadMachine, machineNames } from "./machine-files.js";
+import { loadMachine, machineNames } from "./machine-files.js";
 import { matrixTable } from "./matrix-table.js";
 import { policyNamed } from "./policy-names.js";
 import type { Failure } from "./report-file.js";
@@ -72,7 +72,7 @@ function checkMachine(nameOrFile: string): void {
 		loadMachine(nameOrFile);
 	} catch (error) {
 		if (!(error instanceof MachineDescriptionError)) throw error;
-		refuse(error.message, adviceFor(error.message));
+		refuse(error.message, adviceOf(error));
 	}
 }
 

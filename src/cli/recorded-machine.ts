@@ -4,8 +4,8 @@ import { policies } from "../iommufd/hwpt-policy.js";
 import { parseMachineDescription } from "../machine/description.js";
 import { Machine } from "../machine/machine.js";
 import type { RecordLine, Start } from "../trace/record.js";
-import { refuse } from "./complain.js";
-import { adviceFor, loadMachine } from "./machine-files.js";
+import { adviceOf, refuse } from "./complain.js";
+import { loadMachine } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
 import { RecordingError, readRecording } from "./recording-file.js";
 
@@ -33,7 +33,6 @@ export function machineOf(start: Start, path: string, options: Instead = {}): Ma
 		if (options.machine !== undefined) return loadMachine(options.machine, policy);
 		return new Machine(parseMachineDescription(JSON.stringify(start.machine), path), policy);
 	} catch (error) {
-		const { message } = error as Error;
-		refuse(message, adviceFor(message));
+		refuse((error as Error).message, adviceOf(error));
 	}
 }

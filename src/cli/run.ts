@@ -10,7 +10,6 @@ import { complain, refuse } from "./complain.js";
 import { packSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
 import { parseIova } from "./iova.js";
-import { adviceFor } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
@@ -150,7 +149,7 @@ async function leave(status: Status): Promise<void> {
 
 function giveUp(problem: NotStarted, program: string): void {
 	if (problem.kind === "no machine") {
-		complain(problem.reason, adviceFor(problem.reason));
+		complain(problem.reason, problem.advice);
 		process.exitCode = USAGE_ERROR;
 	} else if (problem.call === "posix_spawn") {
 		const notFound = problem.errno === constants.errno.ENOENT;

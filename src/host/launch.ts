@@ -26,7 +26,7 @@ export type Status =
 
 /** Why there is no status: the machine is not to be had, or a call failed. */
 export type NotStarted =
-	| { readonly kind: "no machine"; readonly reason: string }
+	| { readonly kind: "no machine"; readonly reason: string; readonly advice: string | undefined }
 	| { readonly kind: "failed"; readonly call: "seccomp" | "posix_spawn"; readonly errno: number };
 
 /** What happens, in this order. */

@@ -29,7 +29,7 @@ export interface SupervisorData {
 
 /** What it tells the main thread, once. */
 export type SupervisorMessage =
-	| { readonly kind: "no machine"; readonly reason: string }
+	| { readonly kind: "no machine"; readonly reason: string; readonly advice: string | undefined }
 	| { readonly kind: "report"; readonly report: Report };
 
 export interface Report {
@@ -52,7 +52,7 @@ export interface Host {
 
 /**
  * The whole of the worker.
- * @param load gives the machine, or throws an Errno or Error that says why not
+ * @param load gives the machine, or throws an Errno or Error that says why not; what to do may be in its `advice`
  * @param answerTo answers a question of the main thread's, between two calls
  */
 export function supervise(
@@ -68,7 +68,7 @@ export function supervise(
 		machine = load(data.machine, { settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
 	} catch (error) {
 		handshake.announceMachine(false);
-		tell({ kind: "no machine", reason: reasonOf(error) });
+		tell({ kind: "no machine", reason: reasonOf(error), advice: (error as { advice?: string }).advice });
 		return;
 	}
 	const tracer = data.trace === undefined ? undefined : makeTracer?.(data.trace);
