@@ -25,21 +25,22 @@ type Reply = Run & { readonly answer?: WalkAnswer };
 
 /** How long we wait for an answer, in milliseconds: a supervisor answers in less than one, unless it waits for the program. */
 const PATIENCE = 10_000;
-/** Of a question: more than any command line has. */
-const LONGEST_LINE = 1024 * 1024;
+/** In characters: more than a command line has. */
+const LONGEST_QUESTION = 1024 * 1024;
 
 /**
  * Answers until this process ends. Where there can be no socket the run goes on without.
  * @param ask the supervisor
  */
 export function serveWalks(run: Run, ask: (question: unknown) => Promise<unknown>): void {
-	const directory = directories().find(isPrivate);
+	const directory = directories().find((one) => make(one) && isPrivate(one));
 	if (directory === undefined) return;
 	const path = join(directory, `${run.pid}.sock`);
 	remove(path); // One of that number was killed.
 	const server = createServer((socket) => {
 		socket.on("error", () => {}); // Who asked has gone.
-		receiveLine(socket, async (line) => socket.end(`${JSON.stringify(await replyTo(line, run, ask))}\n`));
+		const received = async (line: string) => socket.end(`${JSON.stringify(await replyTo(line, run, ask))}\n`);
+		receiveLine(socket, received, LONGEST_QUESTION);
 	});
 	server.on("error", () => {});
 	server.listen(path, () => process.on("exit", () => remove(path))).unref();
@@ -56,14 +57,14 @@ async function replyTo(line: string, run: Run, ask: (question: unknown) => Promi
 
 /** All that answer. */
 export async function findRuns(): Promise<Run[]> {
-	const paths = directories().flatMap(socketsIn);
+	const paths = sockets();
 	const replies = await Promise.all(paths.map((path) => send(path, {})));
 	return replies.filter((reply) => reply !== undefined);
 }
 
 /** @returns undefined when it has ended, or can't answer now */
 export async function askRun({ pid }: Run, question: PackedWalkQuestion): Promise<WalkAnswer | undefined> {
-	for (const path of directories().flatMap(socketsIn)) {
+	for (const path of sockets()) {
 		if (!path.endsWith(`/${pid}.sock`)) continue;
 		const reply = await send(path, { question });
 		if (reply !== undefined) return reply.answer;
@@ -83,14 +84,16 @@ function send(path: string, request: Request): Promise<Reply | undefined> {
 	});
 }
 
-function receiveLine(socket: Socket, received: (line: string) => void): void {
+function receiveLine(socket: Socket, received: (line: string) => void, longest = Number.POSITIVE_INFINITY): void {
 	let text = "";
+	let isOver = false;
 	socket.setEncoding("utf8");
 	socket.on("data", (piece: string) => {
-		const isFirst = !text.includes("\n");
+		if (isOver) return;
 		text += piece;
-		if (isFirst && text.includes("\n")) received(text.slice(0, text.indexOf("\n")));
-		else if (text.length > LONGEST_LINE) socket.destroy();
+		isOver = piece.includes("\n");
+		if (isOver) received(text.slice(0, text.indexOf("\n")));
+		else if (text.length > longest) socket.destroy();
 	});
 }
 
@@ -101,15 +104,28 @@ function directories(): string[] {
 	return XDG_RUNTIME_DIR ? [join(XDG_RUNTIME_DIR, "ioasis"), shared] : [shared];
 }
 
-/** Whether it is there, made if need be, and nobody else's. */
-function isPrivate(directory: string): boolean {
+/** @returns whether there is something of that name then */
+function make(directory: string): boolean {
 	try {
 		mkdirSync(directory, { mode: 0o700 });
-	} catch {
-		// It is there, or will be missed below.
+		return true;
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code === "EEXIST";
 	}
-	const stat = lstatSync(directory, { throwIfNoEntry: false });
-	return stat?.isDirectory() === true && stat.uid === process.getuid!() && (stat.mode & 0o077) === 0;
+}
+
+/** Whether it is a directory that only we can look into: /tmp is everybody's. */
+function isPrivate(directory: string): boolean {
+	try {
+		const stat = lstatSync(directory);
+		return stat.isDirectory() && stat.uid === process.getuid!() && (stat.mode & 0o077) === 0;
+	} catch {
+		return false; // It isn't there.
+	}
+}
+
+function sockets(): string[] {
+	return directories().filter(isPrivate).flatMap(socketsIn);
 }
 
 function socketsIn(directory: string): string[] {

@@ -1,7 +1,7 @@
 // How a request would be translated now, through one stage or two, for people: the walks of a real DMA, watched, and without a
 // trace: nothing is marked, and nothing is cached.
 
-import { Translation, type WalkStep } from "../pagetable/pagetable.js";
+import { READ, Translation, type WalkStep, WRITE } from "../pagetable/pagetable.js";
 import { hex } from "../uapi/errno.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import type { NestedDomain, PagingDomain } from "./domain.js";
@@ -30,7 +30,7 @@ export interface GuestStep {
 	/** Guest-physical, and where the second stage has it. In bytes. */
 	readonly address: bigint;
 	readonly physical: number;
-	/** Its words of 64 bits that are not zero at the end. */
+	/** Its words of 64 bits, without the zeroes at the end. */
 	readonly words: readonly bigint[];
 	/** What an entry of a page table means; undefined for what leads to the tables. */
 	readonly meaning: string | undefined;
@@ -42,6 +42,8 @@ export interface FirstStageWalk {
 	readonly steps: readonly GuestStep[];
 	/** The guest-physical address that comes out; the request's own where the guest has it bypass its tables. */
 	readonly output: bigint | undefined;
+	/** What all entries on the way permit: READ, WRITE. */
+	readonly protection: number;
 	readonly isBypassed: boolean;
 	/** Which entry is in the way, and which bit of it. */
 	readonly fault: string | undefined;
@@ -103,6 +105,7 @@ const nothing: FirstStageWalk = {
 	tables: undefined,
 	steps: [],
 	output: undefined,
+	protection: READ | WRITE,
 	isBypassed: false,
 	fault: undefined,
 	cached: undefined,
@@ -143,7 +146,7 @@ function walkNow(
 		return { ...nothing, tables, steps, fault: text, key };
 	}
 	const output = guestAddressOf(end, stage, request);
-	return { ...nothing, tables, steps, output, key: leafInWords(end, stage, request) };
+	return { ...nothing, tables, steps, output, protection: end.protection, key: leafInWords(end, stage, request) };
 }
 
 /** What a DMA would find by what is cached. */

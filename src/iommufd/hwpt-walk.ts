@@ -100,7 +100,8 @@ export function walkInWords({ hwpt, refusal, firstStage, table }: HwptWalk): str
 	if (table === undefined) return lines;
 	lines.push(`second stage: guest-physical ${hex(table.address)} in ${hwpt.paging}`);
 	lines.push(...tableInWords(table).map((line) => `  ${line}`));
-	if (table.physical !== undefined) lines.push(`physical ${hex(table.physical)}`);
+	if (table.physical !== undefined)
+		lines.push(`physical ${hex(table.physical)}, ${permissionInWords(firstStage.protection & table.protection)}`);
 	return lines;
 }
 
@@ -126,7 +127,8 @@ export function walkAsJson({ hwpt, iova, user, refusal, firstStage, table }: Hwp
 			address: hex(table.address),
 			steps: table.steps.map(stepAsJson),
 			physical: table.physical === undefined ? undefined : hex(table.physical),
-			access: table.physical === undefined ? undefined : permissionInWords(table.protection),
+			access:
+				table.physical === undefined ? undefined : permissionInWords(table.protection & (firstStage?.protection ?? -1)),
 		},
 	};
 }

@@ -40,7 +40,7 @@ test("each entry of both stages, where it was read, and where the second stage h
 		"  SS-PDPTE 1 of the table at 0x100002000 is 0x100003003: next table at 0x100003000 (R W)",
 		"  SS-PDE 0 of the table at 0x100003000 is 0x100004003: next table at 0x100004000 (R W)",
 		"  SS-PTE 8 of the table at 0x100004000 is 0x1000008803: 4K page at 0x1000008000, read and write (R W SNP)",
-		"physical 0x1000008000",
+		"physical 0x1000008000, read and write",
 	]);
 });
 
@@ -52,7 +52,7 @@ test.each([
 	expect(first).toMatch(/^first stage: .*, 4 levels from guest-physical 0x40000000 on$/);
 	expect(rest[0]).toBe(line);
 	expect(rest[1]).toBe("    0x40004000 is physical 0x1000004000 by the second stage");
-	expect(rest.at(-1)).toBe("physical 0x1000008000");
+	expect(rest.at(-1)).toBe("physical 0x1000008000, read and write");
 });
 
 test.each([
@@ -63,6 +63,12 @@ test.each([
 	],
 ])("%s: a fault is that entry's, and that bit's", (name, line) => {
 	expect(textOf(nested(name), { ...forDevice, iovas: [0x6000n] }).at(-1)).toBe(line);
+});
+
+test("both stages have a say in what is permitted", () => {
+	const set = nested("intel");
+	set.memory.setBigUint64(0x1000, set.memory.getBigUint64(0x1000, true) & ~2n, true);
+	expect(textOf(set, forDevice).at(-1)).toBe("physical 0x1000008000, read");
 });
 
 test("an entry that permits nothing is named with its bit", () => {
@@ -95,7 +101,7 @@ test.each(["intel", "amd", "arm"])("%s: what the IOTLB still has is told, until 
 	]);
 	set.invalidate();
 	expect(stale()).toEqual([]);
-	expect(textOf(set, forDevice).at(-1)).toBe("physical 0x100000b000");
+	expect(textOf(set, forDevice).at(-1)).toBe("physical 0x100000b000, read and write");
 });
 
 test("arm: tables that a cached context descriptor leads to are told, too", () => {
