@@ -243,6 +243,7 @@ export class PathCalls {
 	/** An fd to hand over, which one with O_PATH can't be: a directory or a file is opened for reading instead. */
 	#openReal(found: FoundNode, flags: number): number {
 		const real = name.setString(this.#realPath(found));
+		this.#shadow.refresh(found.path, found.node);
 		if ((flags & O_PATH) === 0) return open(real, (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC);
 		if (found.node.kind === "device") return this.#shadow.openName(found.path);
 		return open(real, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);

@@ -63,6 +63,19 @@ test("files, links and devices are what they are in the tree, whatever the umask
 	made.remove();
 });
 
+test("bytes that have changed can be put there anew", () => {
+	const tree = new FileTree();
+	const bytes = Uint8Array.of(1, 2);
+	tree.addFile("/sys/bytes", bytes);
+	const made = new Shadow(() => tree, join(parent, "ioasis-1-a"));
+	made.make();
+	bytes[1] = 3;
+	made.refresh("/sys/bytes", tree.walk("/sys/bytes", true).node!);
+	expect(readFileSync(made.realPath("/sys/bytes"))).toEqual(Buffer.of(1, 3));
+	made.remove();
+	made.refresh("/sys/bytes", tree.walk("/sys/bytes", true).node!);
+});
+
 test("a path in it has its name in the tree", () => {
 	const made = shadow();
 	expect(made.treePath(made.realPath("/sys/toy"))).toBeUndefined();

@@ -107,6 +107,16 @@ export class Shadow {
 		}
 	}
 
+	/** Puts into a file what is in it now, if that can change. */
+	refresh(path: string, node: Node): void {
+		if (node.kind !== "file" || typeof node.content === "string") return;
+		try {
+			writeFileSync(this.realPath(path), node.content, { flag: "r+" }); // Somebody may be reading it.
+		} catch {
+			// Who opens it will see why.
+		}
+	}
+
 	remove(): void {
 		if (!this.isMade) return;
 		rmSync(this.directory, { recursive: true, force: true });
@@ -135,8 +145,10 @@ export class Shadow {
 	}
 
 	#makeDevice(path: string, real: string): void {
-		// Some file systems have no devices; then only its kind in a listing is wrong.
-		if (mknodat(AT_FDCWD, name.setString(real), S_IFCHR | DEVICE_MODE, 0) === -1) writeFileSync(real, "");
+		const address = name.setString(real);
+		// For overlayfs 0:0 means something else, but root can make 0:1. Without either its kind in a listing is wrong, no more.
+		const isMade = [0, 1].some((number) => mknodat(AT_FDCWD, address, S_IFCHR | DEVICE_MODE, number) === 0);
+		if (!isMade) writeFileSync(real, "");
 		chmodSync(real, DEVICE_MODE);
 		if (statx(AT_FDCWD, name.setString(real), AT_SYMLINK_NOFOLLOW, Stat.MASK, stat.address) === 0)
 			this.#nodes.add(stat, path);

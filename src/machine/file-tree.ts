@@ -9,6 +9,7 @@ export interface RegularFile {
 	readonly kind: "file";
 	/** Permission bits. */
 	readonly mode: number;
+	/** Bytes may change. */
 	readonly content: string | Uint8Array;
 }
 
