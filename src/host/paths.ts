@@ -48,8 +48,14 @@ export interface Opener {
 	readonly staysBelow: boolean;
 }
 
+export interface FoundNode {
+	readonly kind: "node";
+	readonly path: string;
+	readonly node: Node;
+}
+
 export type Found =
-	| { readonly kind: "node"; readonly path: string; readonly node: Node }
+	| FoundNode
 	/** It would have to be in the tree, and isn't. */
 	| { readonly kind: "missing"; readonly path: string; readonly problem: NonNullable<Walk["problem"]> }
 	/** One of a pattern, and not in the tree. */

@@ -39,7 +39,7 @@ export class Shadow {
 	/** Where it is, or will be. */
 	readonly directory: string;
 	readonly #tree: () => FileTree;
-	/** The same without links, as the kernel names it. */
+	/** The same without links, as the kernel names it: bytes, one character each. */
 	#canonical = "";
 	#lock = -1;
 	readonly #nodes = new Stand();
@@ -97,7 +97,7 @@ export class Shadow {
 		removeAbandoned(dirname(this.directory));
 		try {
 			mkdirSync(this.directory, { mode: 0o700 });
-			this.#canonical = realpathSync(this.directory);
+			this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
 			this.#lock = open(name.setString(this.directory), O_RDONLY | O_CLOEXEC);
 			flock(this.#lock, LOCK_EX | LOCK_NB);
 			this.#makeNode("", this.#tree().root);

@@ -4,7 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { Errno } from "../uapi/errno.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
-import type { ServedFiles } from "./path-calls.js";
+import type { ServedFiles } from "./opens.js";
 import { Supervisor, type Tracer } from "./supervisor.js";
 
 /** What is served. The machine, as the host needs it. */
