@@ -83,9 +83,10 @@ export class HandedFiles {
 	readonly #lingering = new Set<HeldFile>();
 	readonly #byWatch = new Map<number, HeldFile>();
 	readonly #path = new NativeMemory(256);
-	/** Where all memfds are. */
+	/** Where all memfds are: the numbers of the device and of the mount. */
 	#deviceMajor = -1;
 	#deviceMinor = -1;
+	#mount = "";
 	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
 
 	constructor(events: Events) {
@@ -106,9 +107,7 @@ export class HandedFiles {
 	/** The file of ours that something is about, if it is one; not a queue. */
 	withStat(stat: Stat): HeldFile | undefined {
 		if (stat.deviceMajor !== this.#deviceMajor || stat.deviceMinor !== this.#deviceMinor) return undefined;
-		const { inode } = stat;
-		for (const [place, held] of this.#byPlace) if (place.endsWith(`:${inode}`)) return held;
-		return undefined;
+		return this.#byPlace.get(`${this.#mount}:${stat.inode}`);
 	}
 
 	/** Whether one of our files has this inode number; another file on another file system may have it, too. */
@@ -175,6 +174,7 @@ export class HandedFiles {
 		}
 		const stat = statOf(fd);
 		if (stat !== undefined) [this.#deviceMajor, this.#deviceMinor] = [stat.deviceMajor, stat.deviceMinor];
+		this.#mount = place.split(":")[0];
 		const held = this.#hold(file, place, () => this.#byWatch.delete(watch));
 		this.#byWatch.set(watch, held);
 		return fd;

@@ -2,65 +2,24 @@
 // answered here, all others are the kernel's.
 
 import { constants, writeSync } from "node:fs";
-import type { OpenFile } from "../iommufd/caller.js";
-import type { FileTree, Node } from "../machine/file-tree.js";
-import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
-import { type HandedFiles, notInstalled } from "./files.js";
-import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY } from "./flags.js";
-import { close, errno, errors, NativeMemory, open, statx } from "./libc.js";
-import { type FilePattern, type Found, type Opener, Paths, readPath } from "./paths.js";
-import { openDirectory, readStatus, type Status } from "./proc.js";
-import { type MemoryCounts, openStatus } from "./process-status.js";
-import type { Processes } from "./processes.js";
+import { errno, errors, NativeMemory, statx } from "./libc.js";
+import { Opens, type PathServices } from "./opens.js";
+import { type Found, type FoundNode, type Opener, Paths, readPath } from "./paths.js";
+import { ANY_ACCESS, permits } from "./permissions.js";
 import { readRemote, writeRemote } from "./remote.js";
 import type { Notification } from "./seccomp.js";
 import { DEVICE_MODE, type Shadow } from "./shadow.js";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, STATX_BYTES, Stat } from "./stat.js";
 import { syscalls } from "./syscalls.js";
 
-/** The machine, as far as paths lead to it. */
-export interface ServedFiles {
-	/** The devices' paths. */
-	readonly paths: readonly string[];
-	/** All that is to be seen of it in /sys and /dev, the devices among it. */
-	readonly files: FileTree;
-	/** A new file for a path that it serves. @throws Errno */
-	open(path: string): OpenFile | undefined;
-	/** What is pinned of some memory, in pages, for who looks into /proc. */
-	counts(memory: AddressSpace): MemoryCounts;
-}
-
-/** What the calls here are answered with. */
-export interface PathServices {
-	readonly served: ServedFiles;
-	readonly notification: Notification;
-	readonly processes: Processes;
-	readonly files: HandedFiles;
-	readonly shadow: Shadow;
-	/** Releases what has been closed. */
-	settle(): void;
-	/** What an exception means for the program. It is counted. */
-	errorOf(thrown: unknown): Errno;
-	/** A device was opened. @param result the fd, or why there is none */
-	opened(thread: number, path: string, flags: number, result: number | Errno): void;
-}
-
-const { O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
+const { O_NOFOLLOW } = constants;
 // struct open_how of openat2(2), in words: flags, mode and resolve, u64 each.
 const OPEN_HOW_BYTES = 24;
 const OPEN_HOW_FLAGS = 0;
 const OPEN_HOW_RESOLVE = 4;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_IN_ROOT = 0x10;
-
-// access(2)
-const R_OK = 4;
-const W_OK = 2;
-const X_OK = 1;
-const CAP_DAC_OVERRIDE = 1;
-const DIRECTORY_MODE = 0o755;
-const LINK_MODE = 0o777;
 
 const { ENODATA } = errors;
 
@@ -73,15 +32,6 @@ const STATFS_FRAGMENT_SIZE = 18;
 const SYSFS_MAGIC = 0x62656572;
 const TMPFS_MAGIC = 0x01021994; // devtmpfs has it, too
 
-type FoundNode = Extract<Found, { kind: "node" }>;
-
-/** A file of a pattern, and what opens it: answers the call, or leaves it to the kernel. */
-interface PatternFile extends FilePattern {
-	open(path: string, flags: number): void;
-}
-
-const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
-
 const openHow = new NativeMemory(OPEN_HOW_BYTES);
 const name = new NativeMemory(2 * 4096);
 const stat = new Stat();
@@ -91,7 +41,7 @@ export class PathCalls {
 	readonly #services: PathServices;
 	readonly #notification: Notification;
 	readonly #shadow: Shadow;
-	readonly #patterns: readonly PatternFile[];
+	readonly #opens: Opens;
 	readonly #paths: Paths;
 	#hasComplained = false;
 
@@ -100,10 +50,8 @@ export class PathCalls {
 		this.#services = services;
 		this.#notification = notification;
 		this.#shadow = shadow;
-		this.#patterns = [
-			{ name: "status", path: /^\/proc\/\d+\/status$/, open: (path, flags) => this.#openStatus(path, flags) },
-		];
-		this.#paths = new Paths(served.paths, () => served.files, shadow, this.#patterns);
+		this.#opens = new Opens(services);
+		this.#paths = new Paths(served.paths, () => served.files, shadow, this.#opens.patterns);
 	}
 
 	/** Answers the call that a thread is stopped at. @returns whether it is one of those that name a file */
@@ -209,110 +157,8 @@ export class PathCalls {
 	#open(directory: number, pathAddress: number, flags: number, resolve: number): void {
 		const followsLinks = (flags & O_NOFOLLOW) === 0 && (resolve & RESOLVE_NO_SYMLINKS) === 0;
 		const found = this.#find(directory, pathAddress, followsLinks, (resolve & RESOLVE_IN_ROOT) !== 0);
-		const ofPattern = found && this.#patterns.find(({ path }) => path.test(found.path));
 		if (found === undefined) this.#notification.proceed();
-		else if (ofPattern !== undefined) this.#openPattern(ofPattern, found, flags);
-		else if (found.kind === "pattern") this.#notification.proceed();
-		else if (found.kind === "missing") {
-			// sysfs and the devices' directories are the kernel's to fill, even root can't.
-			const canBeMade = found.problem === "ENOENT" && (flags & O_CREAT) !== 0;
-			this.#notification.fail(canBeMade ? errors.EACCES : errors[found.problem]);
-		} else if (found.node.kind === "device" && (flags & (O_PATH | O_DIRECTORY)) === 0)
-			this.#openDevice(found.path, flags);
-		else this.#openNode(found, flags);
-	}
-
-	/** A file of the machine that is no device, or a device that isn't really opened. */
-	#openNode(found: FoundNode, flags: number): void {
-		const problem = this.#whyNotOpened(found.node, flags);
-		if (problem !== undefined) {
-			this.#notification.fail(problem);
-			return;
-		}
-		this.#services.processes.makeRoom();
-		const fd = this.#openReal(found, flags);
-		if (fd === -1) {
-			this.#notification.fail(errno());
-			return;
-		}
-		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1)
-			this.#notification.fail(notInstalled(errno()).number);
-		close(fd);
-	}
-
-	/** An fd to hand over, which one with O_PATH can't be: a directory or a file is opened for reading instead. */
-	#openReal(found: FoundNode, flags: number): number {
-		const real = name.setString(this.#realPath(found));
-		if ((flags & O_PATH) === 0) return open(real, (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC);
-		if (found.node.kind === "device") return this.#shadow.openName(found.path);
-		return open(real, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	}
-
-	/** In the order in which Linux looks. */
-	#whyNotOpened(node: Node, flags: number): number | undefined {
-		const isName = (flags & O_PATH) !== 0;
-		if (!isName && (flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0) return errors.EEXIST;
-		if ((flags & O_DIRECTORY) !== 0 && node.kind !== "directory") return errors.ENOTDIR;
-		if (isName) return undefined;
-		if (node.kind === "link") return errors.ELOOP;
-		const mode = flags & O_ACCMODE;
-		if (node.kind === "directory") return mode !== O_RDONLY || flags & O_CREAT ? errors.EISDIR : undefined;
-		const wanted = mode === O_RDONLY ? R_OK : mode === O_WRONLY ? W_OK : R_OK | W_OK;
-		// What nobody can read or write, not even root can: kernfs_fop_open() in fs/kernfs/file.c.
-		const bits = modeOf(node);
-		const isForNobody = (wanted & R_OK && !(bits & 0o444)) || (wanted & W_OK && !(bits & 0o222));
-		return isForNobody || !this.#permits(node, wanted) ? errors.EACCES : undefined;
-	}
-
-	#openDevice(path: string, flags: number): void {
-		const { settle, errorOf, opened } = this.#services;
-		settle();
-		let result: number | Errno;
-		try {
-			result = this.#handOver(path, flags);
-		} catch (error) {
-			result = errorOf(error);
-			this.#notification.fail(result.number);
-		}
-		opened(this.#notification.thread, path, flags, result);
-	}
-
-	/** Opens a file of ours and makes the open(2) return the caller's fd for it. @throws Errno */
-	#handOver(path: string, flags: number): number {
-		if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0)
-			throw new Errno("EEXIST", `${path} exists, and O_CREAT|O_EXCL asks for a new file`);
-		const { served, processes, files } = this.#services;
-		const file = served.open(path);
-		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
-		processes.makeRoom();
-		const fd = files.create(file, flags);
-		const handed = this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0);
-		const problem = errno();
-		close(fd); // If the caller didn't get it, this was the last, and `file` will be released.
-		if (handed !== -1) return handed;
-		throw notInstalled(problem);
-	}
-
-	#openPattern(file: PatternFile, found: Found, flags: number): void {
-		if ((flags & (O_PATH | O_DIRECTORY)) === 0) file.open(found.path, flags);
-		else if (found.kind === "node") this.#openNode(found, flags);
-		else this.#notification.proceed();
-	}
-
-	/** The status of a process that has something pinned is ours to tell; of all others it is the kernel's. */
-	#openStatus(path: string, flags: number): void {
-		const { processes, served, settle } = this.#services;
-		const number = Number(path.split("/")[2]);
-		const memory = processes.memoryOf(number);
-		settle();
-		const counts = memory === undefined ? NOTHING : served.counts(memory);
-		const fd = counts.pinned + counts.locked === 0 ? -1 : openStatus(number, counts);
-		if (fd === -1) {
-			this.#notification.proceed();
-			return;
-		}
-		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
-		close(fd);
+		else this.#opens.open(found, flags);
 	}
 
 	// --- stat(2) ---
@@ -394,27 +240,9 @@ export class PathCalls {
 	#access(directory: number, pathAddress: number, mask: number, flags: number): void {
 		const found = this.#find(directory, pathAddress, (flags & AT_SYMLINK_NOFOLLOW) === 0);
 		if (found?.kind !== "node") this.#refuse(found);
-		else if (mask & ~(R_OK | W_OK | X_OK)) this.#notification.fail(errors.EINVAL);
-		else if (this.#permits(found.node, mask)) this.#notification.succeed(0);
+		else if (mask & ~ANY_ACCESS) this.#notification.fail(errors.EINVAL);
+		else if (permits(this.#notification.thread, found.node, mask)) this.#notification.succeed(0);
 		else this.#notification.fail(errors.EACCES);
-	}
-
-	/** Whether the stopped thread may do something to a file that belongs to us. path_resolution(7), "Permissions" */
-	#permits(node: Node, wanted: number): boolean {
-		const mode = modeOf(node);
-		const status = this.#status();
-		if (status === undefined) return true;
-		if (status.capabilities & (1 << CAP_DAC_OVERRIDE)) return (wanted & X_OK) === 0 || (mode & 0o111) !== 0;
-		const bits = status.uid === process.getuid?.() ? mode >> 6 : mode;
-		return (wanted & ~bits) === 0;
-	}
-
-	#status(): Status | undefined {
-		this.#services.processes.makeRoom();
-		const directory = openDirectory(`/proc/${this.#notification.thread}`);
-		const status = readStatus(directory);
-		close(directory);
-		return status;
 	}
 
 	// --- readlink(2) ---
@@ -511,18 +339,5 @@ export class PathCalls {
 	#refuse(found: Found | undefined): void {
 		if (found?.kind === "missing") this.#notification.fail(errors[found.problem]);
 		else this.#notification.proceed();
-	}
-}
-
-function modeOf(node: Node): number {
-	switch (node.kind) {
-		case "directory":
-			return DIRECTORY_MODE;
-		case "file":
-			return node.mode;
-		case "link":
-			return LINK_MODE;
-		case "device":
-			return DEVICE_MODE;
 	}
 }

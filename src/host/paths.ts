@@ -48,8 +48,14 @@ export interface Opener {
 	readonly staysBelow: boolean;
 }
 
+export interface FoundNode {
+	readonly kind: "node";
+	readonly path: string;
+	readonly node: Node;
+}
+
 export type Found =
-	| { readonly kind: "node"; readonly path: string; readonly node: Node }
+	| FoundNode
 	/** It would have to be in the tree, and isn't. */
 	| { readonly kind: "missing"; readonly path: string; readonly problem: NonNullable<Walk["problem"]> }
 	/** One of a pattern, and not in the tree. */
@@ -107,25 +113,27 @@ export class Paths {
 	/** Without looking at a link that the path ends in, unless it is in the tree. */
 	#named(opener: Opener, path: string): Found | undefined {
 		const absolute = this.#absolute(opener, path);
-		if (absolute !== undefined && MAY_BE_IN_TREE.test(absolute)) {
+		if (absolute !== undefined && (MAY_BE_IN_TREE.test(absolute) || mayLeadToTree(absolute))) {
 			const found = this.#inTree(opener, absolute);
 			if (found !== undefined) return found;
 		}
 		const name = posix.basename(path);
-		const mayLeadThere = absolute !== undefined && HAS_DEV_OR_SYS.test(absolute) && HAS_DOTS.test(absolute);
-		if (!this.#names.has(name) && !mayLeadThere) return undefined;
-		const canonical = posix.join(canonicalDirectory(opener, posix.dirname(path)), name);
+		if (!this.#names.has(name)) return undefined;
+		const directory = canonicalDirectory(opener, posix.dirname(path));
+		if (directory === undefined) return undefined;
+		const canonical = posix.join(directory, name);
 		if (this.#patterns.some((pattern) => pattern.path.test(canonical))) return { kind: "pattern", path: canonical };
 		return MAY_BE_IN_TREE.test(canonical) ? this.#inTree(opener, canonical) : undefined;
 	}
 
 	#inTree(opener: Opener, absolute: string): Found | undefined {
 		const tree = this.#tree();
-		const { path, node, problem } = tree.walk(absolute, opener.followsLinks);
+		const { path, node, problem, isInside, assumed } = tree.walk(absolute, opener.followsLinks);
+		if (assumed.some((directory) => !isDirectory(opener, directory))) return undefined;
 		if (problem !== undefined) return { kind: "missing", path, problem };
 		if (node === undefined) return undefined;
-		// What is only on the way is the host's own, where it has that; but from a link of ours the kernel wouldn't find it.
-		if (path === absolute && !tree.owns(path) && exists(AT_FDCWD, path)) return undefined;
+		// What is above the tree's own is the host's, where it has that; but out of the tree the kernel wouldn't find the way.
+		if (!isInside && exists(AT_FDCWD, path)) return undefined;
 		return { kind: "node", path, node };
 	}
 
@@ -163,6 +171,15 @@ export function readPath(thread: number, address: number): string | undefined {
 	return undefined;
 }
 
+function mayLeadToTree(path: string): boolean {
+	return HAS_DOTS.test(path) && HAS_DEV_OR_SYS.test(path);
+}
+
+/** Whether a path of the opener's is a directory, and no link to one. */
+function isDirectory(opener: Opener, path: string): boolean {
+	return exists(AT_FDCWD, `${asWeSeeIt(opener, path)}/.`) && readLink(asWeSeeIt(opener, path)) === undefined;
+}
+
 /** The path by which we come to where the opener comes. */
 function asWeSeeIt({ thread, directory }: Opener, path: string): string {
 	if (!path.startsWith("/")) return `/proc/${thread}/${directory === AT_FDCWD ? "cwd" : `fd/${directory}`}/${path}`;
@@ -173,8 +190,11 @@ function asWeSeeIt({ thread, directory }: Opener, path: string): string {
 		.replace(/^\/proc\/(self|thread-self)(?=\/)/, `/proc/${thread}`);
 }
 
-/** A directory's path from the opener's root, without links and "..". What doesn't exist is taken by its name. */
-function canonicalDirectory(opener: Opener, path: string): string {
+/**
+ * A directory's path from the opener's root, without links and "..". What doesn't exist is taken by its name; undefined where
+ * that is "..".
+ */
+function canonicalDirectory(opener: Opener, path: string): string | undefined {
 	const root = readLink(`/proc/${opener.thread}/root`) ?? "/";
 	const seen = asWeSeeIt(opener, path);
 	// From outside of a chroot(2) its ".." would lead out of it.
@@ -182,7 +202,9 @@ function canonicalDirectory(opener: Opener, path: string): string {
 	const fd = open(latin1(isInside ? seen : root + posix.normalize(seen)), O_PATH | O_CLOEXEC);
 	if (fd === -1) {
 		const parent = posix.dirname(path);
-		return parent === path ? path : posix.join(canonicalDirectory(opener, parent), posix.basename(path));
+		if (parent === path) return path;
+		const above = posix.basename(path) === ".." ? undefined : canonicalDirectory(opener, parent);
+		return above === undefined ? undefined : posix.join(above, posix.basename(path));
 	}
 	const canonical = readLink(`/proc/self/fd/${fd}`) ?? path;
 	close(fd);

@@ -9,10 +9,12 @@ import {
 	readFileSync,
 	readlinkSync,
 	rmSync,
+	statSync,
 	symlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FileTree, READ_WRITE } from "../machine/file-tree.js";
 import { Shadow } from "./shadow.js";
@@ -61,6 +63,19 @@ test("files, links and devices are what they are in the tree, whatever the umask
 	made.remove();
 });
 
+test("bytes that have changed can be put there anew", () => {
+	const tree = new FileTree();
+	const bytes = Uint8Array.of(1, 2);
+	tree.addFile("/sys/bytes", bytes);
+	const made = new Shadow(() => tree, join(parent, "ioasis-1-a"));
+	made.make();
+	bytes[1] = 3;
+	made.refresh("/sys/bytes", tree.walk("/sys/bytes", true).node!);
+	expect(readFileSync(made.realPath("/sys/bytes"))).toEqual(Buffer.of(1, 3));
+	made.remove();
+	made.refresh("/sys/bytes", tree.walk("/sys/bytes", true).node!);
+});
+
 test("a path in it has its name in the tree", () => {
 	const made = shadow();
 	expect(made.treePath(made.realPath("/sys/toy"))).toBeUndefined();
@@ -95,6 +110,47 @@ test("what was left by one that was killed is removed by the next, what is in us
 	fresh.remove();
 	inUse.remove();
 });
+
+test("a random path leads in the tree to where the kernel comes with the real files", () => {
+	const tree = new FileTree();
+	for (const owned of ["/sys", "/dev"]) tree.own(owned);
+	tree.addFile("/sys/devices/b/toy/size", "1\n");
+	tree.addLink("/sys/class/toy", "/sys/devices/b/toy");
+	tree.addLink("/sys/devices/b/toy/subsystem", "/sys/class");
+	tree.addLink("/sys/class/loop", "/sys/class/loop");
+	tree.addDevice("/dev/toy", 10, 1);
+	const made = new Shadow(() => tree, join(parent, "ioasis-1-a"));
+	made.make();
+	const names = ["", ".", "..", "sys", "devices", "b", "toy", "size", "class", "subsystem", "loop", "dev", "nothing"];
+	const starts = ["/sys/class", "/sys/class/toy", "/sys/devices/b", "/sys/devices/b/toy/.", "/dev/."];
+	const path = fc.tuple(fc.constantFrom(...starts), fc.array(fc.constantFrom(...names), { maxLength: 6 }));
+	fc.assert(
+		fc.property(path, fc.boolean(), ([start, rest], followsLast) => {
+			const given = [start, ...rest].join("/");
+			const { path: place, problem, isInside, assumed } = tree.walk(given, followsLast);
+			// Above the tree's own there is more than the tree in the real directory.
+			const staysInside = isInside && assumed.length === 0 && /^\/(sys|dev)(\/|$)/.test(place);
+			fc.pre(staysInside && rest.filter((name) => name === "..").length < 2);
+			expect([given, problem ?? inodeOf(made.realPath(place))]).toEqual([
+				given,
+				found(made.realPath(given), followsLast),
+			]);
+		}),
+		{ numRuns: 3000 },
+	);
+	made.remove();
+});
+
+const inodeOf = (path: string) => lstatSync(path).ino;
+
+/** What the kernel finds: an inode's number or why there is none. */
+function found(path: string, followsLast: boolean): number | string {
+	try {
+		return (followsLast ? statSync(path) : lstatSync(path)).ino;
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code ?? "";
+	}
+}
 
 test("when it can't be made it is an error that says where, and nothing is half there", () => {
 	const made = shadow("missing/ioasis-1-a");

@@ -39,7 +39,7 @@ export class Shadow {
 	/** Where it is, or will be. */
 	readonly directory: string;
 	readonly #tree: () => FileTree;
-	/** The same without links, as the kernel names it. */
+	/** The same without links, as the kernel names it: bytes, one character each. */
 	#canonical = "";
 	#lock = -1;
 	readonly #nodes = new Stand();
@@ -97,13 +97,23 @@ export class Shadow {
 		removeAbandoned(dirname(this.directory));
 		try {
 			mkdirSync(this.directory, { mode: 0o700 });
-			this.#canonical = realpathSync(this.directory);
+			this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
 			this.#lock = open(name.setString(this.directory), O_RDONLY | O_CLOEXEC);
 			flock(this.#lock, LOCK_EX | LOCK_NB);
 			this.#makeNode("", this.#tree().root);
 		} catch (error) {
 			this.remove();
 			throw new Errno("EIO", `the machine's files can't be put into ${this.directory}: ${(error as Error).message}`);
+		}
+	}
+
+	/** Puts into a file what is in it now, if that can change. */
+	refresh(path: string, node: Node): void {
+		if (node.kind !== "file" || typeof node.content === "string") return;
+		try {
+			writeFileSync(this.realPath(path), node.content, { flag: "r+" }); // Somebody may be reading it.
+		} catch {
+			// Who opens it will see why.
 		}
 	}
 
@@ -135,8 +145,10 @@ export class Shadow {
 	}
 
 	#makeDevice(path: string, real: string): void {
-		// Some file systems have no devices; then only its kind in a listing is wrong.
-		if (mknodat(AT_FDCWD, name.setString(real), S_IFCHR | DEVICE_MODE, 0) === -1) writeFileSync(real, "");
+		const address = name.setString(real);
+		// For overlayfs 0:0 means something else, but root can make 0:1. Without either its kind in a listing is wrong, no more.
+		const isMade = [0, 1].some((number) => mknodat(AT_FDCWD, address, S_IFCHR | DEVICE_MODE, number) === 0);
+		if (!isMade) writeFileSync(real, "");
 		chmodSync(real, DEVICE_MODE);
 		if (statx(AT_FDCWD, name.setString(real), AT_SYMLINK_NOFOLLOW, Stat.MASK, stat.address) === 0)
 			this.#nodes.add(stat, path);

@@ -5,7 +5,7 @@ import { Errno } from "../uapi/errno.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
 import { close, gettid } from "./libc.js";
-import type { ServedFiles } from "./path-calls.js";
+import type { ServedFiles } from "./opens.js";
 import { Supervisor, type Tracer } from "./supervisor.js";
 import { answerQuestions, takeWakeUps } from "./wake-up.js";
 

@@ -49,6 +49,9 @@ test("what is missing from an owned directory isn't there", () => {
 test("of what is not owned nothing is known, and a path can lead through it", () => {
 	expect(walk("/sys/class/net/eth0")).toEqual(["/sys/class/net/eth0", undefined]);
 	expect(walk("/usr/../dev/toy")).toEqual(["/dev/toy", "device"]);
+	expect(tree.walk("/usr/lib/../../dev/toy", true).assumed).toEqual(["/usr/lib", "/usr"]);
+	expect(tree.walk("/sys/class/toys/toy/../../../dev/toy", true)).toMatchObject({ assumed: [], isInside: true });
+	expect(tree.walk("/sys/class/../class", true)).toMatchObject({ path: "/sys/class", isInside: false });
 	expect(walk("/dev/toys")).toEqual(["/dev/toys", undefined]);
 	expect(tree.owns("/sys/class/toysoldier")).toBe(false);
 });

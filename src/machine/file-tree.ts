@@ -9,6 +9,7 @@ export interface RegularFile {
 	readonly kind: "file";
 	/** Permission bits. */
 	readonly mode: number;
+	/** Bytes may change. */
 	readonly content: string | Uint8Array;
 }
 
@@ -33,6 +34,10 @@ export interface Walk {
 	readonly node: Node | undefined;
 	/** Why there is no node where the tree should have one. */
 	readonly problem: "ENOENT" | "ENOTDIR" | "ELOOP" | undefined;
+	/** Whether something that the tree owns was on the way, or is at the end. */
+	readonly isInside: boolean;
+	/** Paths outside of the tree that were taken for directories, because ".." comes after them. */
+	readonly assumed: readonly string[];
 }
 
 /** Permission bits of a file that can be read, and of one that its owner can write. */
@@ -92,35 +97,41 @@ export class FileTree {
 		this.#add(path, { kind: "link", target: relativePath(path, to) });
 	}
 
-	/** Where an absolute path leads to. Directories outside of the tree are taken by their names. */
+	/** Where an absolute path leads to. What is outside of the tree is taken for directories. */
 	walk(path: string, followsLast: boolean): Walk {
 		const steps = path.split("/").reverse();
 		const names: string[] = [];
 		const nodes: (Node | undefined)[] = [this.root];
+		let isInside = false;
+		const assumed: string[] = [];
 		const here = () => `/${names.join("/")}`;
+		const failed = (problem: Walk["problem"]) => ({ path: here(), node: undefined, problem, isInside: true, assumed });
 		for (let links = 0; steps.length > 0; ) {
 			const name = steps.pop()!;
 			const at = nodes[nodes.length - 1];
-			if (at === undefined && this.owns(here()) && name !== "")
-				return { path: here(), node: undefined, problem: "ENOENT" };
-			if (at !== undefined && at.kind !== "directory") return { path: here(), node: undefined, problem: "ENOTDIR" };
+			if (at === undefined && this.owns(here()) && name !== "") return failed("ENOENT");
+			if (at !== undefined && at.kind !== "directory") return failed("ENOTDIR");
 			if (name === "" || name === ".") continue;
 			if (name === "..") {
+				if (at === undefined) assumed.push(here());
 				names.pop();
 				if (nodes.length > 1) nodes.pop();
 				continue;
 			}
 			const next = at?.entries.get(name);
 			if (next?.kind === "link" && (followsLast || steps.length > 0)) {
-				if (++links > MOST_LINKS) return { path: here(), node: undefined, problem: "ELOOP" };
+				if (++links > MOST_LINKS) return failed("ELOOP");
+				isInside = true;
 				steps.push(...next.target.split("/").reverse());
 				continue;
 			}
 			names.push(name);
 			nodes.push(next);
+			isInside ||= this.owns(here());
 		}
 		const node = nodes[nodes.length - 1];
-		return { path: here(), node, problem: node === undefined && this.owns(here()) ? "ENOENT" : undefined };
+		if (node === undefined && this.owns(here())) return failed("ENOENT");
+		return { path: here(), node, problem: undefined, isInside, assumed };
 	}
 
 	#add(path: string, node: Node): void {
