@@ -1,17 +1,21 @@
 // An area: an interval of IOVA that shows part of a Pages object. struct iopt_area in drivers/iommu/iommufd/io_pagetable.h.
 
 import type { PagingDomain } from "../iommu/domain.js";
-import { PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
+import { PAGE_SIZE } from "../memory/address-space.js";
+import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import { Runs } from "../memory/runs.js";
+import { powerOfTwo } from "../pagetable/bits.js";
 import type { Pages } from "./pages.js";
 
 /** The frames of the area that is being mapped. */
 const runs = new Runs();
 
 export class Area {
-	/** First and last IOVA, in bytes. */
-	readonly first: bigint;
-	readonly last: bigint;
+	// Where it begins and ends, as pages of IOVA and offsets in them: see page-number.ts.
+	readonly #firstPage: number;
+	readonly #firstOffset: number;
+	readonly #lastPage: number;
+	readonly #lastOffset: number;
 	readonly pages: Pages;
 	/** The page of `pages` that the first byte lies in, and where in it. */
 	readonly index: number;
@@ -27,12 +31,24 @@ export class Area {
 	accessPrevented = false;
 
 	constructor(first: bigint, length: bigint, pages: Pages, startByte: bigint, protection: number) {
-		this.first = first;
-		this.last = first + length - 1n;
+		const last = first + length - 1n;
+		this.#firstPage = pageOf(first);
+		this.#firstOffset = offsetInPage(first);
+		this.#lastPage = pageOf(last);
+		this.#lastOffset = offsetInPage(last);
 		this.pages = pages;
-		this.index = Number(startByte >> 12n);
-		this.pageOffset = Number(startByte & 0xfffn);
+		this.index = pageOf(startByte);
+		this.pageOffset = offsetInPage(startByte);
 		this.protection = protection;
+	}
+
+	/** First and last IOVA, in bytes. */
+	get first(): bigint {
+		return addressOf(this.#firstPage, this.#firstOffset);
+	}
+
+	get last(): bigint {
+		return addressOf(this.#lastPage, this.#lastOffset);
 	}
 
 	/** In bytes. */
@@ -42,17 +58,32 @@ export class Area {
 
 	/** The page of `pages` that the last byte lies in. */
 	get lastIndex(): number {
-		return this.indexOf(this.last);
+		return this.#indexAt(this.#lastPage, this.#lastOffset);
 	}
 
 	/** The page of `pages` that an IOVA of this area shows. */
 	indexOf(iova: bigint): number {
-		return this.index + Math.floor((Number(iova - this.first) + this.pageOffset) / PAGE_SIZE);
+		return this.#indexAt(pageOf(iova), offsetInPage(iova));
+	}
+
+	#indexAt(page: number, offset: number): number {
+		const offsetInPages = offset - this.#firstOffset + this.pageOffset;
+		return this.index + (page - this.#firstPage) + Math.floor(offsetInPages / PAGE_SIZE);
 	}
 
 	/** The byte of `pages` that an IOVA of this area shows. */
 	startByte(iova: bigint): bigint {
-		return (BigInt(this.index) << 12n) + BigInt(this.pageOffset) + (iova - this.first);
+		return addressOf(this.index, this.pageOffset) + (iova - this.first);
+	}
+
+	/** The first IOVA and the length in granules, which both are multiples of. */
+	#start(granuleLg2: number): number {
+		return this.#firstPage * (PAGE_SIZE / powerOfTwo(granuleLg2)) + this.#firstOffset / powerOfTwo(granuleLg2);
+	}
+
+	#count(granuleLg2: number): number {
+		const bytes = this.#lastOffset + 1 - this.#firstOffset;
+		return (this.#lastPage - this.#firstPage) * (PAGE_SIZE / powerOfTwo(granuleLg2)) + bytes / powerOfTwo(granuleLg2);
 	}
 
 	/**
@@ -63,11 +94,11 @@ export class Area {
 	map(domain: PagingDomain, smallPagesOnly: boolean): void {
 		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
-		const perPage = 2 ** (PAGE_SHIFT - granule);
+		const perPage = PAGE_SIZE / powerOfTwo(granule);
 		const sizes = smallPagesOnly ? domain.pageSizes & BigInt(2 * PAGE_SIZE - 1) : domain.pageSizes;
-		const start = Number(this.first >> BigInt(granule));
-		const end = start + Number(this.length >> BigInt(granule));
-		let skip = this.pageOffset / 2 ** granule;
+		const start = this.#start(granule);
+		const end = start + this.#count(granule);
+		let skip = this.pageOffset / powerOfTwo(granule);
 		let at = start;
 		runs.clear();
 		this.pages.runs(this.index, this.lastIndex, runs);
@@ -88,6 +119,6 @@ export class Area {
 	unmap(domain: PagingDomain): void {
 		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
-		domain.unmap(Number(this.first >> BigInt(granule)), Number(this.length >> BigInt(granule)));
+		domain.unmap(this.#start(granule), this.#count(granule));
 	}
 }
