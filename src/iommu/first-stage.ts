@@ -154,7 +154,9 @@ class Walk {
 		const { format, rules } = this.#stage;
 		const address = table + BigInt(index * ENTRY_BYTES);
 		const name = `${format.levels[number]!.entryName} ${index}`;
-		const [low, high] = this.#memory.read(address, 2, name);
+		const entry = this.#memory.readEntry(address, name);
+		const low = entry[0]!;
+		const high = entry[1]!;
 		if ((low & level.emptyMask) === level.emptyValue)
 			throw this.#fault("not-present", `${inWords({ name, address, low, high })} is not present`, number);
 		const isLeaf = (low & level.tableMask) !== level.tableValue;

@@ -17,6 +17,7 @@ export function drawCharts(charts: readonly Chart[]): string {
 	const width = WIDTH * charts.length;
 	return [
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${HEIGHT}" width="${width}" height="${HEIGHT}" font-family="sans-serif" font-size="11">`,
+		"<title>Microseconds a call, by areas, pages and domains</title>",
 		`<rect width="${width}" height="${HEIGHT}" fill="#fff"/>`,
 		...charts.map((chart, at) => `<g transform="translate(${at * WIDTH} 0)">\n${draw(chart)}\n</g>`),
 		"</svg>",
