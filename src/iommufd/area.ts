@@ -10,12 +10,25 @@ import type { Pages } from "./pages.js";
 /** The frames of the area that is being mapped. */
 const runs = new Runs();
 
+/** What in-kernel users do with an area; few have any. */
+interface Use {
+	accesses: number;
+	locks: number;
+	accessPrevented: boolean;
+}
+
+const unused: Readonly<Use> = { accesses: 0, locks: 0, accessPrevented: false };
+
+const OFFSET_BITS = 12;
+const OFFSET = 0xfff;
+
+/** There may be a million of them, so they are small. */
 export class Area {
 	// Where it begins and ends, as pages of IOVA and offsets in them: see page-number.ts.
 	readonly #firstPage: number;
-	readonly #firstOffset: number;
 	readonly #lastPage: number;
-	readonly #lastOffset: number;
+	/** Of the first byte, and, above OFFSET_BITS, of the last one. */
+	readonly #offsets: number;
 	readonly pages: Pages;
 	/** The page of `pages` that the first byte lies in, and where in it. */
 	readonly index: number;
@@ -24,22 +37,56 @@ export class Area {
 	readonly protection: number;
 	/** Whether domains show it, so that its pages are held for them. */
 	inDomains = false;
-	/** Pins of in-kernel users, and how many of them forbid an unmap. */
-	accesses = 0;
-	locks = 0;
-	/** An unmap waits for the accesses to go: no new ones. */
-	accessPrevented = false;
+	#use: Use | undefined;
 
 	constructor(first: bigint, length: bigint, pages: Pages, startByte: bigint, protection: number) {
 		const last = first + length - 1n;
 		this.#firstPage = pageOf(first);
-		this.#firstOffset = offsetInPage(first);
 		this.#lastPage = pageOf(last);
-		this.#lastOffset = offsetInPage(last);
+		this.#offsets = offsetInPage(first) | (offsetInPage(last) << OFFSET_BITS);
 		this.pages = pages;
 		this.index = pageOf(startByte);
 		this.pageOffset = offsetInPage(startByte);
 		this.protection = protection;
+	}
+
+	/** Pins of in-kernel users, and how many of them forbid an unmap. */
+	get accesses(): number {
+		return (this.#use ?? unused).accesses;
+	}
+
+	set accesses(count: number) {
+		this.#used().accesses = count;
+	}
+
+	get locks(): number {
+		return (this.#use ?? unused).locks;
+	}
+
+	set locks(count: number) {
+		this.#used().locks = count;
+	}
+
+	/** An unmap waits for the accesses to go: no new ones. */
+	get accessPrevented(): boolean {
+		return (this.#use ?? unused).accessPrevented;
+	}
+
+	set accessPrevented(isPrevented: boolean) {
+		this.#used().accessPrevented = isPrevented;
+	}
+
+	#used(): Use {
+		this.#use ??= { ...unused };
+		return this.#use;
+	}
+
+	get #firstOffset(): number {
+		return this.#offsets & OFFSET;
+	}
+
+	get #lastOffset(): number {
+		return this.#offsets >>> OFFSET_BITS;
 	}
 
 	/** First and last IOVA, in bytes. */

@@ -69,7 +69,10 @@ export class DmaBuf implements OpenFile {
 }
 
 export class DmabufPages extends Pages {
-	override readonly kind = "dmabuf";
+	override get kind() {
+		return "dmabuf" as const;
+	}
+
 	readonly dmabuf: DmaBuf;
 	readonly #generation: number;
 

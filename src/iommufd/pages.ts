@@ -24,7 +24,7 @@ const found = new Extents();
 
 /** There may be a million of them, so all that is seldom different is shared, and what is seldom there takes one field. */
 export abstract class Pages {
-	abstract readonly kind: "user" | "file" | "dmabuf";
+	abstract get kind(): "user" | "file" | "dmabuf";
 	/** The first page's number, in the source. */
 	readonly startPage: number;
 	/** Number of pages. */
@@ -38,10 +38,11 @@ export abstract class Pages {
 	#areas = 0;
 	/** Pages that are accounted now. */
 	#accounted = 0;
-	// As a rule all pages lie side by side in one backing, and are held together: by so many, there, from this page on.
+	// As a rule all pages lie side by side in one backing, and are held together: by so many, there, and so many pages farther
+	// on than in the source. (The source and the backing of private memory count alike, and a difference is a small number.)
 	#holders = 0;
 	#backing: Backing | undefined;
-	#page = 0;
+	#farther = 0;
 	/** Where it is otherwise. */
 	#stretches: PinnedStretches | undefined;
 
@@ -197,6 +198,11 @@ export abstract class Pages {
 		else this.#stretches.each(first, last, (backing, page, count) => into.add(backing, page, count));
 	}
 
+	/** The backing's page that the first page is. */
+	get #page(): number {
+		return this.startPage + this.#farther;
+	}
+
 	/** Whether a range is all of the pages, and nobody holds some of them alone. */
 	#isAll(first: number, last: number): boolean {
 		return this.#stretches === undefined && first === 0 && last === this.count - 1;
@@ -212,7 +218,7 @@ export abstract class Pages {
 		}
 		this.#holders = 1;
 		this.#backing = found.backing[0];
-		this.#page = found.page[0];
+		this.#farther = found.page[0] - this.startPage;
 		this.#platform.frames.pin(this.#backing, this.#page, this.count);
 	}
 
@@ -250,7 +256,9 @@ export abstract class Pages {
 
 /** Memory of a process. */
 export class UserPages extends Pages {
-	override readonly kind = "user";
+	override get kind() {
+		return "user" as const;
+	}
 
 	/**
 	 * The caller's memory from `address` on (bytes). Nothing is looked at yet.
@@ -276,7 +284,9 @@ export class UserPages extends Pages {
 
 /** Part of a file of shared memory. */
 export class FilePages extends Pages {
-	override readonly kind = "file";
+	override get kind() {
+		return "file" as const;
+	}
 	readonly #file: CallerFile;
 
 	/** The file from byte `start` on. Nothing is looked at yet. @throws EINVAL when the range is empty */
