@@ -59,7 +59,7 @@ export class Dma {
 			const interrupts = interruptsOf(whole);
 			for (let done = 0; done < data.length; ) {
 				// Addresses are 64 bits wide, and what goes beyond comes back at 0.
-				const request = { ...whole, iova: BigInt.asUintN(64, whole.iova + BigInt(done)) };
+				const request = done === 0 ? whole : { ...whole, iova: BigInt.asUintN(64, whole.iova + BigInt(done)) };
 				const limit = Math.min(data.length - done, untilInterrupts(request, interrupts));
 				const stretch = this.#translate(domain, request);
 				const length = Math.min(stretch.length, limit);
@@ -115,12 +115,13 @@ export class Dma {
 		request: DmaRequest,
 		memory: GuestMemory,
 	): CachedLeaf {
+		if (this.report === undefined) return findLeaf(first, request, memory, domain.tlb);
 		let leaf: CachedLeaf | undefined;
 		const used = outcomeOf(() => {
 			leaf = findLeaf(first, request, memory, domain.tlb);
 			return leafInWords(leaf, first, request);
 		});
-		if (this.report !== undefined && used.fault?.stage !== "second stage") {
+		if (used.fault?.stage !== "second stage") {
 			const second = new PagingStage(parent, "second stage", request);
 			const now = outcomeOf(() => lookAgain(domain, request, new GuestMemory(second, this.#memory, request, false)));
 			if (used.key !== now.key) this.#tell("stale", request, staleMessage(request, used, now));
@@ -162,10 +163,19 @@ export function refuseInterrupts(request: DmaRequest): void {
 	untilInterrupts(request, interruptsOf(request));
 }
 
+const none: readonly ReservedRegion[] = [];
+/** It never changes for a device, and drivers make their lists anew each time. */
+const knownInterrupts = new WeakMap<Device, readonly ReservedRegion[]>();
+
 /** Where the IOMMU takes requests without a PASID for interrupts. */
-function interruptsOf({ device, pasid }: DmaRequest): ReservedRegion[] {
-	if (pasid !== NO_PASID) return [];
-	return (device.driver.reservedRegions?.(device) ?? []).filter(({ kind }) => kind === "msi");
+function interruptsOf({ device, pasid }: DmaRequest): readonly ReservedRegion[] {
+	if (pasid !== NO_PASID) return none;
+	let known = knownInterrupts.get(device);
+	if (known === undefined) {
+		known = (device.driver.reservedRegions?.(device) ?? none).filter(({ kind }) => kind === "msi");
+		knownInterrupts.set(device, known);
+	}
+	return known;
 }
 
 /** How many bytes from a request's address on are none that interrupts go to. @throws DmaFault when its own is */

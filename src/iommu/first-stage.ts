@@ -215,7 +215,9 @@ class Walk {
 		const { format, rules } = this.#stage;
 		const address = table + BigInt(index * ENTRY_BYTES);
 		const name = `${format.levels[number]!.entryName} ${index}`;
-		const [low, high] = this.#memory.read(address, 2, name);
+		const entry = this.#memory.readEntry(address, name);
+		const low = entry[0]!;
+		const high = entry[1]!;
 		const isLeaf = (low & level.tableMask) !== level.tableValue;
 		const step = { level: number, address, name, low, high, isLeaf };
 		this.#way.push(step);

@@ -5,6 +5,9 @@ import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import type { PagingStage } from "./paging-stage.js";
 import type { PhysicalMemory } from "./physical-memory.js";
 
+const entry = new Uint32Array(2);
+const entryBytes = new Uint8Array(entry.buffer);
+
 export class GuestMemory {
 	readonly secondStage: PagingStage;
 	readonly #memory: PhysicalMemory;
@@ -17,6 +20,18 @@ export class GuestMemory {
 		this.#memory = memory;
 		this.request = request;
 		this.#marks = marks;
+	}
+
+	/**
+	 * An entry of a table.
+	 * @returns its two halves, good until the next one is read
+	 * @throws DmaFault of the second stage
+	 */
+	readEntry(address: bigint, what: string): Uint32Array {
+		this.secondStage.translate(address, false, what, this.#marks);
+		if (this.#memory.read(this.secondStage.physical, entryBytes) < entryBytes.length)
+			throw this.noMemory(address, what);
+		return entry;
 	}
 
 	/**

@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { drawCurves } from "./curves.js";
 import { type Figure, type Setting, Skipped } from "./figure.js";
 import { dirtyFigures } from "./figures/dirty.js";
 import { intervalFigures } from "./figures/intervals.js";
@@ -15,6 +16,7 @@ import { startFigures } from "./figures/start.js";
 import { translationFigures } from "./figures/translation.js";
 import { trappedFigures } from "./figures/trapped.js";
 import { Floors } from "./floors.js";
+import { profile } from "./profile.js";
 import { best, type Row, ratioOf, reaches, tableOf } from "./report.js";
 
 const FIGURES: readonly Figure[] = [
@@ -39,7 +41,10 @@ interface Options {
 export async function main(checkout: string, parameters: string[]): Promise<number> {
 	const command = new Command("npm run bench --")
 		.description("Measures Ioasis beside the least that each thing could take.")
-		.argument("[names...]", "only figures whose names have one of these in them")
+		.argument(
+			"[names...]",
+			"only figures whose names have one of these in them; `curves` draws docs/*.svg; `profile` tells where the time of a trapped call goes",
+		)
 		.option("--short", "less of everything, in under a minute")
 		.option("--rounds <number>", "how often figure and floor take turns", "7")
 		.option("--json <file>", "write every round's numbers there")
@@ -54,6 +59,8 @@ export async function main(checkout: string, parameters: string[]): Promise<numb
 	const setting = { checkout, floors, short: options.short ?? false, rounds };
 
 	if (options.answer) return answer(FIGURES.find(({ name }) => name === names[0])!, setting);
+	if (names[0] === "curves") return drawCurves(setting);
+	if (names[0] === "profile") return profile(setting);
 	const chosen = FIGURES.filter(({ name }) => names.length === 0 || names.some((part) => name.includes(part)));
 	if (options.list) for (const { name, what, against } of chosen) console.log(`${name}: ${what}; against ${against}`);
 	if (options.list) return 0;

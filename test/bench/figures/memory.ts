@@ -4,6 +4,8 @@ import { Engine, memoryInUse } from "../engine.js";
 import { atMost, type Figure, type Measurement, once, type Setting } from "../figure.js";
 
 const START = 2n ** 30n;
+/** Where programs have theirs. */
+const MEMORY = 0x7f00_0000_0000n;
 const TEBIBYTE = 2n ** 40n;
 const ENTRY_BYTES = 8;
 
@@ -21,7 +23,7 @@ function perPage({ short }: Setting): Measurement {
 function perArea({ short }: Setting): Measurement {
 	const count = short ? 100_000 : 1_000_000;
 	const map = (engine: Engine, areas: number): void => {
-		for (let n = 0; n < areas; n++) engine.mapMemory(START + BigInt(n) * 4096n, 4096n);
+		for (let n = 0; n < areas; n++) engine.mapMemory(START + BigInt(n) * 4096n, 4096n, MEMORY + BigInt(n) * 4096n);
 	};
 	map(new Engine(), 10_000);
 	const before = memoryInUse();

@@ -4,6 +4,7 @@
 //   calls map WARM COUNT ROUNDS                     IOAS_MAP and IOAS_UNMAP of 4 KiB, with one domain attached
 //   calls areas WARM COUNT ROUNDS FEW MANY          the same in an IOAS with FEW areas, then in one with MANY
 //   calls sizes WARM COUNT ROUNDS PAGES             the same with PAGES at a time
+//   calls pages WARM COUNT ROUNDS PAGES             the same, each page of 4 KiB by itself: IOMMU_OPTION_HUGE_PAGES 0
 //   calls domains WARM COUNT ROUNDS DOMAINS         the same with as many domains
 // The first number of each line is of calls with nothing warm before it: of the first COLD in the process.
 #define _GNU_SOURCE
@@ -20,6 +21,9 @@
 #define IOAS_ALLOC 0x3b81
 #define IOAS_MAP 0x3b85
 #define IOAS_UNMAP 0x3b86
+#define OPTION 0x3b87
+#define OPTION_HUGE_PAGES 1
+#define HWPT_ALLOC 0x3b89
 #define TEST_CMD 0x3ba0
 #define MOCK_DOMAIN 2
 #define FIXED_IOVA_READABLE_WRITEABLE 7
@@ -30,6 +34,12 @@
 struct ioas_alloc { uint32_t size, flags, out_ioas_id; };
 struct ioas_map { uint32_t size, flags, ioas_id, reserved; uint64_t user_va, length, iova; };
 struct ioas_unmap { uint32_t size, ioas_id; uint64_t iova, length; };
+struct option { uint32_t size, id; uint16_t op, reserved; uint32_t object_id; uint64_t value; };
+struct hwpt_alloc {
+	uint32_t size, flags, dev_id, pt_id, out_hwpt_id, reserved, data_type, data_len;
+	uint64_t data_uptr;
+	uint32_t fault_id, reserved2;
+};
 // drivers/iommu/iommufd/iommufd_test.h
 struct test_cmd { uint32_t size, op, id, reserved; uint32_t out[3]; uint32_t rest[11]; };
 
@@ -69,13 +79,20 @@ static int unmap(uint32_t ioas, uint64_t iova, uint64_t length)
 }
 
 // An IOAS with that many domains, and that many areas.
+static int small_pages;
 static uint32_t make(long domains, long areas)
 {
 	struct ioas_alloc a = { sizeof a, 0, 0 };
 	must(ioctl(fd, IOAS_ALLOC, &a), "IOAS_ALLOC");
-	for (long n = 0; n < domains; n++) {
-		struct test_cmd t = { .size = sizeof t, .op = MOCK_DOMAIN, .id = a.out_ioas_id };
-		must(ioctl(fd, TEST_CMD, &t), "MOCK_DOMAIN (is the machine the one for selftests?)");
+	struct option o = { sizeof o, OPTION_HUGE_PAGES, 0, 0, a.out_ioas_id, 0 };
+	if (small_pages)
+		must(ioctl(fd, OPTION, &o), "OPTION (has the caller CAP_SYS_RESOURCE?)");
+	// Devices that are attached to an IOAS share a domain; others are allocated by themselves.
+	struct test_cmd t = { .size = sizeof t, .op = MOCK_DOMAIN, .id = a.out_ioas_id };
+	must(ioctl(fd, TEST_CMD, &t), "MOCK_DOMAIN (is the machine the one for selftests?)");
+	for (long n = 1; n < domains; n++) {
+		struct hwpt_alloc h = { .size = sizeof h, .dev_id = t.out[2], .pt_id = a.out_ioas_id };
+		must(ioctl(fd, HWPT_ALLOC, &h), "HWPT_ALLOC");
 	}
 	for (long n = 0; n < areas; n++)
 		must(map(a.out_ioas_id, AREAS + n * AREA, AREA), "IOAS_MAP (has the caller CAP_IPC_LOCK?)");
@@ -112,7 +129,8 @@ int main(int argc, char **argv)
 	fd = open("/dev/iommu", O_RDWR);
 	if (fd < 0)
 		fd = open("/dev/null", O_RDWR); // In front of trap-echo.
-	uint64_t length = !strcmp(mode, "sizes") ? first * PAGE : PAGE;
+	uint64_t length = !strcmp(mode, "sizes") || !strcmp(mode, "pages") ? first * PAGE : PAGE;
+	small_pages = !strcmp(mode, "pages");
 	memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	must(memory == MAP_FAILED ? -1 : 0, "mmap");
 
