@@ -2,8 +2,8 @@
 // Run as a program, never imported by the command: esbuild leaves a child process running.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as bundle } from "esbuild";
 
@@ -13,17 +13,29 @@ const dist = join(root, "dist");
 /** Each is one file, because a thread that loads one starts sooner than one that loads ten. */
 const ENTRIES = {
 	main: "src/cli/main.ts",
-	// Loaded by main when they are asked for.
+	// The commands are loaded by main when they are asked for.
 	run: "src/cli/run.ts",
 	matrix: "src/cli/matrix.ts",
 	replay: "src/cli/replay.ts",
+	walk: "src/cli/walk.ts",
 	machines: "src/cli/machines.ts",
 	doctor: "src/cli/doctor.ts",
 	"launcher-thread": "src/host/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
 	"exit-now": "src/host/exit-now.ts",
 };
-const LOADED_BY_MAIN = ["./run.js", "./matrix.js", "./replay.js", "./machines.js", "./doctor.js"];
+/** What one entry imports of another only when it needs it stays a file of its own. */
+const loadedWhenAskedFor = {
+	name: "loaded when asked for",
+	setup({ onResolve }) {
+		onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
+			if (kind !== "dynamic-import") return undefined;
+			const source = relative(root, join(resolveDir, path)).replace(/\.js$/, ".ts");
+			const [entry] = Object.entries(ENTRIES).find(([, file]) => file === source) ?? [];
+			return entry === undefined ? undefined : { path: `./${entry}.js`, external: true };
+		});
+	},
+};
 
 async function build() {
 	const started = new Date();
@@ -33,20 +45,33 @@ async function build() {
 		absWorkingDir: root,
 		bundle: true,
 		platform: "node",
-		format: "esm",
 		target: "node20",
 		external: ["koffi"],
 		define: { VERSION: JSON.stringify(version) },
 		outdir: fresh,
 		logLevel: "warning",
 	};
-	// commander is CommonJS, and asks for require().
-	const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
+	// Each start pays for Node's loader of ES modules in every thread, 5 ms each, so the command goes without.
+	const command = {
+		...settings,
+		format: "cjs",
+		supported: { "dynamic-import": false },
+		define: { ...settings.define, "import.meta.url": "importMetaUrl" },
+		banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+		plugins: [loadedWhenAskedFor],
+	};
 	try {
 		await Promise.all([
-			bundle({ ...settings, entryPoints: ENTRIES, external: ["koffi", ...LOADED_BY_MAIN], banner }),
-			bundle({ ...settings, entryPoints: { index: "src/index.ts" }, sourcemap: true }),
+			bundle({ ...command, entryPoints: ENTRIES }),
+			bundle({
+				...settings,
+				format: "esm",
+				entryPoints: { index: "src/index.ts" },
+				outExtension: { ".js": ".mjs" },
+				sourcemap: true,
+			}),
 		]);
+		writeFileSync(join(fresh, "package.json"), '{ "type": "commonjs" }\n');
 		// Whoever starts meanwhile finds each file, the old one or the new. main.js comes last: it says how new all are.
 		mkdirSync(dist, { recursive: true });
 		const files = readdirSync(fresh).sort((one, other) => Number(one === "main.js") - Number(other === "main.js"));

@@ -52,13 +52,18 @@ function files(graph) {
 		{
 			name: "open of /dev/iommu or a VFIO device",
 			of: "file",
-			entries: [graph.named("host/supervisor.ts", "Supervisor.#handOver")],
+			entries: [graph.named("host/opens.ts", "Opens.#handOver")],
 		},
 		{ name: "mmap of /dev/iommu", of: "file", entries: [graph.named("iommufd/mmap-regions.ts", "MmapRegions.map")] },
 		{
 			name: "read and write of a queue of events or page faults",
 			of: "file",
 			entries: ["read", "write"].map((name) => graph.named("iommufd/eventq.ts", `EventQueueFile.${name}`)),
+		},
+		{
+			name: "pread, pwrite and mmap of a VFIO device",
+			of: "file",
+			entries: ["readAt", "writeAt", "mmap"].map((name) => graph.named("vfio/cdev.ts", `VfioCdev.${name}`)),
 		},
 	];
 }

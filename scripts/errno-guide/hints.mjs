@@ -136,6 +136,11 @@ export const hints = [
 		"Devices in one HWPT must agree: attach this one to a HWPT of its own.",
 	],
 	// VFIO devices.
+	["a read of *path*", "VFIO_DEVICE_BIND_IOMMUFD with the fd of /dev/iommu, then everything else."],
+	["Memory Space Enable is off", "Set bit 1 of the command register: 2 bytes at 0x4 of the configuration space."],
+	["its region hasn't the flag MMAP", "Use pread and pwrite where VFIO_DEVICE_GET_REGION_INFO says no MMAP."],
+	["and INTx can't be as well", "Switch the other one off first: DATA_NONE, ACTION_TRIGGER and count 0."],
+	["and MSI was switched on with", "Switch MSI off and on again, with all vectors that will be used."],
 	["BIND_IOMMUFD comes first", "VFIO_DEVICE_BIND_IOMMUFD with the fd of /dev/iommu, then everything else."],
 	["a device can be bound by one open of its file only", "Another process, or another fd, has it."],
 	["is not an open of /dev/iommu", "The fd has to be one of /dev/iommu."],

@@ -10,7 +10,8 @@ export interface Combination {
 }
 
 export interface Outcome extends Combination, Pick<OneRun, "ending" | "seconds" | "output"> {
-	/** The first call that failed; a program that passes may have one as well. */
+	/** The calls that failed; a program that passes may have some as well. */
+	readonly failures: readonly Failure[];
 	readonly firstFailure: Failure | undefined;
 }
 
@@ -25,5 +26,5 @@ export async function runCombination(
 		program,
 		limits,
 	);
-	return { machine, policy, firstFailure: failures.at(0), ending, seconds, output };
+	return { machine, policy, failures, firstFailure: failures.at(0), ending, seconds, output };
 }

@@ -7,6 +7,12 @@ export function complain(problem: string, advice?: string): void {
 	if (advice !== undefined) console.error(`        ${advice}`);
 }
 
+/** What to do about an error, where it knows. */
+export function adviceOf(error: unknown): string | undefined {
+	const { advice } = error as { advice?: unknown };
+	return typeof advice === "string" ? advice : undefined;
+}
+
 /** Complains about the command line, and ends. */
 export function refuse(problem: string, advice?: string): never {
 	complain(problem, advice);

@@ -4,6 +4,8 @@
 export const USAGE_ERROR = 2;
 /** `replay` found an answer that differs. */
 export const DIFFERS = 1;
+/** `walk` found no such run, page table or device. */
+export const NOTHING_TO_WALK = 1;
 /** As shells have them: the program is there but can't be started; it isn't there; it was killed by signal N. */
 export const NOT_EXECUTABLE = 126;
 export const NOT_FOUND = 127;

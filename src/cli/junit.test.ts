@@ -8,6 +8,7 @@ const outcome = (values: Partial<Judged>): Judged => ({
 	machine: "intel",
 	policy: "mainline",
 	ending: { kind: "exited", code: 0 },
+	failures: [],
 	firstFailure: undefined,
 	seconds: 0.25,
 	output: "",

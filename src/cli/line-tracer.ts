@@ -2,9 +2,10 @@
 
 import type { Tracer } from "../host/supervisor.js";
 import type { Caller, OpenFile } from "../iommufd/caller.js";
+import type { Machine } from "../machine/machine.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
-import { printCall, printOpen, printTransfer } from "../trace/print.js";
+import { printCall, printDma, printInterrupt, printOpen, printTransfer } from "../trace/print.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
 import type { LineFile } from "./line-file.js";
@@ -46,6 +47,12 @@ export class LineTracer implements Tracer {
 	transferred(event: TransferEvent): void {
 		this.#lines.write(printTransfer(event));
 	}
+}
+
+/** Lines for what the devices do: what goes wrong with their DMA, and their interrupts. */
+export function traceDevices({ dma, vfioDevices }: Machine, lines: LineFile): void {
+	dma.report = (event) => lines.write(printDma(event));
+	for (const { interrupts } of vfioDevices) interrupts.report = (event) => lines.write(printInterrupt(event));
 }
 
 /** What the caller has at an address, as much of it as there is. */

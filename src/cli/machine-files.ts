@@ -4,11 +4,20 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
 import { type MachineDescription, MachineDescriptionError, parseMachineDescription } from "../machine/description.js";
-import { UnknownMachineError } from "../machine/errors.js";
 import { Machine } from "../machine/machine.js";
 
 /** machines/ beside dist/, in a checkout as in an installed package. */
 const SHIPPED = fileURLToPath(new URL("../machines/", import.meta.url));
+
+/** A name that no machine has. */
+class UnknownMachineError extends MachineDescriptionError {
+	/** What to do about it. */
+	readonly advice = "`ioasis machines` lists the machines that there are";
+
+	constructor(name: string) {
+		super(`there is no machine "${name}"; a file is given by its path, as in ./${name}.json`);
+	}
+}
 
 /**
  * Makes the machine that `--machine` names: one that ships, or a JSON file where the argument has a slash or ends in .json.
@@ -24,11 +33,6 @@ export function loadMachine(nameOrFile: string, policy?: HwptPolicy): Machine {
 		if (!(error instanceof MachineDescriptionError)) throw error;
 		throw new MachineDescriptionError(`${place.source}: ${error.message}`);
 	}
-}
-
-/** What to do about a MachineDescriptionError with this message, where that isn't plain from it. */
-export function adviceFor(message: string): string | undefined {
-	return UnknownMachineError.said(message) ? "`ioasis machines` lists the machines that there are" : undefined;
 }
 
 /** The text of that machine's description. @throws MachineDescriptionError where it can't be read */

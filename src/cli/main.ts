@@ -5,6 +5,7 @@ import { USAGE_ERROR } from "./exit-codes.js";
 import type { MatrixOptions } from "./matrix.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RunOptions } from "./run.js";
+import type { WalkOptions } from "./walk.js";
 
 /** package.json's; the build fills it in. */
 declare const VERSION: string;
@@ -134,6 +135,38 @@ Example:
 	});
 
 program
+	.command("walk")
+	.usage("[options] IOVA...")
+	.summary("print how an IOVA is translated, in a program that runs or in a recording")
+	.description(
+		"Prints how IOVAs are translated, level by level and through both stages, by each page table (HWPT): at this moment in a program that runs under `ioasis run`, or in a recording of one.",
+	)
+	.option("--pid <pid>", "which run: ioasis's own PID, or its program's (default: the only one)")
+	.option("--recording <file>", "a recording of `ioasis run --record` instead")
+	.option("--at <line>", "after that line of it (default: the last at which an IOVA is translated)")
+	.option("--hwpt <id>", "only that page table")
+	.option("--device <name>", "only what that device is attached to: vfio0, or 0000:00:02.0")
+	.option("--pasid <n>", "requests of the device with that PASID")
+	.option("--json", "as JSON")
+	.argument("<iova...>")
+	.showHelpAfterError("Try: ioasis walk --help")
+	.addHelpText(
+		"after",
+		`
+Exit codes: 0 if a walk was printed, wherever it leads; 1 if there is no such run, page
+table or device; 2 for a wrong option or recording.
+
+Example:
+  ioasis run --machine intel -- ./my-vmm &
+  ioasis walk --device vfio0 0x100000000
+`,
+	)
+	.action(async (iovas: string[], options: WalkOptions) => {
+		const { walk } = await import("./walk.js");
+		await walk(iovas, options);
+	});
+
+program
 	.command("machines")
 	.summary("list the machines that there are")
 	.description("Lists the machines that --machine can name.")
@@ -155,7 +188,7 @@ program
 		process.exitCode = await doctor(options.json ?? false);
 	});
 
-await program.parseAsync(withTraceTarget(process.argv.slice(2)), { from: "user" });
+program.parseAsync(withTraceTarget(process.argv.slice(2)), { from: "user" });
 
 /** The program and its arguments, which are the last words: among them withTraceTarget() may have changed some. */
 function asGiven(program: readonly string[]): string[] {

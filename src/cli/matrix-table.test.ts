@@ -3,7 +3,7 @@ import { matrixTable } from "./matrix-table.js";
 import type { Failure } from "./report-file.js";
 import { countInWords, type Judged } from "./verdict.js";
 
-const common = { firstFailure: undefined, seconds: 1, output: "", because: undefined };
+const common = { failures: [], firstFailure: undefined, seconds: 1, output: "", because: undefined };
 const refused = { path: "/dev/iommu", call: "IOMMU_HWPT_ALLOC", errno: "ENODEV", reason: "not finished" } as Failure;
 const outcomes: Judged[] = [
 	// It tried something in vain, and went on.

@@ -4,14 +4,15 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { MachineDescriptionError } from "../machine/description.js";
 import { type Combination, type Outcome, runCombination } from "./combination.js";
-import { complain, refuse } from "./complain.js";
+import { adviceOf, complain, refuse } from "./complain.js";
 import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
 import { junit } from "./junit.js";
-import { adviceFor, loadMachine, machineNames } from "./machine-files.js";
+import { loadMachine, machineNames } from "./machine-files.js";
 import { beginRuns, positive, showProgress } from "./many-runs.js";
 import { matrixTable } from "./matrix-table.js";
 import { killAll, NotStarted } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
+import type { Failure } from "./report-file.js";
 import { countInWords, endingInWords, type Judged, passes } from "./verdict.js";
 
 /** What `matrix` can be told, as the command line has it. */
@@ -68,7 +69,7 @@ function checkMachine(nameOrFile: string): void {
 		loadMachine(nameOrFile);
 	} catch (error) {
 		if (!(error instanceof MachineDescriptionError)) throw error;
-		refuse(error.message, adviceFor(error.message));
+		refuse(error.message, adviceOf(error));
 	}
 }
 
@@ -143,20 +144,20 @@ function print(outcomes: readonly Judged[], program: readonly string[]): void {
 function asJson(outcomes: readonly Judged[], program: readonly string[]): object {
 	return {
 		program,
-		combinations: outcomes.map(({ machine, policy, verdict, because, ending, firstFailure, seconds, output }) => ({
+		combinations: outcomes.map(({ machine, policy, verdict, because, ending, failures, seconds, output }) => ({
 			machine,
 			policy,
 			verdict,
 			because,
 			result: endingInWords(ending),
-			firstFailure: firstFailure && {
-				path: firstFailure.path,
-				call: firstFailure.call,
-				errno: firstFailure.errno,
-				reason: firstFailure.reason,
-			},
+			firstFailure: failures.map(failureAsJson).at(0),
+			failures: failures.map(failureAsJson),
 			seconds: Math.round(seconds * 1000) / 1000,
 			output,
 		})),
 	};
+}
+
+function failureAsJson({ path, call, errno, reason }: Failure): object {
+	return { path, call, errno, reason };
 }

@@ -1,18 +1,12 @@
 // ioasis replay: the calls of a recording once more, with no program, until an answer differs.
 
-import { policies } from "../iommufd/hwpt-policy.js";
-import { parseMachineDescription } from "../machine/description.js";
-import { Machine } from "../machine/machine.js";
 import { type Difference, Replayer } from "../machine/record/replayer.js";
 import { commandOf } from "../trace/commands.js";
 import { printCall } from "../trace/print.js";
-import { type Failed, fromHex, type RecordLine, type Start } from "../trace/record.js";
+import { type Failed, fromHex, type RecordLine } from "../trace/record.js";
 import { Errno } from "../uapi/errno.js";
-import { refuse } from "./complain.js";
 import { DIFFERS } from "./exit-codes.js";
-import { adviceFor, loadMachine } from "./machine-files.js";
-import { policyNamed } from "./policy-names.js";
-import { RecordingError, readRecording } from "./recording-file.js";
+import { machineOf, readOrRefuse } from "./recorded-machine.js";
 
 /** What `replay` can be told. */
 export interface ReplayOptions {
@@ -24,7 +18,7 @@ export interface ReplayOptions {
 
 export function replay(path: string, options: ReplayOptions): void {
 	const { start, lines } = readOrRefuse(path);
-	const replayer = new Replayer(makeMachine(start, path, options));
+	const replayer = new Replayer(machineOf(start, path, options));
 	for (const line of lines) replayer.learn(line);
 	const calls = lines.filter((line) => "answer" in line);
 	let done = 0;
@@ -38,28 +32,6 @@ export function replay(path: string, options: ReplayOptions): void {
 		return;
 	}
 	if (!options.quiet) console.log(`ioasis: ${calls.length} calls, each answered as it was`);
-}
-
-function readOrRefuse(path: string): { start: Start; lines: RecordLine[] } {
-	try {
-		return readRecording(path);
-	} catch (error) {
-		if (error instanceof RecordingError)
-			refuse(error.message, "`ioasis run --record FILE -- PROGRAM` makes a recording");
-		throw error;
-	}
-}
-
-/** The machine of the recording, or the one that was asked for instead. */
-function makeMachine(start: Start, path: string, options: ReplayOptions): Machine {
-	const policy = options.policy === undefined ? policies.get(start.policy) : policyNamed(options.policy);
-	try {
-		if (options.machine !== undefined) return loadMachine(options.machine, policy);
-		return new Machine(parseMachineDescription(JSON.stringify(start.machine), path), policy);
-	} catch (error) {
-		const { message } = error as Error;
-		refuse(message, adviceFor(message));
-	}
 }
 
 /** Both answers, one above the other, and what may be behind it. */
@@ -96,6 +68,8 @@ function printed(
 }
 
 function brief(line: RecordLine, answer: number | Failed): string {
-	const call = line.kind === "open" ? `open(${JSON.stringify(line.path)})` : line.kind;
+	let call: string = line.kind;
+	if (line.kind === "open") call = `open(${JSON.stringify(line.path)})`;
+	else if (line.kind === "pread" || line.kind === "pwrite") call += `(${line.length} bytes at ${line.position})`;
 	return `${call} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
 }

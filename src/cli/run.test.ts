@@ -28,3 +28,11 @@ test("a signal to ioasis is the program's, and so is the exit code", { timeout: 
 	expect(await once(ioasis, "close")).toEqual([3, null]);
 	expect(output).toBe("ready\ngot it\n");
 });
+
+test("a pipe that the program reads stays as it was: blocking", async () => {
+	// A shell makes real pipes; Node would make a socket.
+	const script = "sleep 0.3; grep flags /proc/self/fdinfo/0";
+	const { stdout } = spawn("sh", ["-c", `sleep 1 | ${command} run --quiet -- sh -c '${script}'`]);
+	const [flags] = await once(stdout, "data");
+	expect(String(flags)).toMatch(/^flags:\s+00\n$/);
+});

@@ -2,15 +2,18 @@
 
 import { openSync } from "node:fs";
 import { constants } from "node:os";
-import { launch, type NotStarted, type Status } from "../host/launch.js";
+import { isatty } from "node:tty";
+import { launch, type NotStarted, removeFiles, type Status } from "../host/launch.js";
 import type { Report } from "../host/supervisor-thread.js";
+import { hex } from "../uapi/errno.js";
 import { complain, refuse } from "./complain.js";
 import { packSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
-import { adviceFor } from "./machine-files.js";
+import { parseIova } from "./iova.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
+import { serveWalks } from "./walk-socket.js";
 
 /** What `run` can be told. */
 export interface RunOptions {
@@ -51,7 +54,7 @@ const PATIENCE = 1000;
 /** Runs it to the end; sets the exit code. */
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
-	const walk = options.walk?.split(",").map(checkIova) ?? [];
+	const walk = options.walk?.split(",").map((iova) => hex(parseIova(iova, "--walk "))) ?? [];
 	refuseOptionsOfMany(options);
 	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
@@ -75,7 +78,13 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
 			},
 		},
-		{ started: forwardSignals, ended: (status) => waitForTheRest(status, options.quiet ?? false) },
+		{
+			started(pid, ask) {
+				forwardSignals(pid);
+				serveWalks({ pid: process.pid, programPid: pid, program, machine: options.machine }, ask);
+			},
+			ended: (status) => waitForTheRest(status, options.quiet ?? false),
+		},
 	);
 	if (!Array.isArray(result)) return giveUp(result, program[0]);
 	const [status, happened] = result;
@@ -94,11 +103,6 @@ function openTrace(file: string): number {
 		const { code } = error as NodeJS.ErrnoException;
 		refuse(`the trace can't be written to ${file}: ${code}`, "give another file, or --trace alone for stderr");
 	}
-}
-
-function checkIova(iova: string): string {
-	if (!/^0x[0-9a-f]{1,16}$/i.test(iova)) refuse(`--walk ${iova}: not an IOVA`, "give it in hexadecimal: 0x1000000");
-	return iova;
 }
 
 function refuseOptionsOfMany({ timeout, jobs, json }: RunOptions): void {
@@ -133,7 +137,8 @@ function startReport(file: string): ReportFile {
 
 function forwardSignals(pid: number): void {
 	for (const signal of FORWARDED) process.on(signal, () => forward(pid, signal));
-	const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+	// Not process.stdin and so on: to look at them makes pipes non-blocking, which the program has, too.
+	const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
 	for (const signal of FROM_TERMINAL) process.on(signal, () => hasTerminal || forward(pid, signal));
 }
 
@@ -163,13 +168,14 @@ function waitForTheRest(status: Status, quiet: boolean): void {
 
 /** Ends without waiting for anybody: process.exit() would wait for the supervisor's thread, and that for the next call. */
 async function leave(status: Status): Promise<void> {
-	const { exitNow } = await import(new URL("./exit-now.js", import.meta.url).href);
+	const { exitNow } = await import("../host/exit-now.js");
+	removeFiles();
 	exitNow(codeOf(status));
 }
 
 function giveUp(problem: NotStarted, program: string): void {
 	if (problem.kind === "no machine") {
-		complain(problem.reason, adviceFor(problem.reason));
+		complain(problem.reason, problem.advice);
 		process.exitCode = USAGE_ERROR;
 	} else if (problem.call === "posix_spawn") {
 		const notFound = problem.errno === constants.errno.ENOENT;

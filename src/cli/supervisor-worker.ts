@@ -10,10 +10,11 @@ import { Recorder } from "../machine/record/recorder.js";
 import { type EngineSettings, unpackSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
-import { LineTracer } from "./line-tracer.js";
+import { LineTracer, traceDevices } from "./line-tracer.js";
 import { loadMachine, machineText } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
+import { answerWalk, type PackedWalkQuestion } from "./walk-answer.js";
 import { WalkTracer } from "./walk-tracer.js";
 
 const STDERR = 2;
@@ -39,10 +40,14 @@ supervise(
 		const { trace, walk, report } = settings;
 		const lines = new LineFile(trace ?? STDERR, "trace");
 		let tracer: Tracer | undefined;
-		if (trace !== undefined) tracer = new LineTracer(lines);
+		if (trace !== undefined) {
+			tracer = new LineTracer(lines);
+			traceDevices(machine, lines);
+		}
 		if (walk.length > 0) tracer = new WalkTracer(machine, walk.map(BigInt), lines, tracer);
 		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer, plan);
 		return tracer!; // Nobody asks for one where none is wanted.
 	},
+	(question) => answerWalk(machine, question as PackedWalkQuestion),
 	() => new FaultInjection(machine.hasTests, plan),
 );

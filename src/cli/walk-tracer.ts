@@ -2,13 +2,14 @@
 
 import type { Tracer } from "../host/supervisor.js";
 import type { OpenFile } from "../iommufd/caller.js";
-import type { PagingHwpt } from "../iommufd/hwpt.js";
-import { walkInWords } from "../iommufd/hwpt-walk.js";
+import type { Hwpt } from "../iommufd/hwpt.js";
+import { type HwptWalk, walkHead, walkInWords } from "../iommufd/hwpt-walk.js";
 import type { Machine } from "../machine/machine.js";
+import { NothingToWalk, walkMachine } from "../machine/walk.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
-import { type Errno, hex } from "../uapi/errno.js";
+import type { Errno } from "../uapi/errno.js";
 import type { LineFile } from "./line-file.js";
 
 export class WalkTracer implements Tracer {
@@ -16,8 +17,8 @@ export class WalkTracer implements Tracer {
 	readonly #iovas: readonly bigint[];
 	readonly #lines: LineFile;
 	readonly #inner: Tracer | undefined;
-	/** What was printed last, for each IOVA. */
-	readonly #shown = new WeakMap<PagingHwpt, string[]>();
+	/** What was printed last, by its head. */
+	#shown: ReadonlyMap<Hwpt, ReadonlyMap<string, string>> = new Map();
 
 	/**
 	 * @param lines where they go
@@ -48,16 +49,23 @@ export class WalkTracer implements Tracer {
 
 	/** @param after the call that may have changed something */
 	#show(after: string): void {
-		for (const hwpt of this.#machine.pagingHwpts()) {
-			const before = this.#shown.get(hwpt);
-			const now = this.#iovas.map((iova) => walkInWords(hwpt, iova).join("\n  "));
-			this.#shown.set(hwpt, now);
-			for (const [i, walk] of now.entries()) {
-				if (walk === before?.[i]) continue;
-				const { driver } = hwpt.domain;
-				const head = `IOVA ${hex(this.#iovas[i])} in ${hwpt} (${driver.name}), after ${after}:`;
-				this.#lines.write(`${head}\n  ${walk}`);
-			}
+		const shown = new Map<Hwpt, Map<string, string>>();
+		for (const walk of this.#walks()) {
+			const head = walkHead(walk);
+			const now = walkInWords(walk).join("\n  ");
+			const ofHwpt = shown.get(walk.hwpt) ?? new Map<string, string>();
+			shown.set(walk.hwpt, ofHwpt.set(head, now));
+			if (this.#shown.get(walk.hwpt)?.get(head) !== now) this.#lines.write(`${head}, after ${after}:\n  ${now}`);
+		}
+		this.#shown = shown;
+	}
+
+	#walks(): readonly HwptWalk[] {
+		try {
+			return walkMachine(this.#machine, { iovas: this.#iovas });
+		} catch (error) {
+			if (error instanceof NothingToWalk) return [];
+			throw error;
 		}
 	}
 }

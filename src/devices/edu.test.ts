@@ -18,6 +18,7 @@ function setUp() {
 			return undefined;
 		},
 		interrupt: (vector) => seen.push(`interrupt ${vector}`),
+		deassert: () => seen.push("deassert"),
 	};
 	const edu = new EduDevice(port);
 	const read = (offset: number, size = 4) => edu.readRegister(0, offset, size);
@@ -57,8 +58,11 @@ test("it computes factorials modulo 2^32, and interrupts if it is to", () => {
 	expect(read(EduRegister.STATUS)).toBe(0x80n);
 	factorial(3n);
 	expect([seen, read(EduRegister.INTERRUPT_STATUS)]).toEqual([["interrupt 0"], 1n]);
+	write(EduRegister.INTERRUPT_RAISE, 2n);
 	write(EduRegister.INTERRUPT_ACKNOWLEDGE, 1n);
-	expect(read(EduRegister.INTERRUPT_STATUS)).toBe(0n);
+	expect(read(EduRegister.INTERRUPT_STATUS)).toBe(2n);
+	write(EduRegister.INTERRUPT_ACKNOWLEDGE, 2n);
+	expect(seen).toEqual(["interrupt 0", "interrupt 0", "deassert"]);
 });
 
 test("a DMA goes to its buffer and from there to memory, in one register write each", () => {

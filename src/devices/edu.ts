@@ -120,6 +120,7 @@ export class EduDevice implements Endpoint {
 				break;
 			case EduRegister.INTERRUPT_ACKNOWLEDGE:
 				this.#interrupts = (this.#interrupts & ~word) >>> 0;
+				if (this.#interrupts === 0) this.#port.deassert();
 				break;
 		}
 	}
@@ -130,6 +131,7 @@ export class EduDevice implements Endpoint {
 		this.#factorial = 0;
 		this.#status = 0;
 		this.#interrupts = 0;
+		this.#port.deassert();
 		this.#wide.clear();
 		this.lastFault = undefined;
 	}

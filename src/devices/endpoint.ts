@@ -14,6 +14,8 @@ export interface EndpointPort {
 	writeMemory(iova: bigint, from: Uint8Array, pasid?: Pasid): DmaFault | undefined;
 	/** Sends an interrupt message, or asserts its pin. @param vector 0 for the first or only one */
 	interrupt(vector: number): void;
+	/** Its pin isn't asserted any more: what it interrupted for has been acknowledged. */
+	deassert(): void;
 }
 
 /** A function's registers, as accesses to its BARs meet them. Little-endian, like PCI. */

@@ -49,6 +49,16 @@ export const write = call<[fd: number, from: Uint8Array, length: number]>("int64
 export const readAt = call<[fd: number, into: number, length: number]>("int64 read(int, int64, int64)");
 export const readv = call<[fd: number, vector: BigUint64Array, count: number]>("int64 readv(int, void*, int)");
 export const writev = call<[fd: number, vector: BigUint64Array, count: number]>("int64 writev(int, void*, int)");
+export const pread = call<[fd: number, into: Uint8Array, length: number, position: number]>(
+	"int64 pread(int, void*, int64, int64)",
+);
+export const pwrite = call<[fd: number, from: Uint8Array, length: number, position: number]>(
+	"int64 pwrite(int, void*, int64, int64)",
+);
+export const preadv = call<[fd: number, vector: BigUint64Array, count: number, position: number]>(
+	"int64 preadv(int, void*, int, int64)",
+);
+export const eventfd = call<[count: number, flags: number]>("int eventfd(uint, int)");
 const pollAll = call<[fds: Uint8Array, count: number, milliseconds: number]>("int poll(void*, ulong, int)");
 /** What poll(2) says of an fd now. */
 export function poll(fd: number): number {

@@ -8,7 +8,7 @@ import { Errno } from "../uapi/errno.js";
 import type { HandedFiles, HeldFile } from "./files.js";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "./flags.js";
 import { close, errno, errors, NativeMemory, openat, pread, statx } from "./libc.js";
-import { openDirectory } from "./proc.js";
+import { openDirectory, readFileAt } from "./proc.js";
 import { AT_STATX_DONT_SYNC, Stat } from "./stat.js";
 
 /** So many fds of a thread are looked at in this way. */
@@ -80,6 +80,11 @@ export class Descriptors {
 		if (fd < 0) return undefined;
 		const name = path.setString(`fd/${fd}`);
 		return statx(this.directory, name, AT_STATX_DONT_SYNC, Stat.MASK, stat.address) === 0 ? stat : undefined;
+	}
+
+	/** Whether an fd is an eventfd, which no other file says of itself. */
+	isEventFd(fd: number): boolean {
+		return /^eventfd-count:/m.test(readFileAt(this.directory, `fdinfo/${fd}`) ?? "");
 	}
 
 	/** @returns an fd of ours for the regular file that an fd of the thread refers to, opened once more; or -1 */

@@ -22,6 +22,7 @@ export class Events {
 	readonly fd = succeed(epollCreate(EPOLL_CLOEXEC), "epoll_create1");
 	readonly #memory = new NativeMemory(MOST_EVENTS * EVENT_WORDS * 4);
 	readonly #actions = new Map<number, () => void>();
+	readonly #urgent = new Set<number>();
 
 	/**
 	 * Has something done at the first settle() after it has happened, and then again and again: the action should take the fd
@@ -36,8 +37,20 @@ export class Events {
 		if (epollCtl(this.fd, EPOLL_CTL_ADD, fd, address) === 0) this.#actions.set(fd, action);
 	}
 
+	/** The same for what can't wait for the next call: a program may be waiting for it. */
+	addUrgent(fd: number, events: number, action: () => void): void {
+		this.add(fd, events, action);
+		this.#urgent.add(fd);
+	}
+
+	/** Whether there is anything that should be settled as soon as it happens. */
+	get areUrgent(): boolean {
+		return this.#urgent.size > 0;
+	}
+
 	/** Forgets an fd. Call it before it is closed. */
 	remove(fd: number): void {
+		this.#urgent.delete(fd);
 		if (this.#actions.delete(fd)) epollCtl(this.fd, EPOLL_CTL_DEL, fd, this.#memory.address);
 	}
 

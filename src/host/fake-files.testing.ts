@@ -1,6 +1,6 @@
 // Files of the fake machine that can be read or mapped.
 
-import type { MappableFile, Mapping, ReadableFile } from "../iommufd/caller.js";
+import type { MappableFile, Mapping, PositionedFile, ReadableFile } from "../iommufd/caller.js";
 import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
 import { MovableMemory } from "../memory/movable-memory.js";
 import { Errno } from "../uapi/errno.js";
@@ -48,6 +48,32 @@ export class FakeQueue implements ReadableFile {
 
 	ioctl(): number {
 		throw new Errno("ENOTTY", "no ioctls");
+	}
+}
+
+/** Two pages of registers, at the beginning and again where an ordinary file has nothing. */
+export class FakeRegisters implements Pick<PositionedFile, "readAt" | "writeAt" | "placeAt"> {
+	static readonly START = 2 ** 40;
+	readonly #bytes = new Uint8Array(8192);
+
+	readonly readAt = (memory: AddressSpace, address: number, length: number, position: number): number => {
+		const bytes = this.#at(position, length);
+		copyOut(memory, address, bytes, "registers");
+		return bytes.length;
+	};
+
+	readonly writeAt = (memory: AddressSpace, address: number, length: number, position: number): number => {
+		const bytes = this.#at(position, length);
+		copyIn(memory, address, bytes, "registers");
+		return bytes.length;
+	};
+
+	readonly placeAt = (position: number): string => `register ${position % FakeRegisters.START}`;
+
+	#at(position: number, length: number): Uint8Array {
+		const offset = position % FakeRegisters.START;
+		if (offset >= this.#bytes.length) throw new Errno("EINVAL", "no such register");
+		return this.#bytes.subarray(offset, offset + length);
 	}
 }
 

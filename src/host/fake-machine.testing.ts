@@ -1,12 +1,28 @@
 // A machine that knows nothing of IOMMUs, but tells its clients what the host tells it. The tests of this room run this
 // worker instead of the real one.
 
-import type { Caller, OpenFile } from "../iommufd/caller.js";
+import type { Caller, EventFd, OpenFile } from "../iommufd/caller.js";
+import { FileTree, READ_WRITE, WRITE_ONLY } from "../machine/file-tree.js";
 import { type Backing, Extents } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
-import { FakeQueue, FakeRegion } from "./fake-files.testing.js";
+import { FakeQueue, FakeRegion, FakeRegisters } from "./fake-files.testing.js";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
 import { type Host, type Machine, supervise } from "./supervisor-thread.js";
+
+/** The devices, and some files in a /sys of one class. */
+function fakeFiles(): FileTree {
+	const files = new FileTree();
+	for (const path of [PATHS[0], "/dev/vfio", "/sys/class/vfio-dev", "/sys/devices/fake"]) files.own(path);
+	PATHS.forEach((path, i) => {
+		files.addDevice(path, 300, i);
+	});
+	files.addFile("/sys/devices/fake/dev", "300:2\n");
+	files.addFile("/sys/devices/fake/setting", "0\n", READ_WRITE);
+	files.addFile("/sys/devices/fake/unbind", "", WRITE_ONLY);
+	files.addLink("/sys/class/vfio-dev/vfio0", "/sys/devices/fake");
+	files.addLink("/sys/devices/fake/subsystem", "/sys/class/vfio-dev");
+	return files;
+}
 
 /** The file that a question is asked on. */
 interface Asked {
@@ -17,10 +33,12 @@ interface Asked {
 
 class FakeMachine implements Machine {
 	readonly paths = PATHS;
+	readonly files = fakeFiles();
 	readonly #host: Host;
 	readonly #open: number[] = [];
 	readonly #released: number[] = [];
 	readonly #seen: object[] = [];
+	readonly #listening: EventFd[] = [];
 	/** The last of each. */
 	#queue: FakeQueue | undefined;
 	#region: FakeRegion | undefined;
@@ -39,7 +57,7 @@ class FakeMachine implements Machine {
 			ioctl: (caller, command, argument) => this.#ioctl({ number, path, file }, caller, command, argument),
 			release,
 		};
-		return file;
+		return path === PATHS[2] ? Object.assign(file, new FakeRegisters()) : file;
 	}
 
 	#addFile(): { number: number; release: () => void } {
@@ -48,6 +66,7 @@ class FakeMachine implements Machine {
 		const release = () => {
 			this.#open.splice(this.#open.indexOf(number), 1);
 			this.#released.push(number);
+			for (const eventFd of this.#listening.splice(0)) eventFd.release();
 		};
 		return { number, release };
 	}
@@ -127,6 +146,19 @@ class FakeMachine implements Machine {
 				if (found?.kind !== "shared-memory") return found?.kind;
 				return { backing: this.#numberOf(found.backing), name: found.backing.name, size: found.size() };
 			}
+			case "signal": {
+				const eventFd = this.#eventFd(caller, question.fd);
+				eventFd.signal();
+				eventFd.release();
+				return;
+			}
+			case "answer": {
+				const to = this.#eventFd(caller, question.to);
+				const eventFd = this.#eventFd(caller, question.fd);
+				eventFd.onSignal(() => to.signal());
+				this.#listening.push(to, eventFd);
+				return;
+			}
 			case "install":
 				return caller.install(this.open("/dev/iommu"));
 			case "queue":
@@ -154,6 +186,12 @@ class FakeMachine implements Machine {
 				for (const end = performance.now() + question.milliseconds; performance.now() < end; );
 				return;
 		}
+	}
+
+	#eventFd(caller: Caller, fd: number): EventFd {
+		const found = caller.file(fd);
+		if (found?.kind !== "eventfd") throw new Errno("EINVAL", `a file of the kind ${found?.kind}`);
+		return found.open();
 	}
 
 	#files(): Files {

@@ -4,12 +4,14 @@
 import { posix } from "node:path";
 import type { FailNth } from "../faults/fail-nth.js";
 import type { FaultyTask } from "../faults/fault-attr.js";
-import type { FaultInjector, FaultKind } from "../faults/faults.js";
+import { type FaultInjector, type FaultKind, withFaults } from "../faults/faults.js";
 import { FailNthFile, type NthTask } from "./fail-nth-file.js";
 import { FaultSettings } from "./fault-settings.js";
 import { close } from "./libc.js";
-import { FAIL_NTH_PATH } from "./paths.js";
 import { exists, openDirectory } from "./proc.js";
+
+/** What fail-nth is called: of a process's first thread, or of one of them. */
+export const FAIL_NTH_PATH = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/fail-nth$/;
 
 export class FaultInjection implements FaultInjector {
 	readonly settings: FaultSettings;
@@ -36,6 +38,12 @@ export class FaultInjection implements FaultInjector {
 		this.settings.update();
 		this.#current = this.#taskOf(thread);
 		return this;
+	}
+
+	/** Does something for a thread, in which places may fail. */
+	during<T>(thread: number, action: () => T): T {
+		const injector = this.injectorOf(thread);
+		return injector === undefined ? action() : withFaults(injector, action);
 	}
 
 	shouldFail(kind: FaultKind, what: string): boolean {

@@ -34,7 +34,7 @@ import {
 import { readFileAt } from "./proc.js";
 import { isPositioned, isQueue, QueuePipe } from "./queues.js";
 import { ShownMemory } from "./shown-memory.js";
-import { AT_FDCWD } from "./stat.js";
+import { AT_FDCWD, type Stat, statOf } from "./stat.js";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -84,6 +84,10 @@ export class HandedFiles {
 	readonly #lingering = new Set<HeldFile>();
 	readonly #byWatch = new Map<number, HeldFile>();
 	readonly #path = new NativeMemory(256);
+	/** Where all memfds are: the numbers of the device and of the mount. */
+	#deviceMajor = -1;
+	#deviceMinor = -1;
+	#mount = "";
 	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
 
 	constructor(events: Events) {
@@ -99,6 +103,12 @@ export class HandedFiles {
 	withInfo(text: Uint8Array, length: number): HeldFile | undefined {
 		const place = placeIn(Buffer.from(text.buffer, text.byteOffset, length).toString("latin1"));
 		return place === undefined ? undefined : this.#byPlace.get(place);
+	}
+
+	/** The file of ours that something is about, if it is one; not a queue. */
+	withStat(stat: Stat): HeldFile | undefined {
+		if (stat.deviceMajor !== this.#deviceMajor || stat.deviceMinor !== this.#deviceMinor) return undefined;
+		return this.#byPlace.get(`${this.#mount}:${stat.inode}`);
 	}
 
 	/** Whether one of our files has this inode number; another file on another file system may have it, too. */
@@ -170,6 +180,9 @@ export class HandedFiles {
 			close(fd); // errno() stays: ENOSPC for fs.inotify.max_user_watches
 			return undefined;
 		}
+		const stat = statOf(fd);
+		if (stat !== undefined) [this.#deviceMajor, this.#deviceMinor] = [stat.deviceMajor, stat.deviceMinor];
+		this.#mount = place.split(":")[0];
 		const held = this.#hold(file, place, () => this.#byWatch.delete(watch));
 		this.#byWatch.set(watch, held);
 		return fd;

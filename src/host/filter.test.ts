@@ -19,7 +19,9 @@ interface Call {
 function verdictOf(program: readonly Instruction[], { arch, nr, args = [] }: Call): number {
 	const load = (offset: number) => {
 		if (offset === 0) return nr;
-		return offset === 4 ? arch : (args[(offset - 16) / 8] ?? 0) >>> 0;
+		if (offset === 4) return arch;
+		const argument = args[Math.floor((offset - 16) / 8)] ?? 0;
+		return offset % 8 === 0 ? argument >>> 0 : Math.floor(argument / 2 ** 32) >>> 0;
 	};
 	const compare: { [code: number]: (a: number, k: number) => boolean } = {
 		21: (a, k) => a === k,
@@ -37,11 +39,36 @@ function verdictOf(program: readonly Instruction[], { arch, nr, args = [] }: Cal
 }
 
 const machines = [
-	{ name: "x64", arch: 0xc000003e, foreign: 0x40000003, ioctl: 16, openat: 257, mmap: 9, read: 0, open: 2, getpid: 39 },
-	{ name: "arm64", arch: 0xc00000b7, foreign: 0x40000028, ioctl: 29, openat: 56, mmap: 222, read: 63, getpid: 172 },
+	{
+		name: "x64",
+		arch: 0xc000003e,
+		foreign: 0x40000003,
+		ioctl: 16,
+		openat: 257,
+		mmap: 9,
+		read: 0,
+		open: 2,
+		pread: 17,
+		preadv: 295,
+		getpid: 39,
+		aboutFiles: [4, 5, 6, 21, 89, 137, 138, 191, 192, 194, 195, 262, 267, 269, 332, 439],
+	},
+	{
+		name: "arm64",
+		arch: 0xc00000b7,
+		foreign: 0x40000028,
+		ioctl: 29,
+		openat: 56,
+		mmap: 222,
+		read: 63,
+		pread: 67,
+		preadv: 69,
+		getpid: 172,
+		aboutFiles: [8, 9, 11, 12, 43, 44, 48, 78, 79, 80, 291, 439],
+	},
 ];
 
-for (const { name, arch, foreign, ioctl, openat, mmap, read, open, getpid } of machines) {
+for (const { name, arch, foreign, ioctl, openat, mmap, read, pread, preadv, open, getpid, aboutFiles } of machines) {
 	describe(name, () => {
 		const { arch: actual } = process;
 		let filter: Filter;
@@ -70,6 +97,10 @@ for (const { name, arch, foreign, ioctl, openat, mmap, read, open, getpid } of m
 			if (open !== undefined) expect(verdict(open)).toBe(TRAP);
 		});
 
+		test("what asks about a file by its path, or by an fd, is trapped", () => {
+			for (const nr of aboutFiles) expect(verdict(nr)).toBe(TRAP);
+		});
+
 		test("read is trapped at the fds of queues only", () => {
 			const { first, last } = filter.QUEUE_FDS;
 			expect([first - 1, first, last, last + 1, -1].map((fd) => verdict(read, fd))).toEqual([
@@ -79,6 +110,18 @@ for (const { name, arch, foreign, ioctl, openat, mmap, read, open, getpid } of m
 				ALLOW,
 				ALLOW,
 			]);
+		});
+
+		test("pread is trapped where it is short, or where no file but a device's has anything", () => {
+			const at = (count: number, position: number) => verdict(pread, 5, 0, count, position);
+			expect([at(511, 0), at(512, 0), at(2 ** 32 + 4, 0), at(4096, 2 ** 40), at(4096, 2 ** 40 - 1)]).toEqual([
+				TRAP,
+				ALLOW,
+				ALLOW,
+				TRAP,
+				ALLOW,
+			]);
+			expect([2 ** 40 - 1, 2 ** 40].map((position) => verdict(preadv, 5, 0, 1, position))).toEqual([ALLOW, TRAP]);
 		});
 
 		test("mmap is trapped where it shares a file", () => {

@@ -23,27 +23,49 @@ export const FAREWELL = 0x3bff;
 const IOC_TYPE_MASK = 0xff00;
 const IOC_TYPE_OURS = 0x3b00;
 
+/**
+ * Which accesses at a position are trapped, whatever the fd: those from where the regions of a device begin that come after
+ * BAR 0 (in the high half of an offset), where no file has anything, and those of few bytes, which is how registers are read
+ * and written. Programs read files in larger pieces.
+ */
+const FIRST_DISTANT = 2 ** 40 / 2 ** 32;
+const FEW_BYTES = 512;
+
 /** The fd comes first in all of them. */
 const queueCalls = [
 	syscalls.read,
 	syscalls.write,
 	syscalls.readv,
 	syscalls.writev,
-	syscalls.pread64,
-	syscalls.pwrite64,
 	syscalls.dup,
 	syscalls.fcntl,
 ] as const;
 
 /**
- * What is trapped whatever its arguments are: what opens a file by its path (BPF can't look at the path), and what
- * changes the memory or the credentials that we remember of a process. The last never need an answer; to trap them is how
+ * What is trapped whatever its arguments are: what opens a file by its path or asks about one (BPF can't look at the path),
+ * and what changes the memory or the credentials that we remember of a process. The last never need an answer; to trap them is how
  * nothing has to be asked again on each ioctl.
  */
 const trappedAlways = [
 	syscalls.open,
 	syscalls.openat,
 	syscalls.openat2,
+	syscalls.fstat,
+	syscalls.newfstatat,
+	syscalls.statx,
+	syscalls.stat,
+	syscalls.lstat,
+	syscalls.readlink,
+	syscalls.readlinkat,
+	syscalls.access,
+	syscalls.faccessat,
+	syscalls.faccessat2,
+	syscalls.getxattr,
+	syscalls.lgetxattr,
+	syscalls.listxattr,
+	syscalls.llistxattr,
+	syscalls.statfs,
+	syscalls.fstatfs,
 	syscalls.execve,
 	syscalls.execveat,
 	syscalls.setuid,
@@ -65,10 +87,11 @@ const BPF_RET_K = 0x06; // the filter's verdict is k
 const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
 const SECCOMP_RET_ALLOW = 0x7fff0000;
 
-// Offsets in struct seccomp_data. Of an argument only the low half counts: these are all ints.
+// Offsets in struct seccomp_data. Of most arguments only the low half counts: they are ints.
 const NR = 0;
 const ARCH = 4;
 const argument = (index: number): number => 16 + index * 8;
+const highHalf = (index: number): number => argument(index) + 4;
 
 /** Where a comparison leads to: to the instruction after it, over the rest of its rule, or to a verdict. */
 type Target = "on" | "past" | "trap" | "allow";
@@ -101,6 +124,20 @@ const rules: readonly (readonly Step[])[] = [
 		[BPF_ALU_AND_K, MAP_SHARED | MAP_ANONYMOUS],
 		[BPF_JEQ_K, MAP_SHARED, "trap", "allow"],
 	],
+	...[syscalls.pread64, syscalls.pwrite64].map((number): Step[] => [
+		[BPF_JEQ_K, number, "on", "past"],
+		[BPF_LD_W_ABS, highHalf(3)],
+		[BPF_JGE_K, FIRST_DISTANT, "trap", "on"],
+		[BPF_LD_W_ABS, highHalf(2)],
+		[BPF_JEQ_K, 0, "on", "allow"],
+		[BPF_LD_W_ABS, argument(2)],
+		[BPF_JGE_K, FEW_BYTES, "allow", "trap"],
+	]),
+	...[syscalls.preadv, syscalls.pwritev].map((number): Step[] => [
+		[BPF_JEQ_K, number, "on", "past"],
+		[BPF_LD_W_ABS, highHalf(3)],
+		[BPF_JGE_K, FIRST_DISTANT, "trap", "allow"],
+	]),
 	...trappedAlways.map((number): Step[] => [[BPF_JEQ_K, number, "trap", "past"]]),
 ];
 

@@ -3,6 +3,7 @@
 const MACHINE = 0;
 const LISTENER = 1;
 const LAUNCHER = 2;
+const SUPERVISOR = 3;
 
 const GOOD = 1;
 const BAD = -1;
@@ -14,7 +15,7 @@ export class Handshake {
 	readonly memory: SharedArrayBuffer;
 	readonly #slots: Int32Array;
 
-	constructor(memory = new SharedArrayBuffer(12)) {
+	constructor(memory = new SharedArrayBuffer(16)) {
 		this.memory = memory;
 		this.#slots = new Int32Array(memory);
 	}
@@ -44,6 +45,16 @@ export class Handshake {
 	/** The launcher's thread, once there is a listener. */
 	get launcher(): number {
 		return Atomics.load(this.#slots, LAUNCHER);
+	}
+
+	/** The supervisor says which thread it is, once it can be woken. */
+	announceSupervisor(thread: number): void {
+		Atomics.store(this.#slots, SUPERVISOR, thread);
+	}
+
+	/** The supervisor's thread; 0 as long as it can't be woken. */
+	get supervisor(): number {
+		return Atomics.load(this.#slots, SUPERVISOR);
 	}
 
 	#set(slot: number, value: number): void {

@@ -1,7 +1,10 @@
 // Runs a program under the supervisor, from the main thread's side: starts the two workers and tells how it ended.
 
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { Asker } from "./asker.js";
 import { Handshake } from "./handshake.js";
 import type { LauncherData, LauncherMessage } from "./launcher-thread.js";
 import type { Report, SupervisorData, SupervisorMessage } from "./supervisor-thread.js";
@@ -23,20 +26,29 @@ export type Status =
 
 /** Why there is no status: the machine is not to be had, or a call failed. */
 export type NotStarted =
-	| { readonly kind: "no machine"; readonly reason: string }
+	| { readonly kind: "no machine"; readonly reason: string; readonly advice: string | undefined }
 	| { readonly kind: "failed"; readonly call: "seccomp" | "posix_spawn"; readonly errno: number };
 
 /** What happens, in this order. */
 export interface Observer {
-	/** There is a process now. */
-	started?(pid: number): void;
+	/** There is a process now. @param ask has the supervisor answer a question; rejects if the program ends before */
+	started?(pid: number, ask: (question: unknown) => Promise<unknown>): void;
 	/** It has ended; others that it started may go on, and are waited for. */
 	ended?(status: Status): void;
+}
+
+/** Where the supervisor puts the machine's files, once somebody looks at them. */
+const directory = join(tmpdir(), `ioasis-${process.pid}-${Math.random().toString(36).slice(2)}`);
+
+/** Removes what we leave in the file system, for who ends without waiting for launch(). */
+export function removeFiles(): void {
+	rmSync(directory, { recursive: true, force: true });
 }
 
 /** @returns when the program and all that it started is gone */
 export async function launch(what: Launch, observer: Observer = {}): Promise<[Status, Report] | NotStarted> {
 	const handshake = new Handshake();
+	const asker = new Asker(handshake);
 	const launcherData: LauncherData = {
 		handshake: handshake.memory,
 		program: bytesOfArguments(what.program),
@@ -46,15 +58,22 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 	const supervisorData: SupervisorData = {
 		handshake: handshake.memory,
 		machine: what.machine,
+		directory,
 		trace: what.trace,
+		questions: asker.port,
 	};
-	const supervisor = new Worker(what.workers.supervisor, { workerData: supervisorData, execArgv: [] });
+	process.on("exit", removeFiles); // The supervisor does it at its end, but it may not come to that.
+	const supervisor = new Worker(what.workers.supervisor, {
+		workerData: supervisorData,
+		transferList: [asker.port],
+		execArgv: [],
+	});
 	const launcher = new Worker(what.workers.launcher, { workerData: launcherData, execArgv: [] });
 
 	return new Promise((resolve, reject) => {
 		let status: Status | undefined;
 		launcher.on("message", (message: LauncherMessage) => {
-			if (message.kind === "started") observer.started?.(message.pid);
+			if (message.kind === "started") observer.started?.(message.pid, (question) => asker.ask(question));
 			else if (message.kind === "failed") resolve(message);
 			else {
 				status = statusOf(message.status);
@@ -62,6 +81,7 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 			}
 		});
 		supervisor.on("message", (message: SupervisorMessage) => {
+			asker.end();
 			if (message.kind === "no machine") resolve(message);
 			// Its farewell comes after the launcher's last message, but by another way.
 			else if (status !== undefined) resolve([status, message.report]);

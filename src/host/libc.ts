@@ -40,6 +40,8 @@ export const pwrite: Call4 = libc.func("int64 pwrite(int, int64, int64, int64)")
 export const readlinkat: Call4 = libc.func("int64 readlinkat(int, int64, int64, int64)");
 /** fcntl(fd, command, argument) */
 export const fcntl: Call3 = libc.func("int fcntl(int, int, int64)");
+/** flock(fd, operation) */
+export const flock: Call2 = libc.func("int flock(int, int)");
 /** ftruncate(fd, size) */
 export const ftruncate: Call2 = libc.func("int ftruncate(int, int64)");
 /** mmap(address, length, protection, flags, fd, offset); the address, or -1 */
@@ -66,6 +68,10 @@ export const prlimit: Call4 = libc.func("int prlimit(int, int, int64, int64)");
 export const waitpid: Call3 = libc.func("int waitpid(int, int64, int)");
 /** fstatfs(fd, buffer) */
 export const fstatfs: Call2 = libc.func("int fstatfs(int, int64)");
+/** pthread_sigmask(how, set, oldSet): returns the errno instead of setting it */
+export const pthreadSigmask: Call3 = libc.func("int pthread_sigmask(int, int64, int64)");
+/** sigaction(signal, action, oldAction) */
+export const sigaction: Call3 = libc.func("int sigaction(int, int64, int64)");
 export const gettid = (): number => libc.func("int gettid()")();
 /** mallopt(parameter, value). Other libraries than glibc don't have it. */
 export const mallopt: Call2 = optional("int mallopt(int, int)");
@@ -89,6 +95,9 @@ export const memfdCreate: Call2 = (name, flags) => syscall(syscalls.memfdCreate,
 /** statx(directory, path, flags, mask, buffer): unlike stat(2), its struct looks the same on every machine */
 export const statx: Call5 = (directory, path, flags, mask, buffer) =>
 	syscall(syscalls.statx, directory, path, flags, mask, buffer);
+/** mknodat(directory, path, mode, device) */
+export const mknodat: Call4 = (directory, path, mode, device) =>
+	syscall(syscalls.mknodat, directory, path, mode, device, 0);
 /** pidfd_open(pid, flags) */
 export const pidfdOpen: Call2 = (pid, flags) => syscall(syscalls.pidfdOpen, pid, flags, 0, 0, 0);
 /** pidfd_getfd(pidfd, fd, flags) */
@@ -100,6 +109,11 @@ export const errno: Call0 = koffi.errno;
 /** `char **environ`, as this process got it. environ(7) */
 export function environ(): number {
 	return Number(koffi.decode(libc.symbol("environ"), "int64"));
+}
+
+/** Where the C library has a function. dlsym(3) */
+export function addressOfFunction(name: string): number {
+	return libc.func("int64 dlsym(int64, str)")(0, name);
 }
 
 /** The numbers of signals and errors on this machine, by name. */

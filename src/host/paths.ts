@@ -1,23 +1,38 @@
-// Which of our paths an open(2) means, if any. The program's path may be relative, lead through links, or be another name for
-// a file of ours that is open already; path_resolution(7), proc_pid_fd(5).
+// Which of our files a program's path means, if any. It may be relative, lead through links, or be another name for a file of
+// ours that is open already; path_resolution(7), proc_pid_fd(5).
 //
 // What is looked at on the way may change before the program's own call: no harm, it would only deceive itself.
 // Not found: a link with a name unlike ours that lies within a chroot(2).
 
 import { posix } from "node:path";
+import type { FileTree, Node, Walk } from "../machine/file-tree.js";
 import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { close, NativeMemory, open, readlinkat } from "./libc.js";
-import { openDirectory, readStatus } from "./proc.js";
+import { exists, openDirectory, readStatus } from "./proc.js";
 import { readRemote } from "./remote.js";
+import type { Shadow } from "./shadow.js";
 import { AT_FDCWD } from "./stat.js";
 
-/** What find() answers with for the status of a process, with its number. */
-export const STATUS_PATH = /^\/proc\/(\d+)\/status$/;
-/** The same for fail-nth: of a process's first thread, or of one of them. */
-export const FAIL_NTH_PATH = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/fail-nth$/;
+/** Files of the engine that have no place in the machine's tree, because their paths have numbers in them. */
+export interface FilePattern {
+	/** The name that all of them have. */
+	readonly name: string;
+	/** What their paths are like, without links. */
+	readonly path: RegExp;
+}
 
 const PATH_MAX = 4096;
 const MOST_LINKS = 40;
+
+/** Nothing else can be in the tree, unless a link or ".." leads there. */
+const MAY_BE_IN_TREE = /^\/+(?:dev|sys)(?:\/|$)/;
+const HAS_DOTS = /\/\.\.?(?:\/|$)/;
+const HAS_DEV_OR_SYS = /\/(?:dev|sys)(?:\/|$)/;
+/** What /proc and /dev have for an fd, and for the directories that are the thread's own. */
+const THREADS_OWN = /^(\/proc\/(?:self|thread-self|\d+(?:\/task\/\d+)?)\/(?:fd\/\d+|cwd|root)|\/dev\/fd\/\d+)\/(.*)$/s;
+/** Of a process, not of the thread that asks. */
+const THEIR_OWN_PROCESS = /^\/proc\/self(?=\/(?:status|fail-nth)$)/;
+const MEMFD = /^\/memfd:ioasis:(.*) \(deleted\)$/;
 
 const theirs = new NativeMemory(PATH_MAX);
 const pathBytes = Buffer.from(theirs.bytes.buffer);
@@ -35,35 +50,114 @@ export interface Opener {
 	readonly staysBelow: boolean;
 }
 
+export interface FoundNode {
+	readonly kind: "node";
+	readonly path: string;
+	readonly node: Node;
+}
+
+export type Found =
+	| FoundNode
+	/** It would have to be in the tree, and isn't. */
+	| { readonly kind: "missing"; readonly path: string; readonly problem: NonNullable<Walk["problem"]> }
+	/** One of a pattern, and not in the tree. */
+	| { readonly kind: "pattern"; readonly path: string };
+
 export class Paths {
-	readonly #paths: ReadonlySet<string>;
+	readonly #tree: () => FileTree;
+	readonly #shadow: Shadow;
+	readonly #patterns: readonly FilePattern[];
+	/** Names of files that are looked for also where links to directories may lead to them. */
 	readonly #names: ReadonlySet<string>;
 
-	constructor(paths: readonly string[]) {
-		this.#paths = new Set(paths);
-		this.#names = new Set([...paths.map((path) => posix.basename(path)), "status", "fail-nth"]);
+	constructor(devices: readonly string[], tree: () => FileTree, shadow: Shadow, patterns: readonly FilePattern[]) {
+		this.#tree = tree;
+		this.#shadow = shadow;
+		this.#patterns = patterns;
+		this.#names = new Set([...devices.map((path) => posix.basename(path)), ...patterns.map(({ name }) => name)]);
 	}
 
-	/**
-	 * Which of ours a path is, or which STATUS_PATH or FAIL_NTH_PATH. Most are none, and that should be found out quickly.
-	 */
-	find(opener: Opener, given: string): string | undefined {
-		let path = given.replace(/^\/proc\/self(?=\/(?:status|fail-nth)$)/, () => `/proc/${processOf(opener.thread)}`);
+	/** Which of ours a path is. Most are none, and that should be found out quickly. */
+	find(opener: Opener, given: string): Found | undefined {
+		let path = given.replace(THEIR_OWN_PROCESS, () => `/proc/${processOf(opener.thread)}`);
 		if (opener.staysBelow) path = path.replace(/^\/+/, "");
 		for (let links = 0; links < MOST_LINKS; links++) {
-			if (this.#paths.has(path)) return path;
-			if (this.#names.has(posix.basename(path))) {
-				const canonical = posix.join(canonicalDirectory(opener, posix.dirname(path)), posix.basename(path));
-				if (this.#paths.has(canonical) || STATUS_PATH.test(canonical) || FAIL_NTH_PATH.test(canonical))
-					return canonical;
-			}
+			const found = this.#named(opener, path);
+			// A link of the host's own may lead to a device of the host's that isn't on this machine: it isn't ours to break.
+			if (found !== undefined) return found.kind === "missing" && links > 0 ? undefined : found;
+			if (!opener.followsLinks) return undefined;
 			const target = readLink(asWeSeeIt(opener, path));
-			if (target === undefined || !opener.followsLinks) return undefined;
-			// A file of ours by its name in /proc/PID/fd: that opens the device once more.
-			const reopened = target.match(/^\/memfd:ioasis:(.*) \(deleted\)$/)?.[1];
-			path = reopened ?? (target.startsWith("/") ? target : `${posix.dirname(path)}/${target}`);
+			if (target === undefined) return undefined;
+			// A file of ours by its name in /proc/PID/fd: that opens it once more.
+			const reopened = this.nameOf(target) ?? target;
+			path = reopened.startsWith("/") ? reopened : `${posix.dirname(path)}/${reopened}`;
 		}
 		return undefined;
+	}
+
+	/** What a link of /proc leads to, of which only a program's name for it should be known. */
+	linkInProc(opener: Opener, path: string): string | undefined {
+		if (!/^\d+$|^\/proc\/|^\/dev\/fd\//.test(path)) return undefined;
+		const target = readLink(asWeSeeIt(opener, path));
+		return target === undefined ? undefined : this.nameOf(target);
+	}
+
+	/** The path of what an fd of a thread refers to, if that is ours. */
+	nameOfFd(thread: number, fd: number): string | undefined {
+		const target = readLink(`/proc/${thread}/fd/${fd}`);
+		return target === undefined ? undefined : this.nameOf(target);
+	}
+
+	/** The path by which a program knows a file of ours, from what the kernel calls it. */
+	nameOf(path: string): string | undefined {
+		return path.match(MEMFD)?.[1] ?? this.#shadow.treePath(path);
+	}
+
+	/** Without looking at a link that the path ends in, unless it is in the tree. */
+	#named(opener: Opener, path: string): Found | undefined {
+		const absolute = this.#absolute(opener, path);
+		if (absolute !== undefined && (MAY_BE_IN_TREE.test(absolute) || mayLeadToTree(absolute))) {
+			const found = this.#inTree(opener, absolute);
+			if (found !== undefined) return found;
+		}
+		const name = posix.basename(path);
+		if (!this.#names.has(name)) return undefined;
+		const directory = canonicalDirectory(opener, posix.dirname(path));
+		if (directory === undefined) return undefined;
+		const canonical = posix.join(directory, name);
+		if (this.#patterns.some((pattern) => pattern.path.test(canonical))) return { kind: "pattern", path: canonical };
+		return MAY_BE_IN_TREE.test(canonical) ? this.#inTree(opener, canonical) : undefined;
+	}
+
+	#inTree(opener: Opener, absolute: string): Found | undefined {
+		const tree = this.#tree();
+		const { path, node, problem, isInside, assumed } = tree.walk(absolute, opener.followsLinks);
+		if (assumed.some((directory) => !isDirectory(opener, directory))) return undefined;
+		if (problem !== undefined) return { kind: "missing", path, problem };
+		if (node === undefined) return undefined;
+		// What is above the tree's own is the host's, where it has that; but out of the tree the kernel wouldn't find the way.
+		if (!isInside && exists(AT_FDCWD, path)) return undefined;
+		return { kind: "node", path, node };
+	}
+
+	/** The path from the opener's root; undefined where that is of no interest. */
+	#absolute(opener: Opener, path: string): string | undefined {
+		let rest = path;
+		let base = "";
+		if (!path.startsWith("/")) base = readLink(asWeSeeIt(opener, ".").slice(0, -"/.".length)) ?? "";
+		else {
+			const own = path.startsWith("/proc/") || path.startsWith("/dev/fd/") ? path.match(THREADS_OWN) : null;
+			if (own === null) return path;
+			rest = own[2];
+			base = readLink(asWeSeeIt(opener, own[1])) ?? "";
+		}
+		if (!base.startsWith("/")) return undefined;
+		const inTree = this.#shadow.treePath(base);
+		if (inTree !== undefined) return `${inTree}/${rest}`;
+		const seen = `${base}/${rest}`;
+		if (!HAS_DEV_OR_SYS.test(seen) || MAY_BE_IN_TREE.test(seen)) return seen;
+		const root = readLink(`/proc/${opener.thread}/root`) ?? "/";
+		return root !== "/" && isWithin(base, root) ? `${base.slice(root.length)}/${rest}` : seen;
 	}
 }
 
@@ -75,8 +169,8 @@ function processOf(thread: number): number {
 	return status?.process ?? thread;
 }
 
-/** A path from the opener's root, without links and "..". */
-export function canonicalPath(opener: Opener, path: string): string {
+/** A path from the opener's root, without links and "..", if it leads anywhere. */
+export function canonicalPath(opener: Opener, path: string): string | undefined {
 	return canonicalDirectory(opener, path);
 }
 
@@ -93,6 +187,15 @@ export function readPath(thread: number, address: number): string | undefined {
 	return undefined;
 }
 
+function mayLeadToTree(path: string): boolean {
+	return HAS_DOTS.test(path) && HAS_DEV_OR_SYS.test(path);
+}
+
+/** Whether a path of the opener's is a directory, and no link to one. */
+function isDirectory(opener: Opener, path: string): boolean {
+	return exists(AT_FDCWD, `${asWeSeeIt(opener, path)}/.`) && readLink(asWeSeeIt(opener, path)) === undefined;
+}
+
 /** The path by which we come to where the opener comes. */
 function asWeSeeIt({ thread, directory }: Opener, path: string): string {
 	if (!path.startsWith("/")) return `/proc/${thread}/${directory === AT_FDCWD ? "cwd" : `fd/${directory}`}/${path}`;
@@ -103,8 +206,11 @@ function asWeSeeIt({ thread, directory }: Opener, path: string): string {
 		.replace(/^\/proc\/(self|thread-self)(?=\/|$)/, `/proc/${thread}`);
 }
 
-/** A directory's path from the opener's root, without links and "..". What doesn't exist is taken by its name. */
-function canonicalDirectory(opener: Opener, path: string): string {
+/**
+ * A directory's path from the opener's root, without links and "..". What doesn't exist is taken by its name; undefined where
+ * that is "..".
+ */
+function canonicalDirectory(opener: Opener, path: string): string | undefined {
 	const root = readLink(`/proc/${opener.thread}/root`) ?? "/";
 	const seen = asWeSeeIt(opener, path);
 	// From outside of a chroot(2) its ".." would lead out of it.
@@ -112,7 +218,9 @@ function canonicalDirectory(opener: Opener, path: string): string {
 	const fd = open(latin1(isInside ? seen : root + posix.normalize(seen)), O_PATH | O_CLOEXEC);
 	if (fd === -1) {
 		const parent = posix.dirname(path);
-		return parent === path ? path : posix.join(canonicalDirectory(opener, parent), posix.basename(path));
+		if (parent === path) return path;
+		const above = posix.basename(path) === ".." ? undefined : canonicalDirectory(opener, parent);
+		return above === undefined ? undefined : posix.join(above, posix.basename(path));
 	}
 	const canonical = readLink(`/proc/self/fd/${fd}`) ?? path;
 	close(fd);

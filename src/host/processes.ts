@@ -24,9 +24,9 @@ export class Processes {
 	/** When there are so many processes, we look which of them are gone: for those without a pidfd. */
 	#sweepAt = 64;
 
-	constructor(services: Services, events: Events) {
+	constructor(services: Services) {
 		this.#services = services;
-		this.#events = events;
+		this.#events = services.events;
 	}
 
 	/** A thread that has made a call before; it may be gone, and its number another's. */

@@ -8,7 +8,7 @@ export const ANSWERED = 42;
 /** One shaped like IOMMU_IOAS_ALLOC: { u32 size, flags, out }, where `out` is counted up. */
 export const COUNT = 0x3b81;
 
-/** What the fake machine has. The second is always busy. */
+/** What the fake machine has. The second is always busy, the third has FakeRegisters. */
 export const PATHS = ["/dev/iommu", "/dev/vfio/vfio", "/dev/vfio/devices/vfio0"];
 
 export type Question =
@@ -26,6 +26,10 @@ export type Question =
 	/** Forget all backings. */
 	| { what: "forget" }
 	| { what: "file"; fd: number }
+	/** Signal an eventfd. */
+	| { what: "signal"; fd: number }
+	/** Signal one eventfd whenever somebody signals another, until it is closed. */
+	| { what: "answer"; fd: number; to: number }
 	| { what: "install" }
 	/** Give me a queue of texts. */
 	| { what: "queue"; writable: boolean }

@@ -3,7 +3,8 @@
 
 import { assembledFilter } from "./filter.js";
 import { O_CLOEXEC } from "./flags.js";
-import { errno, errors, ioctl, NativeMemory, prctl, SystemError, seccomp } from "./libc.js";
+import { close, errno, errors, ioctl, NativeMemory, poll, prctl, SystemError, seccomp } from "./libc.js";
+import { withoutWakeUps } from "./wake-up.js";
 
 // --- The filter ---
 
@@ -55,6 +56,7 @@ const NOTIF_ARGS = 8;
 const RESP = NOTIF_WORDS;
 // struct seccomp_notif_addfd: id, flags, srcfd, newfd, newfd_flags.
 const ADDFD = RESP + 6;
+const POLLIN = 1;
 
 /** The call that a thread is stopped at: one at a time, and its memory is used again for the next. */
 export class Notification {
@@ -64,11 +66,24 @@ export class Notification {
 	readonly #notif = this.#memory.address;
 	readonly #resp = this.#notif + RESP * 4;
 	readonly #addfd = this.#notif + ADDFD * 4;
+	/** Two struct pollfd: fd, then events and revents in one word. */
+	readonly #polled = new NativeMemory(16);
 
 	constructor(listener: number) {
 		this.#listener = listener;
 		// The one who answers gives its processor to the one who asked (Linux 6.6): 5 us per call instead of 50.
 		ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	}
+
+	/** Waits for the next call, or for another fd to be readable. @returns whether there is a call */
+	isPendingBefore(other: number): boolean {
+		const { words, address } = this.#polled;
+		words[0] = this.#listener;
+		words[1] = POLLIN;
+		words[2] = other;
+		words[3] = POLLIN;
+		// A signal may end the wait: then there is nothing to be received, and who asked comes again.
+		return poll(address, 2, -1) > 0 && words[1] >>> 16 !== 0;
 	}
 
 	/** Waits for the next call. @returns whether there is one; errno() tells otherwise */
@@ -121,6 +136,11 @@ export class Notification {
 		this.#send(0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 	}
 
+	/** Answers nothing any more, not this call either: whoever is stopped, or will be, gets ENOSYS. */
+	close(): void {
+		close(this.#listener);
+	}
+
 	#send(value: number, error: number, flags: number): void {
 		const words = this.#words;
 		words[RESP] = words[0];
@@ -129,7 +149,8 @@ export class Notification {
 		words[RESP + 3] = value < 0 ? 0xffffffff : value / 2 ** 32;
 		words[RESP + 4] = error;
 		words[RESP + 5] = flags;
-		ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_SEND, this.#resp);
+		// A signal may interrupt it before it has done anything.
+		while (ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_SEND, this.#resp) === -1 && errno() === errors.EINTR);
 	}
 
 	/**
@@ -150,6 +171,7 @@ export class Notification {
 		return this.#addFd(fd, closeOnExec, SECCOMP_ADDFD_FLAG_SETFD, number);
 	}
 
+	/** With SECCOMP_ADDFD_FLAG_SEND a signal would be the end of it: the caller would get 0, and no fd. */
 	#addFd(fd: number, closeOnExec: boolean, flags: number, number = 0): number {
 		const words = this.#words;
 		words[ADDFD] = words[0];
@@ -158,6 +180,6 @@ export class Notification {
 		words[ADDFD + 3] = fd;
 		words[ADDFD + 4] = number;
 		words[ADDFD + 5] = closeOnExec ? O_CLOEXEC : 0;
-		return ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ADDFD, this.#addfd);
+		return withoutWakeUps(() => ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ADDFD, this.#addfd));
 	}
 }

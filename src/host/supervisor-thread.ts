@@ -1,14 +1,17 @@
 // The worker that the engine lives in: loads the machine, then answers calls until the last process is gone.
 
-import { parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Errno } from "../uapi/errno.js";
 import type { FaultInjection } from "./fault-injection.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
-import { type Served, Supervisor, type Tracer } from "./supervisor.js";
+import { close, gettid } from "./libc.js";
+import type { ServedFiles } from "./opens.js";
+import { Supervisor, type Tracer } from "./supervisor.js";
+import { answerQuestions, takeWakeUps } from "./wake-up.js";
 
 /** What is served. The machine, as the host needs it. */
-export interface Machine extends Served {
+export interface Machine extends ServedFiles {
 	/** What the program left allocated, one line for each thing. */
 	leftovers(): string[];
 }
@@ -17,13 +20,17 @@ export interface SupervisorData {
 	readonly handshake: SharedArrayBuffer;
 	/** The machine's name, or a file that describes it. */
 	readonly machine: string;
+	/** Where the machine's files may be put; nothing is there yet. */
+	readonly directory: string;
 	/** The fd that the trace is written to; undefined for none. */
 	readonly trace: number | undefined;
+	/** Where questions come from: see asker.ts. */
+	readonly questions: MessagePort;
 }
 
 /** What it tells the main thread, once. */
 export type SupervisorMessage =
-	| { readonly kind: "no machine"; readonly reason: string }
+	| { readonly kind: "no machine"; readonly reason: string; readonly advice: string | undefined }
 	| { readonly kind: "report"; readonly report: Report };
 
 export interface Report {
@@ -47,10 +54,16 @@ export interface Host {
 	settle(mappingsToo?: boolean): void;
 }
 
-/** The whole of the worker. @param load gives the machine, or throws an Errno or Error that says why not */
+/**
+ * The whole of the worker.
+ * @param load gives the machine, or throws an Errno or Error that says why not; what to do may be in its `advice`
+ * @param answerTo answers a question of the main thread's, between two calls
+ * @param makeFaults who decides which places fail
+ */
 export function supervise(
 	load: (nameOrFile: string, host: Host) => Machine,
 	makeTracer?: (fd: number) => Tracer,
+	answerTo?: (question: unknown) => unknown,
 	makeFaults?: () => FaultInjection,
 ): void {
 	const data: SupervisorData = workerData;
@@ -61,7 +74,7 @@ export function supervise(
 		machine = load(data.machine, { settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
 	} catch (error) {
 		handshake.announceMachine(false);
-		tell({ kind: "no machine", reason: reasonOf(error) });
+		tell({ kind: "no machine", reason: reasonOf(error), advice: (error as { advice?: string }).advice });
 		return;
 	}
 	const tracer = data.trace === undefined ? undefined : makeTracer?.(data.trace);
@@ -69,8 +82,16 @@ export function supervise(
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
 	const faults = makeFaults?.();
-	supervisor = new Supervisor(machine, listener, handshake.launcher, tracer, faults);
+	supervisor = new Supervisor(machine, listener, handshake.launcher, data.directory, tracer, faults);
+	if (answerTo !== undefined) {
+		supervisor.whenWoken = () => answerQuestions(data.questions, answerTo);
+		takeWakeUps();
+		handshake.announceSupervisor(gettid());
+	}
 	supervisor.run();
+	// The launcher's thread is on its way out, and may make trapped calls yet: glibc opens a file when it gives memory back. With
+	// the listener gone these fail; without anybody to answer them they would wait for ever.
+	close(listener);
 	const plan = faults?.plan;
 	const report = finish(supervisor, machine);
 	tell({ kind: "report", report: plan ? { ...report, places: plan.passed, failedPlace: plan.failed?.what } : report });

@@ -3,42 +3,29 @@
 // It never yields while the program runs, because a call that waits for an event loop waits ten times as long. So whatever it
 // calls is synchronous, and the thread that it runs in does nothing else.
 
-import { constants } from "node:fs";
 import { withFaults } from "../faults/faults.js";
 import type { OpenFile } from "../iommufd/caller.js";
-import type { AddressSpace } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { outOfFds } from "./descriptors.js";
 import { Events } from "./events.js";
 import { FaultInjection } from "./fault-injection.js";
-import { DEBUGFS } from "./fault-settings.js";
-import { HandedFiles, isMappable, notInstalled } from "./files.js";
+import { HandedFiles, isMappable } from "./files.js";
 import { FAREWELL } from "./filter.js";
-import { O_CLOEXEC, O_PATH } from "./flags.js";
 import { reportInternalError } from "./internal-error.js";
-import { close, errno, errors, NativeMemory, SystemError } from "./libc.js";
-import { canonicalPath, FAIL_NTH_PATH, type Opener, Paths, readPath, STATUS_PATH } from "./paths.js";
+import { errno, errors, SystemError } from "./libc.js";
+import type { ServedFiles } from "./opens.js";
+import { PathCalls } from "./path-calls.js";
 import { inodeOf } from "./proc.js";
-import { type MemoryCounts, openStatus } from "./process-status.js";
 import { Processes } from "./processes.js";
-import { callAtPosition, callOnQueue } from "./queue-calls.js";
-import { isPositioned, isQueue } from "./queues.js";
-import { readRemote } from "./remote.js";
+import { isQueue } from "./queues.js";
 import { Notification } from "./seccomp.js";
+import { Shadow } from "./shadow.js";
 import { SharedFiles } from "./shared-files.js";
 import { AT_FDCWD } from "./stat.js";
 import { syscalls } from "./syscalls.js";
 import type { Thread } from "./thread.js";
-
-/** The machine, as the supervisor needs it. */
-export interface Served {
-	readonly paths: readonly string[];
-	/** A new file for a path that it serves. @throws Errno */
-	open(path: string): OpenFile | undefined;
-	/** What is pinned of some memory, in pages, for who looks into /proc. */
-	counts(memory: AddressSpace): MemoryCounts;
-}
+import { transferOn } from "./transfers.js";
 
 /** Who wants to know of each call. */
 export interface Tracer {
@@ -63,37 +50,20 @@ export interface Tally {
 	readonly errors: Map<string, number>;
 }
 
-const { O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
-// struct open_how of openat2(2), in words: flags, mode and resolve, u64 each.
-const OPEN_HOW_BYTES = 24;
-const OPEN_HOW_FLAGS = 0;
-const OPEN_HOW_RESOLVE = 4;
-const RESOLVE_NO_SYMLINKS = 0x04;
-const RESOLVE_IN_ROOT = 0x10;
 
 /** How long we wait at the end for a file to be closed, in milliseconds. */
 const PATIENCE = 500;
 /** What is closed or unused is looked after at every open and, for those who never open another, now and then. */
 const CALLS_BETWEEN_SETTLING = 256;
-
-const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
-
-const transferNames: ReadonlyMap<number, string> = new Map([
-	[syscalls.read, "read"],
-	[syscalls.write, "write"],
-	[syscalls.readv, "readv"],
-	[syscalls.writev, "writev"],
-	[syscalls.pread64, "pread64"],
-	[syscalls.pwrite64, "pwrite64"],
-]);
-
-const openHow = new NativeMemory(OPEN_HOW_BYTES);
+/** Of whatever kind, until we look whether somebody wants to wake us. */
+const CALLS_BETWEEN_LOOKS = 128;
 
 export class Supervisor {
 	readonly tally: Tally = { calls: 0, errors: new Map() };
-	readonly #served: Served;
+	/** Is called between two calls: when a signal has interrupted the wait, and now and then, for one who is always busy hardly waits. */
+	whenWoken: () => void = () => {};
 	readonly #tracer: Tracer | undefined;
 	readonly #launcher: number;
 	readonly #notification: Notification;
@@ -101,7 +71,8 @@ export class Supervisor {
 	readonly #files = new HandedFiles(this.#events);
 	readonly #sharedFiles = new SharedFiles();
 	readonly #processes: Processes;
-	readonly #paths: Paths;
+	readonly #shadow: Shadow;
+	readonly #pathCalls: PathCalls;
 	readonly #faults: FaultInjection;
 	#callsSinceSettling = 0;
 	/** Whether something was closed, or has ended, that may have been the last user of shared memory. */
@@ -111,32 +82,54 @@ export class Supervisor {
 	/**
 	 * @param listener where the notifications come from
 	 * @param launcher the thread that will say FAREWELL
+	 * @param directory where the machine's files may be put, and nothing is yet
 	 */
 	constructor(
-		served: Served,
+		served: ServedFiles,
 		listener: number,
 		launcher: number,
+		directory: string,
 		tracer?: Tracer,
 		faults = new FaultInjection(false, undefined),
 	) {
-		this.#served = served;
+		this.#faults = faults;
 		this.#tracer = tracer;
 		this.#launcher = launcher;
 		this.#notification = new Notification(listener);
-		this.#paths = new Paths(served.paths);
-		this.#faults = faults;
-		this.#processes = new Processes(
-			{ notification: this.#notification, files: this.#files, sharedFiles: this.#sharedFiles },
-			this.#events,
-		);
+		this.#processes = new Processes({
+			notification: this.#notification,
+			files: this.#files,
+			sharedFiles: this.#sharedFiles,
+			events: this.#events,
+		});
+		this.#shadow = new Shadow(() => served.files, directory);
+		this.#pathCalls = new PathCalls({
+			served,
+			notification: this.#notification,
+			processes: this.#processes,
+			files: this.#files,
+			shadow: this.#shadow,
+			faults,
+			settle: () => this.settle(),
+			errorOf: (thrown) => this.#errorOf(thrown),
+			opened: (thread, path, flags, result) => {
+				this.tally.calls++;
+				this.#tracer?.opened(thread, path, flags, result);
+			},
+		});
 	}
 
 	/** Answers until the launcher says that nobody is left. */
 	run(): void {
-		while (!this.#ended) {
-			if (this.#notification.receive()) this.#answer();
-			// One who asked may be killed before we look (ENOENT), or a signal may come.
-			else if (errno() !== errors.ENOENT && errno() !== errors.EINTR) throw new SystemError("seccomp", errno());
+		for (let calls = 1; !this.#ended; calls++) {
+			if (this.#events.areUrgent && !this.#notification.isPendingBefore(this.#events.fd)) {
+				this.#events.settle();
+				this.whenWoken();
+			} else if (this.#notification.receive()) this.#answer();
+			else if (errno() === errors.EINTR) this.whenWoken();
+			// One who asked may be killed before we look.
+			else if (errno() !== errors.ENOENT) throw new SystemError("seccomp", errno());
+			if (calls % CALLS_BETWEEN_LOOKS === 0) this.whenWoken();
 			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();
 			this.#mayBeUnused = false;
 		}
@@ -144,11 +137,12 @@ export class Supervisor {
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
 	finish(): string[] {
+		this.#shadow.remove();
+		this.#faults.settings.remove();
 		// A file that was on its way through a socket when that was closed is let go of in the background.
 		const deadline = performance.now() + PATIENCE;
 		for (this.settle(); this.#files.count > 0 && performance.now() < deadline; this.settle())
 			this.#files.wait(deadline - performance.now());
-		this.#faults.settings.remove();
 		return this.#files.abandon().map((file) => file.path);
 	}
 
@@ -202,6 +196,8 @@ export class Supervisor {
 			case syscalls.writev:
 			case syscalls.pread64:
 			case syscalls.pwrite64:
+			case syscalls.preadv:
+			case syscalls.pwritev:
 				this.#transfer();
 				break;
 			case syscalls.dup:
@@ -213,21 +209,14 @@ export class Supervisor {
 			case syscalls.mmap:
 				this.#mmap();
 				break;
-			case syscalls.open:
-				this.#open(AT_FDCWD, notification.u64(0), notification.u32(1), 0);
-				break;
-			case syscalls.openat:
-				this.#open(notification.int(0), notification.u64(1), notification.u32(2), 0);
-				break;
-			case syscalls.openat2:
-				this.#openat2();
-				break;
 			case syscalls.execve:
 			case syscalls.execveat:
 				this.#processes.programMayChange(notification.thread);
 				notification.proceed();
 				break;
-			default: // setuid() and the like
+			default:
+				if (this.#pathCalls.answer()) break;
+				// setuid() and the like
 				this.#processes.credentialsMayChange(notification.thread);
 				notification.proceed();
 		}
@@ -243,7 +232,8 @@ export class Supervisor {
 		if (file === undefined && !thread?.isOpen(fd)) {
 			if (this.#isFarewell()) {
 				this.#ended = true;
-				notification.proceed();
+				// What the launcher's thread still calls on its way out would wait for us, and may hold a lock that we need.
+				notification.close();
 				return;
 			}
 			thread = this.#processes.identify(id);
@@ -271,11 +261,14 @@ export class Supervisor {
 		return this.#notification.thread === this.#launcher && this.#notification.u32(1) === FAREWELL;
 	}
 
-	/** read(2), write(2), readv(2) or writev(2) on an fd that may be a queue's. */
+	/** read(2), pread(2) or their like on an fd that may be a queue's, or a device's. */
 	#transfer(): void {
 		const notification = this.#notification;
-		const caught = this.#find(notification.int(0));
-		const transfer = caught && this.#transferOn(caught.file);
+		const fd = notification.int(0);
+		// Any program may come here with a file of its own, and need not be known for that.
+		const isOurs = this.#processes.known(notification.thread) !== undefined || this.#mayBeOurs();
+		const caught = isOurs ? this.#find(fd) : undefined;
+		const transfer = caught && transferOn(caught.file, caught.thread.flagsOf(fd), notification);
 		if (caught === undefined || transfer === undefined) {
 			notification.proceed();
 			return;
@@ -285,28 +278,16 @@ export class Supervisor {
 		memory.stopped = thread.thread;
 		let result: number | Errno;
 		try {
-			result = this.#withFaults(thread.thread, () => transfer(memory));
-			notification.succeed(result);
+			result = this.#faults.during(thread.thread, () => transfer.make(memory));
 		} catch (error) {
 			result = this.#errorOf(error);
-			notification.fail(result.number);
 		}
+		// Before it is answered: then the caller goes on, and may change what there is to be seen.
+		const access = this.#tracer && transfer.access(memory);
+		if (typeof result === "number") notification.succeed(result);
+		else notification.fail(result.number);
 		memory.stopped = 0;
-		this.#transferred(caught, notification.int(0), [notification.u64(1), notification.u64(2)], result);
-	}
-
-	/** How a file makes the call that is stopped; undefined for one that the kernel makes, or refuses. */
-	#transferOn(file: OpenFile): ((memory: AddressSpace) => number) | undefined {
-		const call = this.#notification;
-		if (call.syscall !== syscalls.pread64 && call.syscall !== syscalls.pwrite64)
-			return isQueue(file) ? (memory) => callOnQueue(call, file, memory) : undefined;
-		return isPositioned(file) ? (memory) => callAtPosition(call, file, memory) : undefined;
-	}
-
-	/** Does something for a thread, in which places may fail. */
-	#withFaults<T>(thread: number, action: () => T): T {
-		const injector = this.#faults.injectorOf(thread);
-		return injector === undefined ? action() : withFaults(injector, action);
+		this.#transferred(caught, { call: transfer.name, fd, arguments: transfer.arguments, result, access });
 	}
 
 	/** mmap(2) of something shared. The kernel makes it, of what we have put where the fd refers to. */
@@ -327,13 +308,12 @@ export class Supervisor {
 			result = this.#errorOf(error);
 			notification.fail(result.number);
 		}
-		this.#transferred(caught, fd, [request.offset, request.length], result);
+		this.#transferred(caught, { call: "mmap", fd, arguments: [request.offset, request.length], result });
 	}
 
-	#transferred({ thread, file }: Caught, fd: number, given: number[], result: number | Errno | undefined): void {
+	#transferred({ thread, file }: Caught, event: Omit<TransferEvent, "thread" | "path">): void {
 		this.tally.calls++;
-		const call = transferNames.get(this.#notification.syscall) ?? "mmap";
-		this.#tracer?.transferred({ thread: thread.thread, call, fd, path: file.path, arguments: given, result });
+		this.#tracer?.transferred({ thread: thread.thread, path: file.path, ...event });
 	}
 
 	#fcntl(): void {
@@ -376,123 +356,6 @@ export class Supervisor {
 	#callFile(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {
 		if (this.#tracer === undefined) return file.ioctl(thread, command, argument);
 		return this.#tracer.ioctl(file, thread, fd, command, argument);
-	}
-
-	#openat2(): void {
-		const notification = this.#notification;
-		const { thread } = notification;
-		if (readRemote(thread, notification.u64(2), openHow.address, OPEN_HOW_BYTES) !== OPEN_HOW_BYTES)
-			notification.proceed();
-		else
-			this.#open(
-				notification.int(0),
-				notification.u64(1),
-				openHow.words[OPEN_HOW_FLAGS],
-				openHow.words[OPEN_HOW_RESOLVE],
-			);
-	}
-
-	#open(directory: number, pathAddress: number, flags: number, resolve: number): void {
-		const notification = this.#notification;
-		const { thread } = notification;
-		const given = flags & O_PATH ? undefined : readPath(thread, pathAddress);
-		if (given === undefined) {
-			notification.proceed();
-			return;
-		}
-		const followsLinks = (flags & O_NOFOLLOW) === 0 && (resolve & RESOLVE_NO_SYMLINKS) === 0;
-		const staysBelow = (resolve & RESOLVE_IN_ROOT) !== 0;
-		const opener = { thread, directory, followsLinks, staysBelow };
-		if (this.#openSetting(opener, given, flags)) return;
-		const path = flags & O_DIRECTORY ? undefined : this.#paths.find(opener, given);
-		if (path === undefined) {
-			notification.proceed();
-			return;
-		}
-		if (FAIL_NTH_PATH.test(path)) {
-			this.#openFailNth(path, flags);
-			return;
-		}
-		const status = path.match(STATUS_PATH);
-		if (status !== null) {
-			this.#openStatus(Number(status[1]), flags);
-			return;
-		}
-		this.settle();
-		this.tally.calls++;
-		let result: number | Errno;
-		try {
-			result = this.#withFaults(thread, () => this.#handOver(path, flags));
-		} catch (error) {
-			result = this.#errorOf(error);
-			notification.fail(result.number);
-		}
-		this.#tracer?.opened(thread, path, flags, result);
-	}
-
-	/** The status of a process that has something pinned is ours to tell; of all others it is the kernel's. */
-	#openStatus(number: number, flags: number): void {
-		const memory = this.#processes.memoryOf(number);
-		this.settle();
-		const counts = memory === undefined ? NOTHING : this.#served.counts(memory);
-		const fd = counts.pinned + counts.locked === 0 ? -1 : openStatus(number, counts);
-		if (fd === -1) {
-			this.#notification.proceed();
-			return;
-		}
-		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
-		close(fd);
-	}
-
-	/** The number is one of the queues', at which reads and writes are ours to answer. */
-	#openFailNth(path: string, flags: number): void {
-		const notification = this.#notification;
-		this.settle();
-		const thread = this.#processes.known(notification.thread) ?? this.#processes.identify(notification.thread);
-		const file = thread && this.#faults.openFailNth(path, flags);
-		if (file === undefined) {
-			notification.proceed();
-			return;
-		}
-		try {
-			const fd = this.#files.create(file, flags);
-			const installed = thread!.addQueueFd(fd, (flags & O_CLOEXEC) !== 0);
-			close(fd);
-			if (installed === -1) throw new Errno("EMFILE", `no number is free at which ${path} could be read and written`);
-			notification.succeed(installed);
-		} catch (error) {
-			notification.fail(this.#errorOf(error).number);
-		}
-	}
-
-	/** Opens what debugfs has of fault injection, if a path is that. @returns whether the call has been answered */
-	#openSetting(opener: Opener, given: string, flags: number): boolean {
-		const { settings } = this.#faults;
-		const mayBe = given.startsWith(DEBUGFS) || (settings.isMade && !given.startsWith("/"));
-		const path = mayBe ? canonicalPath(opener, given) : "";
-		if (!settings.has(path)) return false;
-		const fd = settings.open(path, flags);
-		if (fd === -1) this.#notification.fail(errno() || errors.EIO);
-		else {
-			if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
-			close(fd);
-		}
-		return true;
-	}
-
-	/** Opens a file of ours and makes the open(2) return the caller's fd for it. @throws Errno */
-	#handOver(path: string, flags: number): number {
-		if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0)
-			throw new Errno("EEXIST", `${path} exists, and O_CREAT|O_EXCL asks for a new file`);
-		const file = this.#served.open(path);
-		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
-		this.#processes.makeRoom();
-		const fd = this.#files.create(file, flags);
-		const handed = this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0);
-		const problem = errno();
-		close(fd); // If the caller didn't get it, this was the last, and `file` will be released.
-		if (handed !== -1) return handed;
-		throw notInstalled(problem);
 	}
 
 	/** The errno that something thrown means, counted. */

@@ -11,6 +11,8 @@ export interface SyscallTable {
 	readonly writev: number;
 	readonly pread64: number;
 	readonly pwrite64: number;
+	readonly preadv: number;
+	readonly pwritev: number;
 	readonly dup: number;
 	readonly fcntl: number;
 	readonly mmap: number;
@@ -18,6 +20,23 @@ export interface SyscallTable {
 	readonly open: number | undefined;
 	readonly openat: number;
 	readonly openat2: number;
+	/** These as well. */
+	readonly stat: number | undefined;
+	readonly lstat: number | undefined;
+	readonly access: number | undefined;
+	readonly readlink: number | undefined;
+	readonly fstat: number;
+	readonly newfstatat: number;
+	readonly faccessat: number;
+	readonly faccessat2: number;
+	readonly readlinkat: number;
+	readonly getxattr: number;
+	readonly lgetxattr: number;
+	readonly listxattr: number;
+	readonly llistxattr: number;
+	readonly statfs: number;
+	readonly fstatfs: number;
+	readonly mknodat: number;
 	readonly execve: number;
 	readonly execveat: number;
 	readonly setuid: number;
@@ -43,12 +62,30 @@ const x64: SyscallTable = {
 	writev: 20,
 	pread64: 17,
 	pwrite64: 18,
+	preadv: 295,
+	pwritev: 296,
 	dup: 32,
 	fcntl: 72,
 	mmap: 9,
 	open: 2,
 	openat: 257,
 	openat2: 437,
+	stat: 4,
+	lstat: 6,
+	access: 21,
+	readlink: 89,
+	fstat: 5,
+	newfstatat: 262,
+	faccessat: 269,
+	faccessat2: 439,
+	readlinkat: 267,
+	getxattr: 191,
+	lgetxattr: 192,
+	listxattr: 194,
+	llistxattr: 195,
+	statfs: 137,
+	fstatfs: 138,
+	mknodat: 259,
 	execve: 59,
 	execveat: 322,
 	setuid: 105,
@@ -74,12 +111,30 @@ const arm64: SyscallTable = {
 	writev: 66,
 	pread64: 67,
 	pwrite64: 68,
+	preadv: 69,
+	pwritev: 70,
 	dup: 23,
 	fcntl: 25,
 	mmap: 222,
 	open: undefined,
 	openat: 56,
 	openat2: 437,
+	stat: undefined,
+	lstat: undefined,
+	access: undefined,
+	readlink: undefined,
+	fstat: 80,
+	newfstatat: 79,
+	faccessat: 48,
+	faccessat2: 439,
+	readlinkat: 78,
+	getxattr: 8,
+	lgetxattr: 9,
+	listxattr: 11,
+	llistxattr: 12,
+	statfs: 43,
+	fstatfs: 44,
+	mknodat: 33,
 	execve: 221,
 	execveat: 281,
 	setuid: 146,

@@ -1,13 +1,15 @@
 // A thread that makes ioctls on our files: `current` while one of them is answered. credentials(7), capabilities(7)
 
-import type { Caller, CallerFile, Capability, OpenFile } from "../iommufd/caller.js";
+import type { Caller, CallerFile, Capability, EventFd, OpenFile } from "../iommufd/caller.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { Descriptors } from "./descriptors.js";
+import { ClientEventFd } from "./eventfd.js";
+import type { Events } from "./events.js";
 import { type HandedFiles, notInstalled } from "./files.js";
 import { QUEUE_FDS } from "./filter.js";
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE } from "./flags.js";
-import { close, errno, pidfdGetfd } from "./libc.js";
+import { close, errno, errorName, pidfdGetfd } from "./libc.js";
 import { inodeOf, openDirectory, readStatus } from "./proc.js";
 import type { Process } from "./process.js";
 import type { ProcessMemory } from "./process-memory.js";
@@ -39,6 +41,7 @@ export interface Services {
 	readonly notification: Notification;
 	readonly files: HandedFiles;
 	readonly sharedFiles: SharedFiles;
+	readonly events: Events;
 }
 
 export class Thread implements Caller {
@@ -101,6 +104,11 @@ export class Thread implements Caller {
 		return this.#descriptors.ourFile(fd)?.file;
 	}
 
+	/** What open(2) was given for an fd that ourFile() has just found. */
+	flagsOf(fd: number): number {
+		return this.#descriptors.flagsOf(fd);
+	}
+
 	/** Whether an fd is open: false, too, when this thread is gone and its number is another's. */
 	isOpen(fd: number): boolean {
 		return this.#descriptors.stat(fd) !== undefined;
@@ -111,6 +119,7 @@ export class Thread implements Caller {
 		if (stat === undefined) return undefined;
 		const ours = this.ourFile(fd);
 		if (ours !== undefined) return { kind: "ours", file: ours };
+		if (!stat.isRegular && this.#descriptors.isEventFd(fd)) return { kind: "eventfd", open: () => this.#eventFd(fd) };
 		const backing = stat.isRegular ? this.#services.sharedFiles.opened(this.#duplicate(fd)) : undefined;
 		return backing === undefined ? { kind: "other" } : { kind: "shared-memory", backing, size: () => backing.size };
 	}
@@ -148,6 +157,14 @@ export class Thread implements Caller {
 		while (number <= QUEUE_FDS.last && this.isOpen(number)) number++;
 		// Another thread can only come in between by choosing just this number.
 		return number <= QUEUE_FDS.last ? this.#services.notification.setFd(fd, closeOnExec, number) : -1;
+	}
+
+	/** @throws Errno when we can't have it, which Linux doesn't know */
+	#eventFd(fd: number): EventFd {
+		const copy = pidfdGetfd(this.process.pidfd, fd, 0);
+		if (copy !== -1) return new ClientEventFd(copy, this.#services.events);
+		const problem = errorName(errno());
+		throw new Errno("ENOMEM", `ioasis can't have eventfd ${fd} itself, which takes pidfd_getfd(2): ${problem}`);
 	}
 
 	/** @returns an fd of ours for the regular file that its fd refers to, or -1 */

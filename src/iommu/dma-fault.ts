@@ -13,8 +13,8 @@ export interface DmaRequest {
 	readonly write: boolean;
 }
 
-/** What refused the access: what is attached, a table (the only one, or one of two stages), or the memory behind them. */
-export type FaultStage = "attachment" | "page table" | "first stage" | "second stage" | "memory";
+/** What refused the access: the function itself, what is attached, a table (the only one, or one of two stages), or the memory behind them. */
+export type FaultStage = "function" | "attachment" | "page table" | "first stage" | "second stage" | "memory";
 
 /**
  * blocked: nothing lets the device do DMA; out-of-range: an address that the tables can't translate; malformed: a table or a

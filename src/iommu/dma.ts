@@ -5,9 +5,9 @@ import type { Frames } from "../memory/frames.js";
 import type { DmaEvent } from "../trace/event.js";
 import { hex } from "../uapi/errno.js";
 import type { Device } from "./device.js";
-import { accessInWords, DmaFault, type DmaRequest } from "./dma-fault.js";
+import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import { type Domain, type NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "./domain.js";
-import { type FirstStage, findLeaf, peekLeaf } from "./first-stage.js";
+import { type FirstStage, findLeaf, guestAddressOf, leafInWords, peekLeaf } from "./first-stage.js";
 import { GuestMemory } from "./guest-memory.js";
 import type { CachedLeaf } from "./iotlb.js";
 import { PagingStage } from "./paging-stage.js";
@@ -46,13 +46,20 @@ export class Dma {
 		return this.#transfer({ device, pasid, iova, write: true }, from);
 	}
 
+	/** A device can't even ask. @param reason why */
+	refuse(request: DmaRequest, reason: string): DmaFault {
+		const fault = new DmaFault(request, "function", "blocked", reason);
+		this.#tell("fault", request, fault.message);
+		return fault;
+	}
+
 	#transfer(whole: DmaRequest, data: Uint8Array): DmaFault | undefined {
 		try {
 			const domain = domainFor(whole);
 			const interrupts = interruptsOf(whole);
 			for (let done = 0; done < data.length; ) {
 				// Addresses are 64 bits wide, and what goes beyond comes back at 0.
-				const request = { ...whole, iova: BigInt.asUintN(64, whole.iova + BigInt(done)) };
+				const request = done === 0 ? whole : { ...whole, iova: BigInt.asUintN(64, whole.iova + BigInt(done)) };
 				const limit = Math.min(data.length - done, untilInterrupts(request, interrupts));
 				const stretch = this.#translate(domain, request);
 				const length = Math.min(stretch.length, limit);
@@ -108,12 +115,13 @@ export class Dma {
 		request: DmaRequest,
 		memory: GuestMemory,
 	): CachedLeaf {
+		if (this.report === undefined) return findLeaf(first, request, memory, domain.tlb);
 		let leaf: CachedLeaf | undefined;
 		const used = outcomeOf(() => {
 			leaf = findLeaf(first, request, memory, domain.tlb);
-			return inWords(leaf, first, request);
+			return leafInWords(leaf, first, request);
 		});
-		if (this.report !== undefined && used.fault?.stage !== "second stage") {
+		if (used.fault?.stage !== "second stage") {
 			const second = new PagingStage(parent, "second stage", request);
 			const now = outcomeOf(() => lookAgain(domain, request, new GuestMemory(second, this.#memory, request, false)));
 			if (used.key !== now.key) this.#tell("stale", request, staleMessage(request, used, now));
@@ -150,10 +158,24 @@ function domainFor(request: DmaRequest): Domain {
 	throw new DmaFault(request, "attachment", "blocked", `${what} is attached to nothing`);
 }
 
+/** @throws DmaFault when the IOMMU takes a request for an interrupt */
+export function refuseInterrupts(request: DmaRequest): void {
+	untilInterrupts(request, interruptsOf(request));
+}
+
+const none: readonly ReservedRegion[] = [];
+/** It never changes for a device, and drivers make their lists anew each time. */
+const knownInterrupts = new WeakMap<Device, readonly ReservedRegion[]>();
+
 /** Where the IOMMU takes requests without a PASID for interrupts. */
-function interruptsOf({ device, pasid }: DmaRequest): ReservedRegion[] {
-	if (pasid !== NO_PASID) return [];
-	return (device.driver.reservedRegions?.(device) ?? []).filter(({ kind }) => kind === "msi");
+function interruptsOf({ device, pasid }: DmaRequest): readonly ReservedRegion[] {
+	if (pasid !== NO_PASID) return none;
+	let known = knownInterrupts.get(device);
+	if (known === undefined) {
+		known = (device.driver.reservedRegions?.(device) ?? none).filter(({ kind }) => kind === "msi");
+		knownInterrupts.set(device, known);
+	}
+	return known;
 }
 
 /** How many bytes from a request's address on are none that interrupts go to. @throws DmaFault when its own is */
@@ -176,20 +198,11 @@ function throughOne(domain: PagingDomain, name: PagingStage["name"], request: Dm
 	return { physical: stage.physical, length: stage.length };
 }
 
-function guestAddressOf(leaf: CachedLeaf, first: FirstStage, { iova }: DmaRequest): bigint {
-	const offset = first.inputAddress(iova) - (BigInt(leaf.firstPage) << PAGE_LG2);
-	return (BigInt(leaf.guestPage) << PAGE_LG2) + offset;
-}
-
-function inWords(leaf: CachedLeaf, first: FirstStage, request: DmaRequest): string {
-	return `guest-physical ${hex(guestAddressOf(leaf, first, request))}, ${accessInWords(leaf.protection)}`;
-}
-
 /** What the guest's memory says now: nothing that is cached counts. @throws DmaFault */
 function lookAgain(domain: NestedDomain, request: DmaRequest, memory: GuestMemory): string {
 	const stage = domain.firstStageFor?.(request, memory, true);
 	if (stage === undefined) return "the first stage is bypassed";
-	return inWords(peekLeaf(stage, request, memory), stage, request);
+	return leafInWords(peekLeaf(stage, request, memory), stage, request);
 }
 
 /** How a look at a first stage ended. */

@@ -142,6 +142,12 @@ export abstract class NestedDomain extends Domain {
 	firstStageFor?(request: DmaRequest, memory: GuestMemory, fresh: boolean): FirstStage | undefined;
 
 	/**
+	 * What the IOMMU has cached of where the first stage for a request is, if anything: `stage` as firstStageFor() gives it.
+	 * Absent where it caches nothing of that.
+	 */
+	cachedFirstStage?(request: DmaRequest): { readonly stage: FirstStage | undefined } | undefined;
+
+	/**
 	 * Carries out invalidations that user space queued, in order.
 	 * Sets `array.done` to how many were carried out, also when it throws.
 	 */

@@ -3,6 +3,7 @@
 // VT-d 3.8 "Nested Translation"; AMD (48882) 2.2.6; SMMUv3 (IHI 0070) 3.3.2, Arm ARM (DDI 0487) D8.2.
 
 import { alignDown, powerOfTwo } from "../pagetable/bits.js";
+import { byteSize, permissionInWords } from "../pagetable/explain.js";
 import { type Format, READ, WRITE } from "../pagetable/pagetable.js";
 import { indexOf, type TableLevel, tableLevel } from "../pagetable/table-level.js";
 import { hex } from "../uapi/errno.js";
@@ -35,6 +36,10 @@ export interface EntryRules {
 	objection(entry: Entry): Objection | undefined;
 	/** What it permits to whatever is below it: READ, WRITE. */
 	permits(entry: Entry): number;
+	/** The bit by which an entry that isn't present is known: "P is 0". */
+	readonly absence: string;
+	/** The bit by which an entry refuses an access that permits() refuses: "R/W is 0". */
+	refusal(entry: Entry, write: boolean): string;
 	/** The lower half as the IOMMU leaves it behind after an access that is permitted. */
 	marked(entry: Entry, write: boolean): number;
 	/** Whether a leaf that the IOMMU left so need not be marked again when it is written through. */
@@ -80,7 +85,63 @@ export function findLeaf(stage: FirstStage, request: DmaRequest, memory: GuestMe
 
 /** What the tables say now, without any cache and without leaving a mark. @throws DmaFault */
 export function peekLeaf(stage: FirstStage, request: DmaRequest, memory: GuestMemory): CachedLeaf {
-	return new Walk(stage, request, memory, undefined).run(pageOf(stage, request));
+	return new Walk(stage, request, memory).run(pageOf(stage, request));
+}
+
+/**
+ * What findLeaf() would find, cache and all, without leaving a mark or filling the cache.
+ * @returns the leaf, and whether the cache has it or only a table on the way to it
+ * @throws DmaFault
+ */
+export function peekCached(
+	stage: FirstStage,
+	request: DmaRequest,
+	memory: GuestMemory,
+	tlb: Iotlb,
+): { readonly leaf: CachedLeaf; readonly isCached: boolean } {
+	const page = pageOf(stage, request);
+	const cached = tlb.leaf(stage.asid, page);
+	if (cached !== undefined) return { leaf: cached, isCached: true };
+	return { leaf: new Walk(stage, request, memory).run(page, tlb.table(stage.asid, page)), isCached: false };
+}
+
+/** As peekLeaf(), with each entry that the walk comes by, the one that ends it included. */
+export function explainWalk(
+	stage: FirstStage,
+	request: DmaRequest,
+	memory: GuestMemory,
+): { readonly entries: readonly ExplainedEntry[]; readonly end: CachedLeaf | DmaFault } {
+	const walk = new Walk(stage, request, memory);
+	let end: CachedLeaf | DmaFault;
+	try {
+		end = walk.run(pageOf(stage, request));
+	} catch (fault) {
+		if (!(fault instanceof DmaFault)) throw fault;
+		end = fault;
+	}
+	return { entries: walk.explain(), end };
+}
+
+/** One entry of a walk, for people. */
+export interface ExplainedEntry {
+	/** "PTE 5" */
+	readonly name: string;
+	/** Guest-physical, in bytes. */
+	readonly address: bigint;
+	readonly entry: bigint;
+	/** "next table at guest-physical 0x40001000 (P R/W U/S)" */
+	readonly meaning: string;
+}
+
+/** Where a leaf leads, guest-physical. */
+export function guestAddressOf(leaf: CachedLeaf, stage: FirstStage, { iova }: DmaRequest): bigint {
+	const offset = stage.inputAddress(iova) - (BigInt(leaf.firstPage) << BigInt(PAGE_LG2));
+	return (BigInt(leaf.guestPage) << BigInt(PAGE_LG2)) + offset;
+}
+
+/** The same with what it permits, in words. */
+export function leafInWords(leaf: CachedLeaf, stage: FirstStage, request: DmaRequest): string {
+	return `guest-physical ${hex(guestAddressOf(leaf, stage, request))}, ${accessInWords(leaf.protection)}`;
 }
 
 function pageOf(stage: FirstStage, request: DmaRequest): number {
@@ -112,6 +173,8 @@ interface Step extends Entry {
 }
 
 class Walk {
+	/** The entries that it has come by. */
+	readonly #way: Step[] = [];
 	readonly #stage: FirstStage;
 	readonly #request: DmaRequest;
 	readonly #memory: GuestMemory;
@@ -119,8 +182,8 @@ class Walk {
 	/** lg2 of the pages of 4 KiB in a granule. */
 	readonly #granulePagesLg2: number;
 
-	/** @param tlb undefined for a look that leaves nothing behind */
-	constructor(stage: FirstStage, request: DmaRequest, memory: GuestMemory, tlb: Iotlb | undefined) {
+	/** @param tlb gets what is found; undefined for a look that leaves nothing behind */
+	constructor(stage: FirstStage, request: DmaRequest, memory: GuestMemory, tlb?: Iotlb) {
 		this.#stage = stage;
 		this.#request = request;
 		this.#memory = memory;
@@ -128,21 +191,19 @@ class Walk {
 		this.#granulePagesLg2 = stage.format.granuleLg2 - PAGE_LG2;
 	}
 
-	run(page: number): CachedLeaf {
+	/** @param known where to begin, if not at the root */
+	run(page: number, known = this.#tlb?.table(this.#stage.asid, page)): CachedLeaf {
 		const { format, topLevel, root, rules, asid } = this.#stage;
 		const levels = levelsOf(format);
-		const known = this.#tlb?.table(asid, page);
 		const va = Math.floor(page / powerOfTwo(this.#granulePagesLg2));
-		const way: Step[] = [];
 		let table = known?.address ?? root;
 		let number = known?.level ?? topLevel;
 		let protection = known?.protection ?? READ | WRITE;
 		for (; ; number--) {
 			const level = levels[number]!;
 			const step = this.#read(number, level, table, indexOf(level, va));
-			way.push(step);
 			protection &= rules.permits(step);
-			if (step.isLeaf) return this.#leaf(page, level, way, protection);
+			if (step.isLeaf) return this.#leaf(page, level, protection);
 			table = BigInt(this.#frameIn(step)) << BigInt(format.granuleLg2);
 			const pagesLg2 = level.itemSize + this.#granulePagesLg2;
 			this.#tlb?.addTable(asid, page, pagesLg2, { address: table, level: number - 1, protection });
@@ -154,11 +215,14 @@ class Walk {
 		const { format, rules } = this.#stage;
 		const address = table + BigInt(index * ENTRY_BYTES);
 		const name = `${format.levels[number]!.entryName} ${index}`;
-		const [low, high] = this.#memory.read(address, 2, name);
-		if ((low & level.emptyMask) === level.emptyValue)
-			throw this.#fault("not-present", `${inWords({ name, address, low, high })} is not present`, number);
+		const entry = this.#memory.readEntry(address, name);
+		const low = entry[0]!;
+		const high = entry[1]!;
 		const isLeaf = (low & level.tableMask) !== level.tableValue;
 		const step = { level: number, address, name, low, high, isLeaf };
+		this.#way.push(step);
+		if (isEmptyEntry(level, step))
+			throw this.#fault("not-present", `${inWords(step)} is not present: ${rules.absence}`, number);
 		const objection = rules.objection(step) ?? this.#objection(step);
 		if (objection !== undefined) throw this.#fault(objection.kind, `${inWords(step)} ${objection.reason}`, number);
 		return step;
@@ -174,39 +238,62 @@ class Walk {
 		return undefined;
 	}
 
-	#leaf(page: number, level: TableLevel, way: readonly Step[], protection: number): CachedLeaf {
+	#leaf(page: number, level: TableLevel, protection: number): CachedLeaf {
 		const { asid, rules } = this.#stage;
 		const { write } = this.#request;
-		const leaf = way.at(-1)!;
-		if (!(protection & (write ? WRITE : READ))) throw this.#notPermitted(way, protection);
+		const leaf = this.#way.at(-1)!;
+		if (!(protection & (write ? WRITE : READ))) throw this.#notPermitted(protection);
 		const pagesLg2 = level.itemSize + this.#granulePagesLg2;
 		const guestPage = alignDown(this.#frameIn(leaf) * powerOfTwo(this.#granulePagesLg2), pagesLg2);
 		const firstPage = alignDown(page, pagesLg2);
 		if (this.#tlb === undefined) return { firstPage, pagesLg2, guestPage, protection, isDirty: false };
-		const low = this.#mark(way);
+		const low = this.#mark();
 		const found = { firstPage, pagesLg2, guestPage, protection, isDirty: rules.isDirty({ ...leaf, low }) };
 		this.#tlb.addLeaf(rules.isGlobal(leaf) ? GLOBAL : asid, found);
 		return found;
 	}
 
 	/** Marks what the walk went through; returns the lower half of the leaf after that. */
-	#mark(way: readonly Step[]): number {
+	#mark(): number {
 		let low = 0;
-		for (const step of way) {
+		for (const step of this.#way) {
 			low = this.#stage.rules.marked(step, this.#request.write) | 0;
 			if (low !== (step.low | 0)) this.#memory.writeLow(step.address, low, step.name);
 		}
 		return low;
 	}
 
-	#notPermitted(way: readonly Step[], protection: number): DmaFault {
-		const wanted = this.#request.write ? WRITE : READ;
-		const refusing = way.find((step) => !(this.#stage.rules.permits(step) & wanted));
+	#notPermitted(protection: number): DmaFault {
+		const { rules } = this.#stage;
+		const { write } = this.#request;
+		const refusing = this.#way.find((step) => !(rules.permits(step) & (write ? WRITE : READ)));
 		// With a table that was cached, the entry that refuses may have been read earlier.
 		if (refusing === undefined)
-			return this.#fault("permission", `the tables permit ${accessInWords(protection)}`, way.at(-1)!.level);
-		const permits = accessInWords(this.#stage.rules.permits(refusing));
-		return this.#fault("permission", `${inWords(refusing)} permits ${permits}`, refusing.level);
+			return this.#fault("permission", `the tables permit ${accessInWords(protection)}`, this.#way.at(-1)!.level);
+		const permits = `permits ${accessInWords(rules.permits(refusing))}: ${rules.refusal(refusing, write)}`;
+		return this.#fault("permission", `${inWords(refusing)} ${permits}`, refusing.level);
+	}
+
+	/** The entries that it has come by, for people. */
+	explain(): ExplainedEntry[] {
+		return this.#way.map((step) => ({
+			name: step.name,
+			address: step.address,
+			entry: wholeOf(step),
+			meaning: this.#meaningOf(step),
+		}));
+	}
+
+	#meaningOf(step: Step): string {
+		const { format, rules } = this.#stage;
+		const level = levelsOf(format)[step.level]!;
+		if (isEmptyEntry(level, step)) return `nothing is mapped here: ${rules.absence}`;
+		const bits = format.describe(step.level, step.low, step.high);
+		const address = BigInt(this.#frameIn(step)) << BigInt(format.granuleLg2);
+		if (!step.isLeaf) return `next table at guest-physical ${hex(address)} (${bits})`;
+		const lg2 = level.itemSize + format.granuleLg2;
+		const page = (address >> BigInt(lg2)) << BigInt(lg2);
+		return `${byteSize(lg2)} page at guest-physical ${hex(page)}, ${permissionInWords(rules.permits(step))} (${bits})`;
 	}
 
 	/** The frame that an entry points to, in granules. */
@@ -221,8 +308,15 @@ class Walk {
 	}
 }
 
+function isEmptyEntry(level: TableLevel, { low }: Entry): boolean {
+	return (low & level.emptyMask) === level.emptyValue;
+}
+
+function wholeOf({ low, high }: Entry): bigint {
+	return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}
+
 /** "PTE 5 at guest-physical 0x3028, which is 0x8067," */
-function inWords({ name, address, low, high }: Pick<Step, "name" | "address" | "low" | "high">): string {
-	const value = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
-	return `${name} at guest-physical ${hex(address)}, which is ${hex(value)},`;
+function inWords(step: Step): string {
+	return `${step.name} at guest-physical ${hex(step.address)}, which is ${hex(wholeOf(step))},`;
 }

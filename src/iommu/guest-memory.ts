@@ -5,18 +5,33 @@ import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import type { PagingStage } from "./paging-stage.js";
 import type { PhysicalMemory } from "./physical-memory.js";
 
+const entry = new Uint32Array(2);
+const entryBytes = new Uint8Array(entry.buffer);
+
 export class GuestMemory {
 	readonly secondStage: PagingStage;
 	readonly #memory: PhysicalMemory;
-	readonly #request: DmaRequest;
+	protected readonly request: DmaRequest;
 	/** Whether reading leaves its marks in the second stage, as the hardware's does. */
 	readonly #marks: boolean;
 
 	constructor(secondStage: PagingStage, memory: PhysicalMemory, request: DmaRequest, marks: boolean) {
 		this.secondStage = secondStage;
 		this.#memory = memory;
-		this.#request = request;
+		this.request = request;
 		this.#marks = marks;
+	}
+
+	/**
+	 * An entry of a table.
+	 * @returns its two halves, good until the next one is read
+	 * @throws DmaFault of the second stage
+	 */
+	readEntry(address: bigint, what: string): Uint32Array {
+		this.secondStage.translate(address, false, what, this.#marks);
+		if (this.#memory.read(this.secondStage.physical, entryBytes) < entryBytes.length)
+			throw this.noMemory(address, what);
+		return entry;
 	}
 
 	/**
@@ -29,7 +44,7 @@ export class GuestMemory {
 		this.secondStage.translate(address, false, what, this.#marks);
 		const into = new Uint32Array(words);
 		const bytes = new Uint8Array(into.buffer);
-		if (this.#memory.read(this.secondStage.physical, bytes) < bytes.length) throw this.#noMemory(address, what);
+		if (this.#memory.read(this.secondStage.physical, bytes) < bytes.length) throw this.noMemory(address, what);
 		return into;
 	}
 
@@ -37,11 +52,12 @@ export class GuestMemory {
 	writeLow(address: bigint, low: number, what: string): void {
 		this.secondStage.translate(address, true, `${what}, to mark it`, this.#marks);
 		const bytes = new Uint8Array(Uint32Array.of(low).buffer);
-		if (this.#memory.write(this.secondStage.physical, bytes) < bytes.length) throw this.#noMemory(address, what);
+		if (this.#memory.write(this.secondStage.physical, bytes) < bytes.length) throw this.noMemory(address, what);
 	}
 
-	#noMemory(address: bigint, what: string): DmaFault {
+	/** Why nothing can be read there. */
+	protected noMemory(address: bigint, what: string): DmaFault {
 		const reason = `${hex(address)} (${what}) leads to physical address ${hex(this.secondStage.physical)}, where there is no memory`;
-		return new DmaFault(this.#request, "memory", "no-memory", reason);
+		return new DmaFault(this.request, "memory", "no-memory", reason);
 	}
 }

@@ -54,6 +54,11 @@ export class Iotlb {
 		this.#flushes = flushes;
 	}
 
+	/** Whether what it has counts, as the second stage was flushed that often. */
+	isCurrent(flushes: number): boolean {
+		return flushes === this.#flushes;
+	}
+
 	leaf(asid: number, page: number): CachedLeaf | undefined {
 		return this.#spaces.get(asid)?.leaves.find(page) ?? this.#spaces.get(GLOBAL)?.leaves.find(page);
 	}

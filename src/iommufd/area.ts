@@ -2,18 +2,35 @@
 
 import { allocation, iommufdFails } from "../faults/faults.js";
 import type { PagingDomain } from "../iommu/domain.js";
-import { PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
+import { PAGE_SIZE } from "../memory/address-space.js";
+import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import { Runs } from "../memory/runs.js";
+import { powerOfTwo } from "../pagetable/bits.js";
 import { Errno } from "../uapi/errno.js";
 import type { Pages } from "./pages.js";
 
 /** The frames of the area that is being mapped. */
 const runs = new Runs();
 
+/** What in-kernel users do with an area; few have any. */
+interface Use {
+	accesses: number;
+	locks: number;
+	accessPrevented: boolean;
+}
+
+const unused: Readonly<Use> = { accesses: 0, locks: 0, accessPrevented: false };
+
+const OFFSET_BITS = 12;
+const OFFSET = 0xfff;
+
+/** There may be a million of them, so they are small. */
 export class Area {
-	/** First and last IOVA, in bytes. */
-	readonly first: bigint;
-	readonly last: bigint;
+	// Where it begins and ends, as pages of IOVA and offsets in them: see page-number.ts.
+	readonly #firstPage: number;
+	readonly #lastPage: number;
+	/** Of the first byte, and, above OFFSET_BITS, of the last one. */
+	readonly #offsets: number;
 	readonly pages: Pages;
 	/** The page of `pages` that the first byte lies in, and where in it. */
 	readonly index: number;
@@ -22,19 +39,65 @@ export class Area {
 	readonly protection: number;
 	/** Whether domains show it, so that its pages are held for them. */
 	inDomains = false;
-	/** Pins of in-kernel users, and how many of them forbid an unmap. */
-	accesses = 0;
-	locks = 0;
-	/** An unmap waits for the accesses to go: no new ones. */
-	accessPrevented = false;
+	#use: Use | undefined;
 
 	constructor(first: bigint, length: bigint, pages: Pages, startByte: bigint, protection: number) {
-		this.first = first;
-		this.last = first + length - 1n;
+		const last = first + length - 1n;
+		this.#firstPage = pageOf(first);
+		this.#lastPage = pageOf(last);
+		this.#offsets = offsetInPage(first) | (offsetInPage(last) << OFFSET_BITS);
 		this.pages = pages;
-		this.index = Number(startByte >> 12n);
-		this.pageOffset = Number(startByte & 0xfffn);
+		this.index = pageOf(startByte);
+		this.pageOffset = offsetInPage(startByte);
 		this.protection = protection;
+	}
+
+	/** Pins of in-kernel users, and how many of them forbid an unmap. */
+	get accesses(): number {
+		return (this.#use ?? unused).accesses;
+	}
+
+	set accesses(count: number) {
+		this.#used().accesses = count;
+	}
+
+	get locks(): number {
+		return (this.#use ?? unused).locks;
+	}
+
+	set locks(count: number) {
+		this.#used().locks = count;
+	}
+
+	/** An unmap waits for the accesses to go: no new ones. */
+	get accessPrevented(): boolean {
+		return (this.#use ?? unused).accessPrevented;
+	}
+
+	set accessPrevented(isPrevented: boolean) {
+		this.#used().accessPrevented = isPrevented;
+	}
+
+	#used(): Use {
+		this.#use ??= { ...unused };
+		return this.#use;
+	}
+
+	get #firstOffset(): number {
+		return this.#offsets & OFFSET;
+	}
+
+	get #lastOffset(): number {
+		return this.#offsets >>> OFFSET_BITS;
+	}
+
+	/** First and last IOVA, in bytes. */
+	get first(): bigint {
+		return addressOf(this.#firstPage, this.#firstOffset);
+	}
+
+	get last(): bigint {
+		return addressOf(this.#lastPage, this.#lastOffset);
 	}
 
 	/** In bytes. */
@@ -44,17 +107,32 @@ export class Area {
 
 	/** The page of `pages` that the last byte lies in. */
 	get lastIndex(): number {
-		return this.indexOf(this.last);
+		return this.#indexAt(this.#lastPage, this.#lastOffset);
 	}
 
 	/** The page of `pages` that an IOVA of this area shows. */
 	indexOf(iova: bigint): number {
-		return this.index + Math.floor((Number(iova - this.first) + this.pageOffset) / PAGE_SIZE);
+		return this.#indexAt(pageOf(iova), offsetInPage(iova));
+	}
+
+	#indexAt(page: number, offset: number): number {
+		const offsetInPages = offset - this.#firstOffset + this.pageOffset;
+		return this.index + (page - this.#firstPage) + Math.floor(offsetInPages / PAGE_SIZE);
 	}
 
 	/** The byte of `pages` that an IOVA of this area shows. */
 	startByte(iova: bigint): bigint {
-		return (BigInt(this.index) << 12n) + BigInt(this.pageOffset) + (iova - this.first);
+		return addressOf(this.index, this.pageOffset) + (iova - this.first);
+	}
+
+	/** The first IOVA and the length in granules, which both are multiples of. */
+	#start(granuleLg2: number): number {
+		return this.#firstPage * (PAGE_SIZE / powerOfTwo(granuleLg2)) + this.#firstOffset / powerOfTwo(granuleLg2);
+	}
+
+	#count(granuleLg2: number): number {
+		const bytes = this.#lastOffset + 1 - this.#firstOffset;
+		return (this.#lastPage - this.#firstPage) * (PAGE_SIZE / powerOfTwo(granuleLg2)) + bytes / powerOfTwo(granuleLg2);
 	}
 
 	/**
@@ -66,11 +144,11 @@ export class Area {
 		if (this.pages.revoked) return;
 		frameList();
 		const granule = domain.table.format.granuleLg2;
-		const perPage = 2 ** (PAGE_SHIFT - granule);
+		const perPage = PAGE_SIZE / powerOfTwo(granule);
 		const sizes = smallPagesOnly ? domain.pageSizes & BigInt(2 * PAGE_SIZE - 1) : domain.pageSizes;
-		const start = Number(this.first >> BigInt(granule));
-		const end = start + Number(this.length >> BigInt(granule));
-		let skip = this.pageOffset / 2 ** granule;
+		const start = this.#start(granule);
+		const end = start + this.#count(granule);
+		let skip = this.pageOffset / powerOfTwo(granule);
 		let at = start;
 		runs.clear();
 		this.pages.runs(this.index, this.lastIndex, runs);
@@ -91,7 +169,7 @@ export class Area {
 	unmap(domain: PagingDomain): void {
 		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
-		domain.unmap(Number(this.first >> BigInt(granule)), Number(this.length >> BigInt(granule)));
+		domain.unmap(this.#start(granule), this.#count(granule));
 	}
 }
 

@@ -31,7 +31,19 @@ export type CallerFile =
 	| { readonly kind: "ours"; readonly file: OpenFile }
 	/** A memfd, or any other file of shared memory (tmpfs, hugetlbfs). Size in bytes. */
 	| { readonly kind: "shared-memory"; readonly backing: Backing; size(): number }
+	/** An eventfd(2). Each open() is somebody's hold on it, as long as it isn't released. @throws Errno */
+	| { readonly kind: "eventfd"; open(): EventFd }
 	| { readonly kind: "other" };
+
+/** A client's eventfd in the engine's hands: eventfd_ctx, in Linux's words. */
+export interface EventFd {
+	/** Adds 1, which wakes those who poll it. It never waits. */
+	signal(): void;
+	/** Has something done whenever somebody adds to it, and takes what was added. */
+	onSignal(listener: () => void): void;
+	/** Called exactly once. */
+	release(): void;
+}
 
 /** A file of ours that a client has open: a context, an access, a VFIO device. */
 export interface OpenFile {

@@ -1,7 +1,7 @@
 // A dma-buf: memory of a device that its owner hands out as a file, and can take away again. IOAS_MAP_FILE maps it without
 // pinning it. iopt_alloc_dmabuf_pages() and iopt_revoke_notify() in drivers/iommu/iommufd/pages.c.
 
-import { type Backing, type Extents, PAGE_SIZE } from "../memory/address-space.js";
+import type { Backing, Extents } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Caller, OpenFile } from "./caller.js";
 import type { Context } from "./context.js";
@@ -69,7 +69,10 @@ export class DmaBuf implements OpenFile {
 }
 
 export class DmabufPages extends Pages {
-	override readonly kind = "dmabuf";
+	override get kind() {
+		return "dmabuf" as const;
+	}
+
 	readonly dmabuf: DmaBuf;
 	readonly #generation: number;
 
@@ -87,6 +90,6 @@ export class DmabufPages extends Pages {
 	}
 
 	protected override find(first: number, count: number, into: Extents): void {
-		into.add(this.dmabuf.backing, Number(this.start) / PAGE_SIZE + first, count);
+		into.add(this.dmabuf.backing, this.startPage + first, count);
 	}
 }

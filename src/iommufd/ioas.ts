@@ -29,19 +29,30 @@ import { FilePages, type Pages, UserPages } from "./pages.js";
 
 export class Ioas extends IommufdObject {
 	override readonly kind = "IOAS";
-	readonly map: IoPagetable;
-	/** The HWPTs that show this IOAS, in the order in which they were made. */
-	readonly hwpts: PagingHwpt[] = [];
 	readonly #context: Context;
+	// Both are made when somebody asks for them: programs allocate more than they use, and an IOAS without them is an
+	// eighth as large. To allocate it is to have the garbage collector copy it, so that size is time.
+	#map: IoPagetable | undefined;
+	#hwpts: PagingHwpt[] | undefined;
 
 	constructor(context: Context, id: number) {
 		super(id);
 		this.#context = context;
-		this.map = new IoPagetable(context.platform, `IOAS ${id}`);
+	}
+
+	get map(): IoPagetable {
+		this.#map ??= new IoPagetable(this.#context.platform, `IOAS ${this.id}`);
+		return this.#map;
+	}
+
+	/** The HWPTs that show this IOAS, in the order in which they were made. */
+	get hwpts(): PagingHwpt[] {
+		this.#hwpts ??= [];
+		return this.#hwpts;
 	}
 
 	override destroy(): void {
-		this.map.unmap(0n, LAST_IOVA);
+		this.#map?.unmap(0n, LAST_IOVA);
 		if (this.#context.vfioIoas === this) this.#context.vfioIoas = undefined;
 	}
 }

@@ -20,7 +20,7 @@ export function rwPages(
 	{ write, slowPath }: { readonly write: boolean; readonly slowPath: boolean },
 ): void {
 	if (pages.kind === "user" && pages.space === caller.memory && !slowPath)
-		copyByAddress(pages.space, Number(pages.start) + startByte, data, write);
+		copyByAddress(pages.space, pages.startPage * PAGE_SIZE + startByte, data, write);
 	else copyByPages(pages, startByte, data, write);
 }
 
@@ -45,7 +45,7 @@ function copyByPages(pages: Pages, startByte: number, data: Uint8Array, write: b
 	if (first === last && pages.kind === "user" && pages.space.alive) {
 		if (iommufdFails("pinning one page"))
 			throw new Errno("EINVAL", "fault injection: the page to be copied is not had");
-		pages.space.resolve(Number(pages.start) / PAGE_SIZE + first, 1, write, extents);
+		pages.space.resolve(pages.startPage + first, 1, write, extents);
 		copyExtents(extents, startByte % PAGE_SIZE, data, write);
 		return;
 	}
@@ -57,10 +57,15 @@ function copyByPages(pages: Pages, startByte: number, data: Uint8Array, write: b
 }
 
 /** @param offset in the first page, in bytes */
-function copyExtents({ backing, page, count }: Extents, offset: number, data: Uint8Array, write: boolean): void {
+function copyExtents(
+	{ backing, page, count, length: stretches }: Extents,
+	offset: number,
+	data: Uint8Array,
+	write: boolean,
+): void {
 	let skip = offset;
 	let done = 0;
-	for (let i = 0; i < count.length; i++) {
+	for (let i = 0; i < stretches; i++) {
 		const length = Math.min(count[i] * PAGE_SIZE - skip, data.length - done);
 		const part = data.subarray(done, done + length);
 		const at = page[i] * PAGE_SIZE + skip;

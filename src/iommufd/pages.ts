@@ -6,52 +6,46 @@
 
 import { allocation, iommufdFails } from "../faults/faults.js";
 import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../memory/address-space.js";
-import { type AccountMode, asItIs } from "../memory/memlock.js";
+import type { Account, AccountMode } from "../memory/memlock.js";
+import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import type { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Caller, CallerFile, MemoryOwner } from "./caller.js";
+import { type Gap, PinnedStretches } from "./pinned-stretches.js";
 import type { Platform } from "./platform.js";
 
 /** Longer than this, in bytes, and rounding up to pages would wrap. */
 const LONGEST = (1n << 64n) - 1n - BigInt(PAGE_SIZE);
+const LAST_ADDRESS = (1n << 64n) - 1n;
 /** How many pages Linux asks for at a time; the bounds of user space are checked for the first of them. */
 const PIN_BATCH = 8192;
-
-/** A stretch of pinned pages that lie side by side in one backing and have the same holders. */
-interface PinnedStretch {
-	/** First page, and number of pages. */
-	first: number;
-	count: number;
-	/** How many domains' areas and accesses hold it. */
-	holders: number;
-	backing: Backing;
-	/** The backing's page that `first` is. */
-	page: number;
-}
 
 /** What find() appends to: emptied before each use. */
 const found = new Extents();
 
+/** There may be a million of them, so all that is seldom different is shared, and what is seldom there takes one field. */
 export abstract class Pages {
-	abstract readonly kind: "user" | "file" | "dmabuf";
-	/** The first page's place in bytes: its low 12 bits are zero. Exact, because it decides about alignment. */
-	readonly start: bigint;
+	abstract get kind(): "user" | "file" | "dmabuf";
+	/** The first page's number, in the source. */
+	readonly startPage: number;
 	/** Number of pages. */
 	readonly count: number;
 	/** Whether they may be mapped writable. They are pinned for writing then, even by those who only read. */
 	readonly writable: boolean;
-	accountMode: AccountMode;
-	/** The process and the user that are accounted; IOAS_CHANGE_PROCESS changes them. */
-	owner: MemoryOwner;
-	space: AddressSpace;
 	readonly #platform: Platform;
-	/** In order, without overlap. */
-	readonly #pinned: PinnedStretch[] = [];
+	/** Who is accounted; IOAS_CHANGE_PROCESS changes it. */
+	#account: Account;
 	/** How many areas show some of it. */
 	#areas = 0;
-	/** Pages that are pinned, and how many of them are accounted. */
-	#pinnedCount = 0;
+	/** Pages that are accounted now. */
 	#accounted = 0;
+	// As a rule all pages lie side by side in one backing, and are held together: by so many, there, and so many pages farther
+	// on than in the source. (The source and the backing of private memory count alike, and a difference is a small number.)
+	#holders = 0;
+	#backing: Backing | undefined;
+	#farther = 0;
+	/** Where it is otherwise. */
+	#stretches: PinnedStretches | undefined;
 
 	/**
 	 * @param start byte that the mapping begins with, in the source; @param length in bytes
@@ -61,12 +55,11 @@ export abstract class Pages {
 		if (length === 0n || length > LONGEST) throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`);
 		allocation("the pages of a mapping");
 		this.#platform = platform;
-		this.start = start & ~0xfffn;
-		this.count = Number(((start & 0xfffn) + length + 0xfffn) >> 12n);
+		this.startPage = pageOf(start);
+		this.count = pageOf(length) + Math.ceil((offsetInPage(start) + offsetInPage(length)) / PAGE_SIZE);
 		this.writable = writable;
-		this.owner = asItIs(caller.owner);
-		this.space = caller.memory;
-		this.accountMode = caller.capable("CAP_IPC_LOCK") ? "none" : "user";
+		const mode = caller.capable("CAP_IPC_LOCK") ? "none" : "user";
+		this.#account = platform.memlock.account(mode, caller.owner, caller.memory);
 	}
 
 	/**
@@ -78,6 +71,28 @@ export abstract class Pages {
 	/** Keeps what it takes to find the pages, as long as there are areas. */
 	protected holdSource(): void {}
 	protected dropSource(): void {}
+
+	/** The first page's place in bytes. */
+	get start(): bigint {
+		return addressOf(this.startPage, 0);
+	}
+
+	get owner(): MemoryOwner {
+		return this.#account.owner;
+	}
+
+	get space(): AddressSpace {
+		return this.#account.space;
+	}
+
+	get accountMode(): AccountMode {
+		return this.#account.mode;
+	}
+
+	/** Before anything is accounted. */
+	set accountMode(mode: AccountMode) {
+		this.#account = { ...this.#account, mode };
+	}
 
 	/** An area shows some of it, until removeArea(). */
 	addArea(): void {
@@ -95,7 +110,8 @@ export abstract class Pages {
 
 	/** Pages that are pinned now. */
 	get pinned(): number {
-		return this.#pinnedCount;
+		if (this.#stretches !== undefined) return this.#stretches.count;
+		return this.#holders > 0 ? this.count : 0;
 	}
 
 	/**
@@ -104,31 +120,22 @@ export abstract class Pages {
 	 * @throws what finding them throws; nothing is held then
 	 */
 	hold(first: number, last: number): void {
-		found.clear();
-		const gaps = this.#gaps(first, last);
-		for (const gap of gaps) this.#pinning(gap.first, gap.count);
-		// Nothing can fail from here on.
-		this.#cutAt(first);
-		this.#cutAt(last + 1);
-		for (const stretch of this.#between(first, last)) stretch.holders++;
-		let extent = 0;
-		let used = 0;
-		for (const gap of gaps) {
-			for (let done = 0; done < gap.count; ) {
-				const length = Math.min(found.count[extent] - used, gap.count - done);
-				this.#pin(gap.first + done, length, found.backing[extent], found.page[extent] + used);
-				done += length;
-				used += length;
-				if (used === found.count[extent]) {
-					extent++;
-					used = 0;
-				}
-			}
+		if (this.#isAll(first, last)) {
+			if (this.#holders > 0) this.#holders++;
+			else this.#pinAll();
+			return;
 		}
+		const pinned = this.#stretched();
+		found.clear();
+		const gaps = pinned.gaps(first, last);
+		for (const gap of gaps) this.#findToPin(gap.first, gap.count);
+		// Nothing can fail from here on.
+		pinned.hold(first, last);
+		this.#pinFound(gaps);
 	}
 
 	/** Finds what is to be pinned. */
-	#pinning(first: number, count: number): void {
+	#findToPin(first: number, count: number): void {
 		if (iommufdFails("a list of pages"))
 			throw new Errno("ENOMEM", `fault injection: ${count} pages to be pinned can't be listed`);
 		allocation("a list of pages");
@@ -138,24 +145,21 @@ export abstract class Pages {
 
 	/** Undoes one hold() of the same range. What nobody holds any more is unpinned, and no longer accounted. */
 	drop(first: number, last: number): void {
-		this.#cutAt(first);
-		this.#cutAt(last + 1);
-		const from = this.#firstAt(first);
-		let to = from;
-		let kept = from;
-		for (; to < this.#pinned.length && this.#pinned[to].first <= last; to++) {
-			const stretch = this.#pinned[to];
-			stretch.holders--;
-			if (stretch.holders > 0) this.#pinned[kept++] = stretch;
-			else {
-				this.#platform.frames.unpin(stretch.backing, stretch.page, stretch.count);
-				this.#pinnedCount -= stretch.count;
-			}
+		if (this.#isAll(first, last)) {
+			this.#holders--;
+			if (this.#holders > 0) return;
+			this.#platform.frames.unpin(this.#backing!, this.#page, this.count);
+			this.#backing = undefined;
+		} else {
+			const { frames } = this.#platform;
+			this.#stretched().drop(first, last, ({ backing, page, count }) => frames.unpin(backing, page, count));
+			if (this.#stretches!.count === 0) this.#stretches = undefined;
 		}
-		this.#pinned.splice(kept, to - kept);
-		const surplus = this.#accounted - this.#pinnedCount;
-		if (surplus > 0) this.#platform.memlock.uncharge(this.accountMode, this.owner, this.space, surplus);
-		this.#accounted -= Math.max(0, surplus);
+		const surplus = this.#accounted - this.pinned;
+		if (surplus <= 0) return;
+		const { mode, owner, space } = this.#account;
+		this.#platform.memlock.uncharge(mode, owner, space, surplus);
+		this.#accounted -= surplus;
 	}
 
 	/**
@@ -163,18 +167,19 @@ export abstract class Pages {
 	 * @throws ENOMEM when that exceeds RLIMIT_MEMLOCK; the caller then drops what it held
 	 */
 	account(): void {
-		const more = this.#pinnedCount - this.#accounted;
+		const more = this.pinned - this.#accounted;
 		if (more <= 0) return;
 		if (iommufdFails("accounting pages"))
 			throw new Errno("ENOMEM", `fault injection: ${more} pages more than may be locked`);
+		const { mode, owner, space } = this.#account;
 		try {
-			this.#platform.memlock.charge(this.accountMode, this.owner, this.space, more);
+			this.#platform.memlock.charge(mode, owner, space, more);
 		} catch {
 			// A context that has just been closed may still hold what is missing.
 			this.#platform.settle();
-			this.#platform.memlock.charge(this.accountMode, this.owner, this.space, more);
+			this.#platform.memlock.charge(mode, owner, space, more);
 		}
-		this.#accounted = this.#pinnedCount;
+		this.#accounted += more;
 	}
 
 	/** Pages that are accounted now. */
@@ -187,102 +192,100 @@ export abstract class Pages {
 	 * @param charged whether it has been charged for them, so that the one before is to be relieved
 	 */
 	changeOwner(caller: Caller, charged: boolean): void {
-		if (charged) this.#platform.memlock.uncharge(this.accountMode, this.owner, this.space, this.#accounted);
-		this.owner = asItIs(caller.owner);
-		this.space = caller.memory;
+		const { mode, owner, space } = this.#account;
+		const { memlock } = this.#platform;
+		if (charged) memlock.uncharge(mode, owner, space, this.#accounted);
+		this.#account = memlock.account(mode, caller.owner, caller.memory);
 	}
 
 	/** Appends the frames of pages that are held, first..last. */
 	runs(first: number, last: number, into: Runs): void {
-		for (const stretch of this.#between(first, last)) {
-			const from = Math.max(first, stretch.first);
-			const to = Math.min(last + 1, stretch.first + stretch.count);
-			this.#platform.frames.runs(stretch.backing, stretch.page + from - stretch.first, to - from, into);
-		}
+		const { frames } = this.#platform;
+		if (this.#stretches === undefined) frames.runs(this.#backing!, this.#page + first, last + 1 - first, into);
+		else this.#stretches.each(first, last, (backing, page, count) => frames.runs(backing, page, count, into));
 	}
 
 	/** Appends where pages that are held lie, first..last. */
 	extents(first: number, last: number, into: Extents): void {
-		for (const stretch of this.#between(first, last)) {
-			const from = Math.max(first, stretch.first);
-			const to = Math.min(last + 1, stretch.first + stretch.count);
-			into.add(stretch.backing, stretch.page + from - stretch.first, to - from);
+		if (this.#stretches === undefined) into.add(this.#backing!, this.#page + first, last + 1 - first);
+		else this.#stretches.each(first, last, (backing, page, count) => into.add(backing, page, count));
+	}
+
+	/** The backing's page that the first page is. */
+	get #page(): number {
+		return this.startPage + this.#farther;
+	}
+
+	/** Whether a range is all of the pages, and nobody holds some of them alone. */
+	#isAll(first: number, last: number): boolean {
+		return this.#stretches === undefined && first === 0 && last === this.count - 1;
+	}
+
+	/** Pins all pages, of which none is pinned, for one holder. */
+	#pinAll(): void {
+		found.clear();
+		this.#findToPin(0, this.count);
+		if (found.length > 1) {
+			this.#pinFound([{ first: 0, count: this.count }]);
+			return;
+		}
+		this.#holders = 1;
+		this.#backing = found.backing[0];
+		this.#farther = found.page[0] - this.startPage;
+		this.#platform.frames.pin(this.#backing, this.#page, this.count);
+	}
+
+	/** Pins what was found for the gaps, for one holder. */
+	#pinFound(gaps: readonly Gap[]): void {
+		const pinned = this.#stretched();
+		let extent = 0;
+		let used = 0;
+		for (const gap of gaps) {
+			for (let done = 0; done < gap.count; ) {
+				const length = Math.min(found.count[extent] - used, gap.count - done);
+				const page = found.page[extent] + used;
+				this.#platform.frames.pin(found.backing[extent], page, length);
+				pinned.add(gap.first + done, length, found.backing[extent], page);
+				done += length;
+				used += length;
+				if (used === found.count[extent]) {
+					extent++;
+					used = 0;
+				}
+			}
 		}
 	}
 
-	#pin(first: number, count: number, backing: Backing, page: number): void {
-		this.#platform.frames.pin(backing, page, count);
-		this.#pinnedCount += count;
-		this.#pinned.splice(this.#firstAt(first), 0, { first, count, holders: 1, backing, page });
-	}
-
-	/** The parts of first..last that are not pinned. */
-	#gaps(first: number, last: number): { first: number; count: number }[] {
-		const gaps = [];
-		let at = first;
-		for (const stretch of this.#between(first, last)) {
-			if (stretch.first > at) gaps.push({ first: at, count: stretch.first - at });
-			at = stretch.first + stretch.count;
-		}
-		if (at <= last) gaps.push({ first: at, count: last + 1 - at });
-		return gaps;
-	}
-
-	/** Stretches that have a page of first..last. */
-	#between(first: number, last: number): PinnedStretch[] {
-		const from = this.#firstAt(first);
-		let to = from;
-		while (to < this.#pinned.length && this.#pinned[to].first <= last) to++;
-		return this.#pinned.slice(from, to);
-	}
-
-	/** Index of the first stretch that ends after `page` or begins there or later. */
-	#firstAt(page: number): number {
-		let low = 0;
-		let high = this.#pinned.length;
-		while (low < high) {
-			const middle = (low + high) >>> 1;
-			const stretch = this.#pinned[middle];
-			if (stretch.first + stretch.count <= page) low = middle + 1;
-			else high = middle;
-		}
-		return low;
-	}
-
-	/** Makes sure that no stretch goes across the border before `page`. */
-	#cutAt(page: number): void {
-		const at = this.#firstAt(page);
-		const stretch = this.#pinned[at];
-		if (stretch === undefined || stretch.first >= page) return;
-		const head = page - stretch.first;
-		this.#pinned.splice(at + 1, 0, {
-			first: page,
-			count: stretch.count - head,
-			holders: stretch.holders,
-			backing: stretch.backing,
-			page: stretch.page + head,
-		});
-		stretch.count = head;
+	/** What is pinned, as stretches from now on. */
+	#stretched(): PinnedStretches {
+		if (this.#stretches !== undefined) return this.#stretches;
+		this.#stretches = new PinnedStretches();
+		if (this.#holders > 0) this.#stretches.add(0, this.count, this.#backing!, this.#page, this.#holders);
+		this.#holders = 0;
+		this.#backing = undefined;
+		return this.#stretches;
 	}
 }
 
 /** Memory of a process. */
 export class UserPages extends Pages {
-	override readonly kind = "user";
+	override get kind() {
+		return "user" as const;
+	}
 
 	/**
 	 * The caller's memory from `address` on (bytes). Nothing is looked at yet.
 	 * @throws EOVERFLOW when the range wraps, EINVAL when it is empty
 	 */
 	constructor(platform: Platform, caller: Caller, address: bigint, length: bigint, writable: boolean) {
-		if (address + length >= 1n << 64n)
+		if (address + length > LAST_ADDRESS)
 			throw new Errno("EOVERFLOW", `user_va ${hex(address)} + length ${hex(length)} goes beyond the 64-bit space`);
 		super(platform, caller, address, length, writable);
 	}
 
 	protected override find(first: number, count: number, into: Extents): void {
 		// A double is exact wherever memory can be, and these checks are about places far beyond that.
-		const from = Number(this.start) + first * PAGE_SIZE;
+		const from = (this.startPage + first) * PAGE_SIZE;
 		const batchEnd = from + Math.min(count, PIN_BATCH) * PAGE_SIZE;
 		if (batchEnd >= 2 ** 64) throw new Errno("EOVERFLOW", "the memory's last page is the last one of the 64-bit space");
 		if (batchEnd > PINNABLE_END) throw new Errno("EFAULT", `${hex(this.start)} is not an address of user space`);
@@ -294,7 +297,9 @@ export class UserPages extends Pages {
 
 /** Part of a file of shared memory. */
 export class FilePages extends Pages {
-	override readonly kind = "file";
+	override get kind() {
+		return "file" as const;
+	}
 	readonly #file: CallerFile;
 
 	/** The file from byte `start` on. Nothing is looked at yet. @throws EINVAL when the range is empty */
@@ -315,8 +320,9 @@ export class FilePages extends Pages {
 		const file = this.#file;
 		if (file.kind !== "shared-memory")
 			throw new Errno("EINVAL", "the fd is not a memfd or another file of shared memory");
-		if (this.start >= 1n << 63n) throw new Errno("EINVAL", `start ${hex(this.start)} is negative as a file offset`);
-		const page = Number(this.start >> 12n) + first;
+		if (this.startPage * PAGE_SIZE >= 2 ** 63)
+			throw new Errno("EINVAL", `start ${hex(this.start)} is negative as a file offset`);
+		const page = this.startPage + first;
 		const size = file.size();
 		if ((page + count) * PAGE_SIZE > size)
 			throw new Errno(

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { MachineDescriptionError, parseMachineDescription } from "./description.js";
-import { UnknownMachineError } from "./errors.js";
 import { Machine } from "./machine.js";
 
 const device = { address: "0000:00:02.0", vendor: "0x1234", device: "0x11e8", class: "0x00ff00" };
@@ -80,9 +79,4 @@ test("an error says what is missing, and what could be meant", () => {
 test("what isn't JSON, or doesn't fit together, is an error too", () => {
 	expect(() => parseMachineDescription("{", "mine.json")).toThrow(MachineDescriptionError);
 	expect(problem(machine([amd, amd]))).toMatch(/two PCI functions have the address 0000:00:02.0/);
-});
-
-test("that a machine is unknown can be told from its message, and no other error's can", () => {
-	expect(UnknownMachineError.said(new UnknownMachineError("nonesuch").message)).toBe(true);
-	expect(UnknownMachineError.said(problem({}))).toBe(false);
 });

@@ -3,22 +3,20 @@
 import { EDU_DEVICE_ID, EDU_VENDOR_ID, EduDevice } from "../devices/edu.js";
 import type { Endpoint, EndpointPort } from "../devices/endpoint.js";
 import type { Dma } from "../iommu/dma.js";
+import { NO_PASID } from "../iommu/domain.js";
 import type { VfioDevice } from "../vfio/device.js";
+import { NO_MASTER } from "../vfio/interrupts.js";
 
-/**
- * The model of a function; undefined when there is none, so that nothing is behind its registers.
- * @param interrupt what happens when it interrupts
- */
-export function endpointOf(
-	{ device, hardware }: VfioDevice,
-	dma: Dma,
-	interrupt: (vector: number) => void,
-): Endpoint | undefined {
+/** The model of a function; undefined when there is none, so that nothing is behind its registers. */
+export function endpointOf({ device, hardware, config, interrupts }: VfioDevice, dma: Dma): Endpoint | undefined {
 	if (hardware.vendorId !== EDU_VENDOR_ID || hardware.deviceId !== EDU_DEVICE_ID) return undefined;
+	const refused = (iova: bigint, write: boolean, pasid = NO_PASID) =>
+		config.isBusMaster ? undefined : dma.refuse({ device, pasid, iova, write }, NO_MASTER);
 	const port: EndpointPort = {
-		readMemory: (iova, into, pasid) => dma.read(device, iova, into, pasid),
-		writeMemory: (iova, from, pasid) => dma.write(device, iova, from, pasid),
-		interrupt,
+		readMemory: (iova, into, pasid) => refused(iova, false, pasid) ?? dma.read(device, iova, into, pasid),
+		writeMemory: (iova, from, pasid) => refused(iova, true, pasid) ?? dma.write(device, iova, from, pasid),
+		interrupt: (vector) => interrupts.raise(vector),
+		deassert: () => interrupts.deassert(),
 	};
 	return new EduDevice(port);
 }

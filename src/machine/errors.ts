@@ -5,20 +5,6 @@ import type { BaseIssue, IssuePathItem } from "valibot";
 /** A description that can't be used: the message names the file and the field. */
 export class MachineDescriptionError extends Error {}
 
-/** A name that no machine has. */
-export class UnknownMachineError extends MachineDescriptionError {
-	static readonly #START = "there is no machine ";
-
-	constructor(name: string) {
-		super(`${UnknownMachineError.#START}"${name}"; a file is given by its path, as in ./${name}.json`);
-	}
-
-	/** Whether a message is this error's: from another thread nothing else arrives. */
-	static said(message: string): boolean {
-		return message.startsWith(UnknownMachineError.#START);
-	}
-}
-
 /** As much of a valibot schema as it takes to find out which fields an object may have. */
 interface Schema {
 	/** Of an object. */

@@ -1,9 +1,14 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { EduRegister } from "../devices/edu.js";
 import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
+import { BUFFER } from "../iommufd/test-client.js";
 import { codeOf } from "../uapi/errno.js";
 import { IoasAlloc } from "../uapi/iommufd.js";
+import { encode } from "../uapi/struct.js";
+import { VfioDeviceSetIrqs, VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
+import { TestEventFd } from "../vfio/test-event-fd.js";
 import { TestProgram } from "../vfio/test-program.js";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
@@ -105,4 +110,28 @@ test("every machine lets a program bind and attach, and nothing is left when it 
 		for (const file of files) file.release();
 		expect([name, on.frames.pinned, on.tables.tablesInUse]).toEqual([name, 0, 0]);
 	}
+});
+
+test("what a device's model does to interrupt arrives at the program that has the device", () => {
+	const intel = machine("intel");
+	const program = programOn(intel);
+	const [device] = intel.vfioDevices;
+	const file = program.open(device);
+	program.bind(file);
+	const eventFd = new TestEventFd();
+	program.client.files.set(10, eventFd.file);
+	const set = { flags: VfioIrqSetFlags.DATA_EVENTFD | VfioIrqSetFlags.ACTION_TRIGGER, index: VfioPciIrq.INTX };
+	const { memory } = program.client;
+	const argsz = VfioDeviceSetIrqs.size + 4;
+	memory.write(BUFFER, encode(VfioDeviceSetIrqs, { ...set, argsz, start: 0, count: 1 }));
+	memory.write(BUFFER + VfioDeviceSetIrqs.size, Uint8Array.of(10, 0, 0, 0));
+	file.ioctl(program.caller, VfioDeviceSetIrqs.number, BUFFER);
+	const write = (register: number, value: number) => {
+		memory.write(BUFFER, Uint8Array.of(value, 0, 0, 0));
+		file.writeAt(memory, BUFFER, 4, register);
+	};
+	write(EduRegister.INTERRUPT_RAISE, 1);
+	expect([eventFd.signals, device.config.u16(6) & 8]).toEqual([1, 8]);
+	write(EduRegister.INTERRUPT_ACKNOWLEDGE, 1);
+	expect(device.config.u16(6) & 8).toBe(0);
 });

@@ -4,7 +4,8 @@ import type { Endpoint } from "../devices/endpoint.js";
 import { Dma } from "../iommu/dma.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { OpenFile } from "../iommufd/caller.js";
-import { PagingHwpt } from "../iommufd/hwpt.js";
+import type { Context } from "../iommufd/context.js";
+import { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptPolicy, mainline } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import type { Platform } from "../iommufd/platform.js";
@@ -16,8 +17,10 @@ import { VfioCdev } from "../vfio/cdev.js";
 import type { VfioDevice } from "../vfio/device.js";
 import type { MachineDescription } from "./description.js";
 import { endpointOf } from "./endpoints.js";
+import type { FileTree } from "./file-tree.js";
 import { Drivers } from "./iommus.js";
-import { PciBus } from "./pci-bus.js";
+import { type MachineIommu, PciBus } from "./pci-bus.js";
+import { machineFiles } from "./sysfs.js";
 
 const IOMMUFD_PATHS: readonly string[] = ["/dev/iommu", "/dev/vfio/vfio"];
 
@@ -33,6 +36,8 @@ export class Machine {
 	readonly vfioDevices: readonly VfioDevice[];
 	/** The paths that open() serves. */
 	readonly paths: readonly string[];
+	readonly #iommus: readonly MachineIommu[];
+	#files: FileTree | undefined;
 	readonly #platform: Platform;
 	readonly #open = new Set<IommufdFile>();
 	/** By path: how many objects of each kind were left to the closing of a file. */
@@ -57,14 +62,16 @@ export class Machine {
 		};
 		const drivers = new Drivers(this.tables);
 		const bus = new PciBus();
-		for (const iommu of description.iommus) {
+		this.#iommus = description.iommus.map((iommu) => {
 			const added = drivers.add(iommu);
-			for (const device of iommu.devices) bus.add(device, added);
-		}
+			return { description: iommu, functions: iommu.devices.map((device) => bus.add(device, added)) };
+		});
 		this.vfioDevices = bus.vfioDevices;
 		for (const device of this.vfioDevices) {
-			const endpoint = endpointOf(device, this.dma, () => {});
-			if (endpoint !== undefined) this.endpoints.set(device, endpoint);
+			const endpoint = endpointOf(device, this.dma);
+			if (endpoint === undefined) continue;
+			this.endpoints.set(device, endpoint);
+			device.endpoint = endpoint;
 		}
 		this.paths = [...IOMMUFD_PATHS, ...this.vfioDevices.map(({ cdevName }) => `/dev/vfio/devices/${cdevName}`)];
 	}
@@ -72,6 +79,12 @@ export class Machine {
 	/** Whether its kernel is built with CONFIG_IOMMUFD_TEST. */
 	get hasTests(): boolean {
 		return this.#platform.selftest !== undefined;
+	}
+
+	/** What is to be seen of the machine in /sys and /dev. Made when somebody looks. */
+	get files(): FileTree {
+		this.#files ??= machineFiles(this.#iommus);
+		return this.#files;
 	}
 
 	/** A new open file for a path that is served, undefined for any other. */
@@ -96,10 +109,15 @@ export class Machine {
 		return this.#platform.memlock.shown(memory);
 	}
 
+	/** What there is of each open of /dev/iommu now. */
+	*contexts(): Iterable<Context> {
+		for (const { context } of this.#open) yield context;
+	}
+
 	/** The page tables that there are now. */
-	*pagingHwpts(): Iterable<PagingHwpt> {
-		for (const { context } of this.#open)
-			for (const object of context.objects) if (object instanceof PagingHwpt) yield object;
+	*hwpts(): Iterable<{ readonly context: Context; readonly hwpt: Hwpt }> {
+		for (const context of this.contexts())
+			for (const hwpt of context.objects) if (hwpt instanceof Hwpt) yield { context, hwpt };
 	}
 
 	/**

@@ -1,17 +1,32 @@
 // The PCI functions of a machine: their hardware, their groups, and where the firmware has put their BARs.
 
 import { Group } from "../iommu/group.js";
-import type { Iommu, PciFunction } from "../iommu/pci.js";
+import type { Iommu, PciDevice, PciFunction } from "../iommu/pci.js";
 import { VfioDevice } from "../vfio/device.js";
 import type { Bar, PciHardware } from "../vfio/pci-config.js";
 import { type SriovRole, VfToken } from "../vfio/vf-token.js";
 import { MachineDescriptionError } from "./errors.js";
+import type { IommuDescription } from "./iommu-description.js";
 import type { PciDescription } from "./pci-description.js";
 
 /** Windows below 4 GiB, above it, and of I/O ports, as firmware of PCs lays them out. */
 const FIRST_ADDRESS = { memory32: 0xc000_0000n, memory64: 0x80_0000_0000n, io: 0x6000n } as const;
 /** A BAR that shares no page of the CPU with another one can be mapped by a program. */
 const SMALLEST_WINDOW = 4096n;
+
+/** A function of the machine, whether VFIO takes it or not. */
+export interface MachineFunction {
+	readonly description: PciDescription;
+	readonly hardware: PciHardware;
+	readonly device: PciDevice;
+	readonly vfio: VfioDevice | undefined;
+}
+
+/** An IOMMU of the machine, and what is behind it. */
+export interface MachineIommu {
+	readonly description: IommuDescription;
+	readonly functions: readonly MachineFunction[];
+}
 
 export class PciBus {
 	/** In the order of the description: vfio0, vfio1 ... */
@@ -26,7 +41,7 @@ export class PciBus {
 	 * Adds a function behind an IOMMU. VFIO takes it if the IOMMU's driver says that it is cache coherent.
 	 * @throws MachineDescriptionError
 	 */
-	add(description: PciDescription, iommu: Iommu): void {
+	add(description: PciDescription, iommu: Iommu): MachineFunction {
 		const { address } = description;
 		if (this.#addresses.has(address))
 			throw new MachineDescriptionError(`two PCI functions have the address ${address}`);
@@ -35,8 +50,11 @@ export class PciBus {
 		const sriov = this.#sriovRole(description);
 		const hardware = this.#hardwareOf(description);
 		// A program has no way to flush caches, so VFIO leaves out what would need it.
-		if (!iommu.driver.capable(device, "cache-coherency")) return;
-		this.vfioDevices.push(new VfioDevice(`vfio${this.vfioDevices.length}`, device, hardware, sriov));
+		const isCoherent = iommu.driver.capable(device, "cache-coherency");
+		const name = `vfio${this.vfioDevices.length}`;
+		const vfio = isCoherent ? new VfioDevice(name, device, hardware, sriov) : undefined;
+		if (vfio !== undefined) this.vfioDevices.push(vfio);
+		return { description, hardware, device, vfio };
 	}
 
 	#groupOf({ group: number }: PciDescription): Group {

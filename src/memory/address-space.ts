@@ -34,30 +34,31 @@ export interface Backing {
 	drop?(): void;
 }
 
-/** Stretches of pages, in the order in which they follow one another, as parallel arrays. */
+/** Stretches of pages, in the order in which they follow one another, as parallel arrays of which `length` items count. */
 export class Extents {
 	readonly backing: Backing[] = [];
 	/** First page of the stretch in its backing. */
 	readonly page: number[] = [];
 	/** Length in pages. */
 	readonly count: number[] = [];
+	length = 0;
 
 	/** Appends a stretch; one that continues the last stretch makes it longer instead. */
 	add(backing: Backing, page: number, count: number): void {
-		const last = this.count.length - 1;
+		const last = this.length - 1;
 		if (last >= 0 && this.backing[last] === backing && this.page[last] + this.count[last] === page) {
 			this.count[last] += count;
 			return;
 		}
-		this.backing.push(backing);
-		this.page.push(page);
-		this.count.push(count);
+		this.backing[this.length] = backing;
+		this.page[this.length] = page;
+		this.count[this.length] = count;
+		this.length++;
 	}
 
+	/** For the next use. The arrays stay, because to make one again takes longer than to fill it. */
 	clear(): void {
-		this.backing.length = 0;
-		this.page.length = 0;
-		this.count.length = 0;
+		this.length = 0;
 	}
 }
 

@@ -20,14 +20,35 @@ export function asItIs(owner: MemoryOwner): MemoryOwner {
 /** Whom pinned pages are counted for: nobody (CAP_IPC_LOCK), the user, or the process (as VFIO does). */
 export type AccountMode = "none" | "user" | "mm";
 
+/** Whose memory it is, and for whom it is counted. */
+export interface Account {
+	readonly mode: AccountMode;
+	/** As it was when the memory was mapped. */
+	readonly owner: MemoryOwner;
+	readonly space: AddressSpace;
+}
+
 /** Pages of 4096 bytes that are counted, for one machine. */
 export class Memlock {
+	/** What account() made last, and of whom: the next mapping is likely to be of the same process. */
+	#lastAccount: Account | undefined;
+	#lastOwner: MemoryOwner | undefined;
 	/** By user id, of the mode "user": user_struct's locked_vm. */
 	readonly #users = new Map<number, number>();
 	/** Of the mode "mm": mm_struct's locked_vm, VmLck in /proc/PID/status. */
 	readonly #locked = new Map<AddressSpace, number>();
 	/** Of all modes: mm_struct's pinned_vm, VmPin in /proc/PID/status. It is only shown, and has no limit. */
 	readonly #pinned = new Map<AddressSpace, number>();
+
+	/** The account of an owner as it is now. One object serves all mappings that are alike, because there may be a million. */
+	account(mode: AccountMode, owner: MemoryOwner, space: AddressSpace): Account {
+		const last = this.#lastAccount;
+		if (last !== undefined && this.#lastOwner === owner && last.mode === mode && last.space === space)
+			if (last.owner.uid === owner.uid) return last;
+		this.#lastOwner = owner;
+		this.#lastAccount = { mode, owner: asItIs(owner), space };
+		return this.#lastAccount;
+	}
 
 	/**
 	 * Counts `pages` more for the owner or the address space.

@@ -53,15 +53,16 @@ function meaningOf(tree: Tree, number: number, words: Uint32Array, index: number
 	}
 	const size = tree.leafSize(number, low, high);
 	const address = tree.address(tree.leafFrame(size, low, high));
-	return `${byteSize(size + format.granuleLg2)} page at ${address}, ${access(format.leafProtection(number, low, high))} (${bits})`;
+	return `${byteSize(size + format.granuleLg2)} page at ${address}, ${permissionInWords(format.leafProtection(number, low, high))} (${bits})`;
 }
 
 /** "4K", "512G" */
-function byteSize(lg2: number): string {
+export function byteSize(lg2: number): string {
 	return `${2 ** (lg2 % 10)}${["", "K", "M", "G", "T", "P", "E"][Math.floor(lg2 / 10)]}`;
 }
 
-function access(protection: number): string {
+/** "read and write" */
+export function permissionInWords(protection: number): string {
 	const permitted = [protection & READ ? "read" : "", protection & WRITE ? "write" : ""].filter((word) => word !== "");
 	return permitted.length > 0 ? permitted.join(" and ") : "no access";
 }

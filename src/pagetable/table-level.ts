@@ -76,8 +76,16 @@ export function storeTable(level: TableLevel, words: Uint32Array, index: number,
 
 /** Makes items from `from` to before `to` empty. */
 export function clearItems(level: TableLevel, words: Uint32Array, from: number, to: number): void {
-	words.fill(0, 2 * from, 2 * to);
-	if (level.emptyValue !== 0) for (let index = from; index < to; index++) words[2 * index] = level.emptyValue;
+	const { emptyValue } = level;
+	if (emptyValue === 0) {
+		words.fill(0, 2 * from, 2 * to);
+		return;
+	}
+	const end = (2 * to) | 0;
+	for (let at = (2 * from) | 0; at < end; at = (at + 2) | 0) {
+		words[at] = emptyValue;
+		words[(at + 1) | 0] = 0;
+	}
 }
 
 /** The first item from `from` to before `to` that is not empty; `to` if all are. */

@@ -49,6 +49,14 @@ export interface DmaEvent {
 	readonly message: string;
 }
 
+/** A device interrupts, and what comes of it. */
+export interface InterruptEvent {
+	/** "0000:00:02.0" */
+	readonly device: string;
+	/** "MSI vector 0 is lost: it has no eventfd" */
+	readonly message: string;
+}
+
 /** A read, a write or a mapping of a file of ours. */
 export interface TransferEvent {
 	/** Thread id. */
@@ -61,4 +69,17 @@ export interface TransferEvent {
 	readonly arguments: readonly number[];
 	/** What it returned, or why it failed; undefined for a mapping, which the kernel makes. */
 	readonly result: number | Errno | undefined;
+	/** Of a read or a write at a position. */
+	readonly access?: RegisterAccess | undefined;
+}
+
+/** What a read or a write of a device's file was about. */
+export interface RegisterAccess {
+	/** "BAR0+0x8" */
+	readonly place: string;
+	/** In bytes. */
+	readonly length: number;
+	readonly isWrite: boolean;
+	/** What was read or written; undefined for more than a register has. */
+	readonly bytes: Uint8Array | undefined;
 }

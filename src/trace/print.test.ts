@@ -21,7 +21,7 @@ import {
 	VfioGroupGetDeviceFd,
 } from "../uapi/vfio.js";
 import type { CallEvent } from "./event.js";
-import { printCall, printOpen, printTransfer } from "./print.js";
+import { printCall, printDma, printInterrupt, printOpen, printTransfer } from "./print.js";
 
 /** A call on /dev/iommu that succeeded, except for what the test says. */
 function line(command: AnyCommand | PlainCommand | undefined, event: Partial<CallEvent>): string {
@@ -204,4 +204,26 @@ test("a read, a write or a mapping is a line like strace's", () => {
 		"4711 read(768<queue>, 0x7f10c000, 0x28) = -1 ESPIPE\n     40 bytes are too odd",
 	);
 	expect(printTransfer({ ...read, call: "mmap", result: undefined })).toMatch(/ = \?$/);
+});
+
+test("an access of a register is a line with its place and its value", () => {
+	const call = { thread: 4711, fd: 9, path: "/dev/vfio/devices/vfio0", arguments: [0x7f10c000, 4, 8] };
+	const access = { place: "BAR0+0x8", length: 4, isWrite: false, bytes: Uint8Array.of(0x18, 0, 0, 0xab) };
+	const read = { ...call, call: "pread64", access };
+	const file = "9</dev/vfio/devices/vfio0>";
+	expect(printTransfer({ ...read, result: 4 })).toBe(`4711 pread64(${file}, BAR0+0x8, 4) = 4 {0xab000018}`);
+	expect(printTransfer({ ...read, result: new Errno("EIO", "it is off") })).toMatch(/, 4\) = -1 EIO\n {5}it is off$/);
+	const write = { ...call, call: "pwrite64", access: { ...access, isWrite: true } };
+	expect(printTransfer({ ...write, result: 4 })).toBe(`4711 pwrite64(${file}, BAR0+0x8, 4, 0xab000018) = 4`);
+	const large = { ...access, length: 64, bytes: undefined };
+	expect(printTransfer({ ...read, access: large, result: 64 })).toMatch(/, BAR0\+0x8, 64\) = 64$/);
+});
+
+test("what a device does is a line without a thread", () => {
+	const device = "0000:00:02.0";
+	const event = { kind: "fault", device, pasid: 0, iova: 0n, message: `${device} can't read iova 0x0` } as const;
+	expect(printDma(event)).toBe("dma fault: 0000:00:02.0 can't read iova 0x0");
+	expect(printInterrupt({ device, message: "MSI vector 0 signals its eventfd" })).toBe(
+		"interrupt: 0000:00:02.0: MSI vector 0 signals its eventfd",
+	);
 });

@@ -6,7 +6,7 @@ import { Errno, hex } from "../uapi/errno.js";
 import type { Names } from "../uapi/field.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
-import type { CallEvent, OpenEvent, TransferEvent } from "./event.js";
+import type { CallEvent, DmaEvent, InterruptEvent, OpenEvent, RegisterAccess, TransferEvent } from "./event.js";
 
 /** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
 export function printCall(event: CallEvent): string {
@@ -21,9 +21,35 @@ export function printOpen({ thread, path, flags, result }: OpenEvent): string {
 }
 
 /** The event as a line, with a second one for the reason of an error. */
-export function printTransfer({ thread, call, fd, path, arguments: given, result }: TransferEvent): string {
-	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : (result ?? "?");
-	return `${thread} ${call}(${[`${fd}<${path}>`, ...given.map(hex)].join(", ")}) = ${answer}`;
+export function printTransfer({ thread, call, fd, path, arguments: given, result, access }: TransferEvent): string {
+	const [before, after] = access === undefined ? [given.map(hex), ""] : printAccess(access, result);
+	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : `${result ?? "?"}${after}`;
+	return `${thread} ${call}(${[`${fd}<${path}>`, ...before].join(", ")}) = ${answer}`;
+}
+
+/** @returns what stands before the result, and what after it */
+function printAccess(access: RegisterAccess, result: TransferEvent["result"]): [before: string[], after: string] {
+	const { place, length, isWrite, bytes } = access;
+	const value = bytes === undefined ? [] : [printValueOf(bytes)];
+	if (isWrite) return [[place, String(length), ...value], ""];
+	const after = typeof result === "number" && value.length > 0 ? ` {${value}}` : "";
+	return [[place, String(length)], after];
+}
+
+/** Little-endian, as on the bus. */
+function printValueOf(bytes: Uint8Array): string {
+	return `0x${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
+		.reverse()
+		.join("")}`;
+}
+
+/** What a device has done: a line that stands before that of the call which had it do so. */
+export function printDma({ kind, message }: DmaEvent): string {
+	return `dma ${kind}: ${message}`;
+}
+
+export function printInterrupt({ device, message }: InterruptEvent): string {
+	return `interrupt: ${device}: ${message}`;
 }
 
 /** Of open(2), those that make a difference to a device. asm-generic/fcntl.h: the same on x86-64 and arm64. */

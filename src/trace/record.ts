@@ -4,7 +4,7 @@
 import type { ErrnoCode } from "../uapi/errno.js";
 
 /** Changes when older versions can't read what newer ones write. */
-export const RECORD_VERSION = 1;
+export const RECORD_VERSION = 2;
 
 /** A number by which the recording names a process's memory, a backing, an owner of pinned memory or an open file. */
 export type Name = number;
@@ -79,6 +79,15 @@ export interface Transfer extends Asking {
 	readonly length: number;
 }
 
+/** pread(2) and pwrite(2) on the regions of a device. */
+export interface Access extends Asking {
+	readonly kind: "pread" | "pwrite";
+	readonly memory: Name;
+	readonly at: Hex;
+	readonly length: number;
+	readonly position: Hex;
+}
+
 export interface Mapped {
 	readonly kind: "mmap";
 	readonly file: Name;
@@ -100,7 +109,7 @@ export interface Aside {
 	readonly asked: readonly Question[];
 }
 
-export type RecordLine = Start | Named | Opened | Ioctl | Transfer | Mapped | Released | Aside;
+export type RecordLine = Start | Named | Opened | Ioctl | Transfer | Access | Mapped | Released | Aside;
 
 /** Pages of a backing: its name, the first page, and how many. */
 export type Extent = readonly [backing: Name, page: number, count: number];
@@ -153,7 +162,8 @@ export type Question =
 export type FdMeaning =
 	| { readonly file: Name }
 	| { readonly backing: Name }
-	/** Open, and neither ours nor shared memory. */
+	| "eventfd"
+	/** Open, and none of these. */
 	| "other"
 	| "not open";
 

@@ -3,7 +3,7 @@
 // General format of the ioctls: include/uapi/linux/iommufd.h, "General ioctl format"; for VFIO include/uapi/linux/vfio.h.
 
 import type { ErrnoCode } from "./errno.js";
-import { type Field, type FieldTable, inout, type Names, u32 } from "./field.js";
+import { type Field, type FieldTable, inout, type Names, scalarSize, u32 } from "./field.js";
 import {
 	type AnyView,
 	alignmentOf,
@@ -237,21 +237,25 @@ function asCommand(description: AnyStruct, nr: number, refusal: ErrnoCode): AnyC
 	};
 }
 
-/**
- * The rules of all fields as a short list of masks. They are written into a view as if they were values: the words in
- * which something is then set are the words that have to be looked at.
- */
-function forbiddenBits(description: AnyStruct): ForbiddenBits[] {
-	const masks = description.newView();
-	for (const field of description.fields) {
+/** The rules of all fields as a short list of masks: the words in which something is set are those that have to be looked at. */
+function forbiddenBits({ fields, size }: AnyStruct): ForbiddenBits[] {
+	const buffer = bufferFor(size);
+	// Not by way of a view: to make one takes longer than all of this, and every start pays for it.
+	const masks = new DataView(buffer);
+	for (const field of fields) {
 		if (field.forbids === "nothing" || field.checkedByHandler) continue;
-		writeField(masks, field, inTypeOf(field, forbiddenBitsOf(field)));
+		const bits = forbiddenBitsOf(field);
+		const width = scalarSize[field.scalar];
+		for (let at = field.offset; at < field.offset + field.size; at += width) setBits(masks, at, width, bits);
 	}
-	const words = new Int32Array(masks.bytes.buffer);
+	const words = new Int32Array(buffer);
 	return [...words.entries()].filter(([, mask]) => mask !== 0).map(([word, mask]) => ({ word, mask }));
 }
 
-function inTypeOf(field: Field, bits: number): FieldValue {
-	if (field.count !== undefined) return new Array<number>(field.count).fill(bits);
-	return field.scalar === "u64" ? BigInt(bits) : bits;
+/** @param bits of a u64 those above 31 are all as bit 31 is */
+function setBits(masks: DataView, at: number, width: number, bits: number): void {
+	if (width === 1) masks.setUint8(at, bits);
+	else if (width === 2) masks.setUint16(at, bits, true);
+	else masks.setUint32(at, bits, true);
+	if (width === 8) masks.setInt32(at + 4, bits >> 31, true);
 }

@@ -1,9 +1,9 @@
 // /dev/vfio/devices/vfioN as a file: which handler answers which ioctl.
 // drivers/vfio/device_cdev.c, vfio_main.c and pci/vfio_pci_core.c.
 
-import type { Caller, OpenFile } from "../iommufd/caller.js";
+import type { Caller, MappableFile, PositionedFile } from "../iommufd/caller.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
-import { copyIn } from "../memory/address-space.js";
+import { type AddressSpace, copyIn } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { checkFields, readCommand, readThrough, readVfioCommand, respond, respondField } from "../uapi/rules.js";
 import type { AnyCommand } from "../uapi/struct.js";
@@ -29,11 +29,12 @@ import {
 import type { VfioDevice } from "./device.js";
 import { deviceFeature } from "./feature.js";
 import { getIrqInfo, setIrqs } from "./irq.js";
+import { placeAt, readRegion, writeRegion } from "./region-access.js";
 import { getRegionInfo } from "./regions.js";
 import { checkToken, UUID_SIZE } from "./vf-token.js";
 
 /** One open of the device. It answers nothing but BIND_IOMMUFD until it is bound, and only one open can be. */
-export class VfioCdev implements OpenFile {
+export class VfioCdev implements PositionedFile, MappableFile {
 	readonly path: string;
 	readonly device: VfioDevice;
 	readonly #settle: () => void;
@@ -53,6 +54,25 @@ export class VfioCdev implements OpenFile {
 			throw new Errno("EINVAL", `this open of ${this.path} is not bound to an iommufd: BIND_IOMMUFD comes first`);
 		else this.#serve(caller, command, argument);
 		return 0;
+	}
+
+	readAt(memory: AddressSpace, address: number, length: number, position: number): number {
+		if (!this.#isBound) throw new Errno("EINVAL", `a read of ${this.path}, which isn't bound to an iommufd yet`);
+		return readRegion(this.device, memory, address, length, position);
+	}
+
+	writeAt(memory: AddressSpace, address: number, length: number, position: number): number {
+		if (!this.#isBound) throw new Errno("EINVAL", `a write to ${this.path}, which isn't bound to an iommufd yet`);
+		return writeRegion(this.device, memory, address, length, position);
+	}
+
+	placeAt(position: number): string {
+		return placeAt(position);
+	}
+
+	/** No region has the flag MMAP: what a program does to mapped memory can't be seen, and registers have to see it. */
+	mmap(offset: number): never {
+		throw new Errno("EINVAL", `${placeAt(offset)} of ${this.path} can't be mapped: its region hasn't the flag MMAP`);
 	}
 
 	release(): void {
@@ -89,7 +109,7 @@ export class VfioCdev implements OpenFile {
 				break;
 			case VfioDeviceSetIrqs.number:
 				read(caller, argument, VfioDeviceSetIrqs);
-				setIrqs(this.device, VfioDeviceSetIrqs.view, caller.memory, argument);
+				setIrqs(this.device, VfioDeviceSetIrqs.view, caller, argument);
 				break;
 			case VfioDeviceReset.number:
 				this.device.reset();

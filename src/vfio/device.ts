@@ -1,12 +1,15 @@
 // A PCI function in the hands of VFIO: which program has it, and what it is attached to.
 // struct vfio_device in include/linux/vfio.h; drivers/vfio/iommufd.c.
 
+import type { Endpoint } from "../devices/endpoint.js";
 import { NO_PASID, type Pasid } from "../iommu/domain.js";
 import type { PciDevice } from "../iommu/pci.js";
 import { attachDevice, detachDevice, replaceDevice } from "../iommufd/attach.js";
 import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";
 import { Errno } from "../uapi/errno.js";
+import { ConfigSpace } from "./config-space.js";
+import { Interrupts } from "./interrupts.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
 import type { SriovRole } from "./vf-token.js";
 
@@ -19,7 +22,14 @@ export class VfioDevice {
 	readonly device: PciDevice;
 	readonly hardware: PciHardware;
 	readonly sriov: SriovRole;
+	/** The function's own. */
 	readonly config: PciConfig;
+	/** What is behind its BARs; undefined where nothing is, which reads as all ones. */
+	endpoint: Endpoint | undefined;
+	/** Where what it sends goes to. */
+	readonly interrupts: Interrupts;
+	/** The configuration space of the program that has it. */
+	#configSpace: ConfigSpace | undefined;
 	#bound: BoundDevice | undefined;
 	#isAttached = false;
 	/** The PASIDs that were attached as such. PASID 0 can be: then it is the device itself that is attached. */
@@ -32,6 +42,7 @@ export class VfioDevice {
 		this.hardware = hardware;
 		this.sriov = sriov;
 		this.config = new PciConfig(hardware);
+		this.interrupts = new Interrupts(device.name, this.config);
 	}
 
 	/** "0000:00:03.0" */
@@ -52,6 +63,15 @@ export class VfioDevice {
 		if (this.#bound !== undefined)
 			throw new Errno("EINVAL", `${this.name} is bound already: a device can be bound by one open of its file only`);
 		this.#bound = bindDevice(context, this.device);
+		this.#resetFunction();
+		const { interrupts } = this;
+		this.#configSpace = new ConfigSpace(this.hardware, this.config, this.sriov.kind === "virtual", {
+			setIntxDisabled: (isDisabled) => interrupts.setDisabled(isDisabled),
+			reset: () => this.#resetFunction(),
+			get msiVectors() {
+				return interrupts.msiVectors;
+			},
+		});
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users++;
 		return this.#bound.id;
 	}
@@ -59,6 +79,10 @@ export class VfioDevice {
 	/** Takes it back from the program that had it. */
 	unbind(): void {
 		const bound = this.#theBound();
+		this.interrupts.close();
+		this.#configSpace = undefined;
+		this.#resetFunction();
+		this.config.restore();
 		for (const pasid of [...this.#pasids].sort((a, b) => a - b)) this.detachPasid(pasid);
 		this.detach();
 		unbindDevice(bound);
@@ -100,9 +124,21 @@ export class VfioDevice {
 		detachDevice(this.#theBound(), pasid);
 	}
 
+	/** Of those who have it, who are the only ones that ask. */
+	get configSpace(): ConfigSpace {
+		if (this.#configSpace === undefined) throw new Error(`${this.name} is not bound`);
+		return this.#configSpace;
+	}
+
 	/** @throws EINVAL when Linux has no way to reset this function alone */
 	reset(): void {
 		if (!this.hardware.canReset) throw new Errno("EINVAL", `${this.name} can't be reset without others`);
+		this.#resetFunction();
+	}
+
+	/** As far as it can be. What its configuration space has is saved before, and restored after it. */
+	#resetFunction(): void {
+		if (this.hardware.canReset) this.endpoint?.reset();
 	}
 
 	/** @throws EINVAL when it is there already */

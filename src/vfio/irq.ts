@@ -1,6 +1,6 @@
-// A function's interrupts as VFIO counts and sets them. drivers/vfio/pci/vfio_pci_core.c and vfio_main.c.
+// A function's interrupts as VFIO counts them, and what it checks before they are set. drivers/vfio/pci/vfio_pci_core.c and vfio_main.c.
 
-import type { AddressSpace } from "../memory/address-space.js";
+import type { Caller } from "../iommufd/caller.js";
 import { copyIn } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Args } from "../uapi/struct.js";
@@ -13,7 +13,6 @@ import {
 	VfioPciIrq,
 } from "../uapi/vfio.js";
 import type { VfioDevice } from "./device.js";
-import type { PciHardware } from "./pci-config.js";
 
 const { EVENTFD, MASKABLE, AUTOMASKED, NORESIZE } = VfioIrqInfoFlags;
 const { DATA_NONE, DATA_BOOL, DATA_EVENTFD } = VfioIrqSetFlags;
@@ -21,14 +20,14 @@ const DATA_TYPE_MASK = DATA_NONE | DATA_BOOL | DATA_EVENTFD;
 const ACTION_TYPE_MASK = VfioIrqSetFlags.ACTION_MASK | VfioIrqSetFlags.ACTION_UNMASK | VfioIrqSetFlags.ACTION_TRIGGER;
 
 /** How many vectors there are of a kind, a number of VfioPciIrq. */
-function vectorsOf({ interruptPin, msiVectors, msix }: PciHardware, index: number): number {
+function vectorsOf({ hardware, configSpace }: VfioDevice, index: number): number {
 	switch (index) {
 		case VfioPciIrq.INTX:
-			return interruptPin === 0 ? 0 : 1;
+			return configSpace.interruptPin === 0 ? 0 : 1;
 		case VfioPciIrq.MSI:
-			return msiVectors;
+			return hardware.msiVectors;
 		case VfioPciIrq.MSIX:
-			return msix?.vectors ?? 0;
+			return hardware.msix?.vectors ?? 0;
 		case VfioPciIrq.ERR:
 		case VfioPciIrq.REQ:
 			return 1;
@@ -38,11 +37,11 @@ function vectorsOf({ interruptPin, msiVectors, msix }: PciHardware, index: numbe
 }
 
 /** VFIO_DEVICE_GET_IRQ_INFO @throws EINVAL for an index without interrupts */
-export function getIrqInfo({ name, hardware }: VfioDevice, info: Args<typeof VfioDeviceGetIrqInfo>): void {
+export function getIrqInfo(device: VfioDevice, info: Args<typeof VfioDeviceGetIrqInfo>): void {
 	const { index } = info;
 	if (index >= VFIO_PCI_NUM_IRQS)
-		throw new Errno("EINVAL", `index is ${index}: ${name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`);
-	info.count = vectorsOf(hardware, index);
+		throw new Errno("EINVAL", `index is ${index}: ${device.name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`);
+	info.count = vectorsOf(device, index);
 	info.flags = EVENTFD;
 	if (index === VfioPciIrq.INTX) info.flags |= MASKABLE | AUTOMASKED;
 	// Linux can add MSI-X vectors one by one; of all others the number is fixed when the first is set.
@@ -50,25 +49,25 @@ export function getIrqInfo({ name, hardware }: VfioDevice, info: Args<typeof Vfi
 }
 
 /**
- * VFIO_DEVICE_SET_IRQS: checks as Linux does, and remembers nothing, because no device here interrupts yet.
+ * VFIO_DEVICE_SET_IRQS
  * @param address where the struct is; its data follows it
- * @throws EINVAL, EFAULT
+ * @throws EINVAL, EFAULT, and what the interrupt itself refuses
  */
 export function setIrqs(
-	{ name, hardware }: VfioDevice,
+	device: VfioDevice,
 	set: Args<typeof VfioDeviceSetIrqs>,
-	memory: AddressSpace,
+	caller: Caller,
 	address: number,
 ): void {
 	const { flags, index, start, count, argsz } = set;
 	if (index >= VFIO_PCI_NUM_IRQS)
 		throw new Errno(
 			"EINVAL",
-			`index is ${index}: what can be set of ${name} is the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`,
+			`index is ${index}: what can be set of ${device.name} is the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`,
 		);
 	if (flags & ~(DATA_TYPE_MASK | ACTION_TYPE_MASK))
 		throw new Errno("EINVAL", `flags has ${hex(flags)}, with unknown bits`);
-	const vectors = vectorsOf(hardware, index);
+	const vectors = vectorsOf(device, index);
 	if (start >= vectors || start + count > vectors)
 		throw new Errno(
 			"EINVAL",
@@ -80,7 +79,9 @@ export function setIrqs(
 			"EINVAL",
 			`argsz is ${argsz}, and the data of ${count} vectors takes ${bytes} more than the struct`,
 		);
-	if (bytes > 0) copyIn(memory, address + VfioDeviceSetIrqs.size, new Uint8Array(bytes), "the data of SET_IRQS");
+	const data = new Uint8Array(bytes);
+	copyIn(caller.memory, address + VfioDeviceSetIrqs.size, data, "the data of SET_IRQS");
+	device.interrupts.set(caller, { flags, index, start, count, data: new DataView(data.buffer) });
 }
 
 function bytesOfOne(flags: number): number {

@@ -1,4 +1,5 @@
-// A PCI function's hardware as a machine describes it, and its configuration space as VFIO shows it.
+// A PCI function's hardware as a machine describes it, and its own configuration space. What VFIO shows
+// of that is in config-space.ts.
 // PCI Local Bus Specification 3.0: 6.1 "Configuration Space Organization", 6.2.5 "Base Addresses", 6.8 "MSI";
 // PCI Express Base Specification 6.0: 7.5.3 (PCI Express), 7.7.2 (MSI-X), 7.8.9 (PASID), 10.5.1 (ATS), 10.5.2 (PRI).
 
@@ -46,20 +47,34 @@ export interface PciHardware {
 	readonly canReset: boolean;
 }
 
-const COMMAND_IO = 1;
-const COMMAND_MEMORY = 2;
+/** Bits of the command register. */
+export const PciCommand = {
+	IO: 1 << 0,
+	MEMORY: 1 << 1,
+	MASTER: 1 << 2,
+	PARITY: 1 << 6,
+	SERR: 1 << 8,
+	INTX_DISABLE: 1 << 10,
+} as const;
+const STATUS = 0x06;
+const STATUS_INTERRUPT = 1 << 3;
 const STATUS_CAPABILITIES_LIST = 1 << 4;
 const BAR_IO = 1;
 const BAR_64BIT = 4;
 const BAR_PREFETCHABLE = 8;
+const COMMAND = 0x04;
+const CACHE_LINE_SIZE = 0x0c;
 const FIRST_BAR = 0x10;
 
-const CAP_ID_MSI = 0x05;
-const CAP_ID_PCIE = 0x10;
-const CAP_ID_MSIX = 0x11;
-const EXT_CAP_ID_ATS = 0x0f;
-const EXT_CAP_ID_PRI = 0x13;
-const EXT_CAP_ID_PASID = 0x1b;
+export const PciCapability = { MSI: 0x05, EXPRESS: 0x10, MSIX: 0x11 } as const;
+export const PciExtendedCapability = { ATS: 0x0f, PRI: 0x13, PASID: 0x1b } as const;
+
+/** Of the PCI Express capability. */
+export const DEVICE_CAPABILITIES = 4;
+export const FUNCTION_LEVEL_RESET = 1 << 28;
+export const DEVICE_CONTROL = 8;
+/** Reporting of four kinds of errors, relaxed ordering, no snoop: what a simple function lets software choose. */
+const DEVICE_CONTROL_WRITABLE = 0x081f;
 
 const FIRST_CAPABILITY = 0x40;
 const FIRST_EXTENDED_CAPABILITY = 0x100;
@@ -67,9 +82,12 @@ const PCIE_CAPABILITY_SIZE = 0x3c;
 const PCIE_VERSION = 2;
 
 export class PciConfig {
-	/** The whole configuration space. */
+	/** The whole configuration space, as the function itself has it. */
 	readonly bytes: Uint8Array;
 	readonly #view: DataView;
+	/** The bits that a write changes. */
+	readonly #writable: Uint8Array;
+	readonly #initial: Uint8Array;
 	/** Where the pointer to the next capability goes. */
 	#link = 0x34;
 	#free = FIRST_CAPABILITY;
@@ -78,11 +96,34 @@ export class PciConfig {
 	constructor(hardware: PciHardware) {
 		this.bytes = new Uint8Array(hardware.isExpress ? 4096 : 256);
 		this.#view = new DataView(this.bytes.buffer);
+		this.#writable = new Uint8Array(this.bytes.length);
 		this.#header(hardware);
-		if (hardware.isExpress) this.#expressCapability();
+		if (hardware.isExpress) this.#expressCapability(hardware.canReset);
 		if (hardware.msiVectors > 0) this.#msi(hardware.msiVectors);
 		if (hardware.msix) this.#msix(hardware.msix);
 		if (hardware.isExpress) this.#extendedCapabilities(hardware);
+		this.#initial = this.bytes.slice();
+	}
+
+	/** Writes a byte, as far as the function lets itself be written. */
+	write(at: number, value: number): void {
+		const mask = this.#writable[at];
+		this.bytes[at] = (this.bytes[at] & ~mask) | (value & mask);
+	}
+
+	/** As it was when the machine was switched on. */
+	restore(): void {
+		this.bytes.set(this.#initial);
+	}
+
+	/** Whether it may do DMA, and send messages, which are DMA too. */
+	get isBusMaster(): boolean {
+		return (this.bytes[COMMAND] & PciCommand.MASTER) !== 0;
+	}
+
+	/** The interrupt status bit: whether the function asserts its pin. */
+	set interruptStatus(asserted: boolean) {
+		this.bytes[STATUS] = (this.bytes[STATUS] & ~STATUS_INTERRUPT) | (asserted ? STATUS_INTERRUPT : 0);
 	}
 
 	u8(at: number): number {
@@ -110,8 +151,12 @@ export class PciConfig {
 		const hasMemory = hardware.bars.some(({ space }) => space !== "io");
 		this.#set16(0x00, hardware.vendorId);
 		this.#set16(0x02, hardware.deviceId);
-		this.#set16(0x04, (hasIo ? COMMAND_IO : 0) | (hasMemory ? COMMAND_MEMORY : 0));
-		this.#set16(0x06, hasCapabilities ? STATUS_CAPABILITIES_LIST : 0);
+		const decodes = (hasIo ? PciCommand.IO : 0) | (hasMemory ? PciCommand.MEMORY : 0);
+		this.#set16(COMMAND, decodes);
+		const hasPin = hardware.interruptPin === 0 ? 0 : PciCommand.INTX_DISABLE;
+		this.#letWrite16(COMMAND, decodes | PciCommand.MASTER | PciCommand.PARITY | PciCommand.SERR | hasPin);
+		this.#writable[CACHE_LINE_SIZE] = 0xff;
+		this.#set16(STATUS, hasCapabilities ? STATUS_CAPABILITIES_LIST : 0);
 		this.#set32(0x08, hardware.classCode * 256 + hardware.revision);
 		for (const bar of hardware.bars) this.#bar(bar);
 		this.#set16(0x2c, hardware.subsystemVendorId);
@@ -136,28 +181,30 @@ export class PciConfig {
 		return at;
 	}
 
-	#expressCapability(): void {
-		const at = this.#addCapability(CAP_ID_PCIE, PCIE_CAPABILITY_SIZE);
+	#expressCapability(canReset: boolean): void {
+		const at = this.#addCapability(PciCapability.EXPRESS, PCIE_CAPABILITY_SIZE);
 		this.#set16(at + 2, PCIE_VERSION);
+		if (canReset) this.#set32(at + DEVICE_CAPABILITIES, FUNCTION_LEVEL_RESET);
+		this.#letWrite16(at + DEVICE_CONTROL, DEVICE_CONTROL_WRITABLE);
 	}
 
 	/** With a 64-bit address, and not masked per vector. */
 	#msi(vectors: number): void {
-		const at = this.#addCapability(CAP_ID_MSI, 14);
+		const at = this.#addCapability(PciCapability.MSI, 14);
 		this.#set16(at + 2, (Math.log2(vectors) << 1) | (1 << 7));
 	}
 
 	#msix({ vectors, bar, tableOffset, pendingOffset }: MsixCapability): void {
-		const at = this.#addCapability(CAP_ID_MSIX, 12);
+		const at = this.#addCapability(PciCapability.MSIX, 12);
 		this.#set16(at + 2, vectors - 1);
 		this.#set32(at + 4, tableOffset | bar);
 		this.#set32(at + 8, pendingOffset | bar);
 	}
 
 	#extendedCapabilities({ ats, pri, pasidBits }: PciHardware): void {
-		if (ats) this.#addExtendedCapability(EXT_CAP_ID_ATS, 8);
-		if (pri) this.#addExtendedCapability(EXT_CAP_ID_PRI, 16);
-		if (pasidBits > 0) this.#set16(this.#addExtendedCapability(EXT_CAP_ID_PASID, 8) + 4, pasidBits << 8);
+		if (ats) this.#addExtendedCapability(PciExtendedCapability.ATS, 8);
+		if (pri) this.#addExtendedCapability(PciExtendedCapability.PRI, 16);
+		if (pasidBits > 0) this.#set16(this.#addExtendedCapability(PciExtendedCapability.PASID, 8) + 4, pasidBits << 8);
 	}
 
 	/** The first one has a fixed place, each has the place of the next one in its own header. */
@@ -173,6 +220,11 @@ export class PciConfig {
 		let at = FIRST_EXTENDED_CAPABILITY;
 		while (this.u32(at) >>> 20 !== 0) at = this.u32(at) >>> 20;
 		this.#set32(at, this.u32(at) + to * 2 ** 20);
+	}
+
+	#letWrite16(at: number, bits: number): void {
+		this.#writable[at] = bits & 0xff;
+		this.#writable[at + 1] = bits >> 8;
 	}
 
 	#set16(at: number, value: number): void {

@@ -2,7 +2,7 @@
 // machine/thread.test.ts has the same in the engine alone, and docs/policies.md tells the story.
 
 import { expect, test, vi } from "vitest";
-import { ioasis } from "./programs.js";
+import { ioasis, spawn } from "./programs.js";
 
 // Many processes, on a computer that may be busy with other tests.
 vi.setConfig({ testTimeout: 120_000 });
@@ -72,4 +72,30 @@ test("reordered: mapping before the attach in the automatic flow breaks arm-smmu
 		...answers("attach", "agreed"),
 		"arm-smmu-2023": "VFIO_DEVICE_ATTACH_IOMMUFD_PT: ENODEV",
 	});
+});
+
+test("the table of it all has a line for what rules come to the same, and a letter for each reason", () => {
+	const table = spawn(process.execPath, "examples/thread-table.mjs", "intel,s390", "posted,agreed,mainline");
+	expect(table.stdout.split("\n")).toEqual([
+		"machine  policy                    alloc         alloc-data    alloc-nested  attach",
+		"intel    posted, agreed, mainline  works         EOPNOTSUPP a  works         works",
+		"s390     posted                    EOPNOTSUPP b  EOPNOTSUPP b  EOPNOTSUPP b  EOPNOTSUPP c",
+		"         agreed                    works         EOPNOTSUPP d  EOPNOTSUPP d  works",
+		"         mainline                  works         EOPNOTSUPP e  EOPNOTSUPP e  works",
+		"",
+		"a  IOMMU_HWPT_ALLOC: intel-vtd: a paging HWPT takes no data",
+		"b  IOMMU_HWPT_ALLOC: posted: s390 has no domain_alloc_user",
+		"c  VFIO_DEVICE_ATTACH_IOMMUFD_PT: posted: s390 has no domain_alloc_user",
+		"d  IOMMU_HWPT_ALLOC: agreed: s390 has no domain_alloc_user, so flags and data can't be served",
+		"e  IOMMU_HWPT_ALLOC: s390 has no domain_alloc_paging_flags, so flags and data can't be served",
+		"",
+	]);
+	expect([table.status, table.stderr]).toEqual([0, ""]);
+});
+
+test("user data that a driver has works on the parent of a nested table, by way of a vIOMMU where it has one", () => {
+	for (const machine of ["intel", "amd", "arm"])
+		expect(
+			ioasis("run", "-q", "-m", machine, "--", process.execPath, "examples/hwpt-thread.mjs", "alloc-nested").stdout,
+		).toBe("alloc-nested works\n");
 });

@@ -1,7 +1,12 @@
-// run --walk: a page table at work, seen from outside.
+// run --walk, and walk: page tables at work, seen from outside.
 
-import { expect, test, vi } from "vitest";
-import { ioasis } from "./programs.js";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { askRun, findRuns } from "../../src/cli/walk-socket.js";
+import { command, ioasis, temporaryDirectory } from "./programs.js";
 
 // Many processes, on a computer that may be busy with other tests.
 vi.setConfig({ testTimeout: 120_000 });
@@ -38,7 +43,9 @@ test("says so where there is no table yet, and where the table can't have the ad
 	expect(walk("arm-smmu-2023", "0x1000", ...alloc).stderr).toMatch(
 		/after IOMMU_HWPT_ALLOC:\n {2}there is no table yet/,
 	);
-	expect(walk("s390", "0xfffffffffffff000", ...alloc).stderr).toMatch(/it is outside of 0x0 to 0x[0-9a-f]+, which/);
+	expect(walk("s390", "0xfffffffffffff000", ...alloc).stderr).toMatch(
+		/0xfffffffffffff000 is outside of 0x0 to 0x[0-9a-f]+, which/,
+	);
 });
 
 test("goes with --trace, whose lines come before", () => {
@@ -51,4 +58,183 @@ test("what isn't an address is refused", () => {
 	const { status, stderr } = walk("amd", "4096", "--", "true");
 	expect(stderr).toBe("ioasis: --walk 4096: not an IOVA\n        give it in hexadecimal: 0x1000000\n");
 	expect(status).toBe(2);
+});
+
+const directory = temporaryDirectory();
+afterAll(directory.remove);
+
+/** A nested page table, in which 0x5000 leads to guest-physical 0x40008000. Its input is empty, so it doesn't wait. */
+const nest = ["--", process.execPath, "examples/nested.mjs"];
+
+test("shows both stages of a nested page table as soon as a device is attached to it", () => {
+	const { stderr } = walk("intel", "0x5000", ...nest);
+	expect(stderr).toMatch(/^IOVA 0x5000 in HWPT 4 .*, after IOMMU_HWPT_ALLOC:\n {2}HWPT 4 is attached to no device/m);
+	const after = stderr.slice(stderr.indexOf("for 0000:00:02.0, after VFIO_DEVICE_ATTACH_IOMMUFD_PT"));
+	expect(after).toMatch(/^ {4}PTE 5 at guest-physical 0x40003028 is 0x40008007: 4K page at guest-physical 0x40008000/m);
+	expect(after).toMatch(/^ {6}0x40003028 is physical 0x[0-9a-f]+028 by the second stage$/m);
+	expect(after).toMatch(/^ {2}second stage: guest-physical 0x40008000 in HWPT 3$/m);
+	expect(after).toMatch(/^ {2}physical 0x[0-9a-f]+000, read and write\n$/m);
+});
+
+describe("walk --recording", () => {
+	const recording = join(directory.path, "nested.jsonl");
+	const recorded = (...words: string[]) => ioasis("walk", "--recording", recording, ...words);
+
+	test("walks where it ended, after the last line at which an IOVA is translated, or after one's own", () => {
+		ioasis("run", "-q", "-m", "amd", "--record", recording, ...attach);
+		const { stdout, status } = recorded("0x100000000");
+		const [head, which, ...levels] = stdout.trimEnd().split("\n");
+		expect(head).toMatch(
+			/nested\.jsonl, after line 10 \(VFIO_DEVICE_ATTACH_IOMMUFD_PT\), the last at which an IOVA is translated:$/,
+		);
+		expect(which).toBe("IOVA 0x100000000 in HWPT 3 (amd):");
+		expect(levels.at(-1)).toMatch(/: 4K page at 0x[0-9a-f]+, read and write \(/);
+		expect(status).toBe(0);
+		const early = recorded("--at", "9", "0x100000000");
+		expect([early.stderr, early.status]).toEqual(["ioasis: there is no page table (HWPT) at the moment\n", 1]);
+	});
+
+	test("has of a guest's memory what was recorded, and says so", () => {
+		ioasis("run", "-q", "-m", "intel", "--record", recording, ...nest);
+		expect(recorded("--device", "vfio0", "0x5000").stdout).toMatch(
+			/^ {2}fault: 0x40000000 \(PML4E 0\) is not in the recording: `ioasis run --record FILE --walk IOVA` puts/m,
+		);
+		ioasis("run", "-q", "-m", "intel", "--walk", "0x5000", "--record", recording, ...nest);
+		const { walks } = JSON.parse(recorded("--hwpt", "4", "--json", "0x5000").stdout);
+		expect(walks).toMatchObject([{ hwpt: 4, device: "0000:00:02.0", firstStage: { output: "0x40008000" } }]);
+		expect(walks[0].table.physical).toMatch(/^0x[0-9a-f]+000$/);
+		expect(ioasis("replay", recording).status).toBe(0);
+	});
+
+	test("stops where the calls are answered otherwise", () => {
+		const lines = readFileSync(recording, "utf8").split("\n");
+		const at = lines.findIndex((line) => line.includes("IOMMU_HWPT_ALLOC"));
+		lines[at] = lines[at].replace(/"answer":0/, '"answer":1');
+		writeFileSync(recording, lines.join("\n"));
+		const { stderr, status } = recorded("0x5000");
+		expect(stderr).toMatch(/:\d+: IOMMU_HWPT_ALLOC is answered otherwise than it was/);
+		expect(status).toBe(1);
+	});
+
+	test.each([
+		[["--at", "9999", "0x0"], /--at 9999: .* has \d+ lines/],
+		[["--at", "x", "0x0"], /--at x: not a number\n/],
+		[["4096"], /^ioasis: 4096: not an IOVA\n {8}give it in hexadecimal/],
+		[["--pasid", "1", "0x0"], /there is no --device\n/],
+	])("%j is refused with a line", (words, message) => {
+		const { stderr, status } = recorded(...words);
+		expect(stderr).toMatch(message);
+		expect(status).toBe(2);
+	});
+});
+
+describe("walk, of a program that runs", () => {
+	/** Where runs can be found: not among those of other tests. */
+	beforeAll(() => {
+		vi.stubEnv("XDG_RUNTIME_DIR", directory.path);
+		vi.stubEnv("TMPDIR", directory.path);
+	});
+	afterAll(() => {
+		vi.unstubAllEnvs();
+	});
+
+	/** Starts what waits until its input ends; returns when it waits. */
+	async function start(...words: string[]): Promise<ChildProcess> {
+		const run = spawn(command, ["run", "-q", ...words], { stdio: ["pipe", "pipe", "inherit"] });
+		await once(run.stdout!, "data");
+		return run;
+	}
+
+	async function end(run: ChildProcess): Promise<void> {
+		run.stdin!.end();
+		expect(await once(run, "exit")).toEqual([0, null]);
+	}
+
+	test("shows both stages as they are at this moment, as often as it is asked", async () => {
+		const run = await start("-m", "intel", ...nest);
+		const { stdout, stderr, status } = ioasis("walk", "0x5000", "0x40008000");
+		expect(stdout).toMatch(new RegExp(`^${run.pid}: .* examples/nested.mjs, on intel:\n`));
+		expect(stdout.match(/^IOVA .*$/gm)).toEqual([
+			"IOVA 0x5000 in HWPT 3 (intel-vtd):",
+			"IOVA 0x5000 in HWPT 4 (intel-vtd, nested on HWPT 3), for 0000:00:02.0:",
+			"IOVA 0x40008000 in HWPT 3 (intel-vtd):",
+			"IOVA 0x40008000 in HWPT 4 (intel-vtd, nested on HWPT 3), for 0000:00:02.0:",
+		]);
+		expect(stdout).toMatch(
+			/^ {4}PTE 5 at guest-physical 0x40003028 is 0x40008007: 4K page at guest-physical 0x40008000/m,
+		);
+		expect([stderr, status]).toEqual(["", 0]);
+
+		const [{ programPid }] = await findRuns();
+		const { walks, ...about } = JSON.parse(
+			ioasis("walk", "--pid", String(programPid), "--device", "vfio0", "--json", "0x5000").stdout,
+		);
+		expect(about).toEqual({ pid: run.pid, programPid, machine: "intel", program: nest.slice(1) });
+		expect(walks).toMatchObject([{ hwpt: 4, firstStage: { output: "0x40008000" } }]);
+		await end(run);
+	});
+
+	test("says what there is, where what was asked for isn't", async () => {
+		expect(ioasis("walk", "0x0").stderr).toMatch(
+			/^ioasis: no program of yours runs under `ioasis run` at the moment\n {8}start one: ioasis run /,
+		);
+		const run = await start("-m", "intel", ...nest);
+		const problem = (...words: string[]) => {
+			const { status, stdout, stderr } = ioasis("walk", ...words);
+			expect([status, stdout]).toEqual([1, ""]);
+			return stderr;
+		};
+		expect(problem("--hwpt", "9", "0x0")).toBe(
+			"ioasis: there is no HWPT 9 at the moment\n        the HWPTs are: 3 (intel-vtd), 4 (intel-vtd)\n",
+		);
+		expect(problem("--device", "vfio1", "0x0")).toMatch(
+			/vfio1 is no device that is bound .*\n {8}.* vfio0 \(0000:00:02.0\)\n/,
+		);
+		expect(problem("--pid", "1", "0x0")).toMatch(
+			/has the PID 1\n {8}there are:\n {10}--pid \d+: .*nested.mjs, on intel\n/,
+		);
+		const other = await start("--", "sh", "-c", "echo; read line; true");
+		expect(problem("0x0")).toMatch(/^ioasis: several programs run .*\n {8}say which:(\n {10}--pid \d+: .*){2}\n$/);
+		expect(problem("--pid", String(other.pid), "0x0")).toBe("ioasis: there is no page table (HWPT) at the moment\n");
+		await Promise.all([end(run), end(other)]);
+	});
+
+	test("a recorded program's walk is in its recording, too", async () => {
+		const recording = join(directory.path, "walked.jsonl");
+		const run = await start("-m", "intel", "--record", recording, ...nest);
+		const now = ioasis("walk", "--device", "vfio0", "0x5000").stdout;
+		await end(run);
+		const then = ioasis("walk", "--recording", recording, "--device", "vfio0", "0x5000").stdout;
+		expect(then.split("\n").slice(1)).toEqual(now.split("\n").slice(1));
+		expect(ioasis("replay", recording).status).toBe(0);
+	});
+
+	test("one that was killed leaves a socket, which the next walk removes", async () => {
+		const run = await start("--", "sh", "-c", "echo; read line");
+		run.kill("SIGKILL");
+		await once(run, "exit");
+		const sockets = () => readdirSync(join(directory.path, "ioasis"));
+		expect(sockets()).toEqual([`${run.pid}.sock`]);
+		expect(ioasis("walk", "0x0").status).toBe(1);
+		expect(sockets()).toEqual([]);
+	});
+
+	test("no call is disturbed by being asked all the time, and each question is answered", async () => {
+		const flood = ["--", process.execPath, "test/end-to-end/clients/flood.mjs", "3"];
+		const run = spawn(command, ["run", "-q", ...flood], { stdio: ["ignore", "inherit", "inherit"] });
+		const exit = once(run, "exit");
+		let answers = 0;
+		for (let isOver = false; !isOver; ) {
+			await new Promise((resolve) => setTimeout(resolve, 1));
+			const [found] = await findRuns();
+			const answer = found && (await askRun(found, { iovas: ["0x1000"] }));
+			if (answer) answers++;
+			isOver = run.exitCode !== null || run.signalCode !== null;
+			expect(answer ?? { problem: "it has ended" }).toMatchObject({
+				problem: expect.stringMatching(/no page table|has ended/),
+			});
+		}
+		expect(await exit).toEqual([0, null]);
+		expect(answers).toBeGreaterThan(20);
+	});
 });

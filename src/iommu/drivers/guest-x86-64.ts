@@ -52,6 +52,7 @@ export function guestX86_64(guest: GuestX86_64): FirstStage {
 }
 
 class X86Rules implements EntryRules {
+	readonly absence = "P is 0";
 	readonly #has1GPages: boolean;
 	readonly #accessed: number;
 
@@ -75,6 +76,10 @@ class X86Rules implements EntryRules {
 	permits({ low }: Entry): number {
 		if (!(low & US)) return 0;
 		return low & RW ? READ | WRITE : READ;
+	}
+
+	refusal({ low }: Entry): string {
+		return low & US ? "R/W is 0" : "U/S is 0";
 	}
 
 	marked({ low, isLeaf }: Entry, write: boolean): number {

@@ -1,6 +1,6 @@
 // Open files as a recording sees them: each call goes to the engine's own file, and is written down with its answer.
 
-import type { Caller, MappableFile, Mapping, OpenFile, ReadableFile } from "../../iommufd/caller.js";
+import type { Caller, MappableFile, Mapping, OpenFile, PositionedFile, ReadableFile } from "../../iommufd/caller.js";
 import type { AddressSpace } from "../../memory/address-space.js";
 import { commandOf } from "../../trace/commands.js";
 import { type Failed, type Name, type Question, toHex } from "../../trace/record.js";
@@ -149,9 +149,45 @@ export class RecordedMappableFile extends RecordedFile implements MappableFile {
 	}
 }
 
+/** A file of a device: read and written at positions, and asked for mappings. */
+export class RecordedDevice extends RecordedMappableFile implements PositionedFile {
+	declare readonly inner: PositionedFile & MappableFile;
+
+	readAt(memory: AddressSpace, address: number, length: number, position: number): number {
+		const space = this.memories.space(memory);
+		const call = () => this.inner.readAt(space, address, length, position);
+		return this.#access("pread", space.id, address, length, position, call);
+	}
+
+	writeAt(memory: AddressSpace, address: number, length: number, position: number): number {
+		const space = this.memories.space(memory);
+		const call = () => this.inner.writeAt(space, address, length, position);
+		return this.#access("pwrite", space.id, address, length, position, call);
+	}
+
+	placeAt(position: number): string {
+		return this.inner.placeAt(position);
+	}
+
+	#access(
+		kind: "pread" | "pwrite",
+		memory: Name,
+		at: number,
+		length: number,
+		position: number,
+		call: () => number,
+	): number {
+		const place = { memory, at: hex(at), length, position: hex(position) };
+		return this.noting(call, (answer, asked) =>
+			this.memories.questions.write({ kind, file: this.id, ...place, ...asked, answer }),
+		);
+	}
+}
+
 /** The recorded form of a file of the engine's. */
 export function recordedFile(memories: RecordingMemories, file: OpenFile): RecordedFile {
 	if ("readable" in file) return new RecordedQueue(memories, file);
+	if ("readAt" in file) return new RecordedDevice(memories, file);
 	return "mmap" in file ? new RecordedMappableFile(memories, file) : new RecordedFile(memories, file);
 }
 

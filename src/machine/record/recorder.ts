@@ -4,6 +4,7 @@ import type { OpenFile } from "../../iommufd/caller.js";
 import type { AddressSpace } from "../../memory/address-space.js";
 import { RECORD_VERSION, type RecordLine } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
+import type { FileTree } from "../file-tree.js";
 import type { Machine } from "../machine.js";
 import { Questions } from "./questions.js";
 import { recordedFile } from "./recorded-file.js";
@@ -28,6 +29,10 @@ export class Recorder {
 
 	get paths(): readonly string[] {
 		return this.#machine.paths;
+	}
+
+	get files(): FileTree {
+		return this.#machine.files;
 	}
 
 	/** Has the machine ask `settle` for what has been closed. */

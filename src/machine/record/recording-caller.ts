@@ -53,7 +53,8 @@ export class RecordingCaller implements Caller {
 	/** What the engine gets to see of a file, and what is written down of it. */
 	#meaningOf(found: CallerFile | undefined): [CallerFile | undefined, FdMeaning] {
 		if (found === undefined) return [undefined, "not open"];
-		if (found.kind === "other") return [found, "other"];
+		// Interrupts go where they go, and nothing of that is written down: a replay has nobody to tell.
+		if (found.kind === "other" || found.kind === "eventfd") return [found, found.kind];
 		if (found.kind === "shared-memory") {
 			const backing = this.#memories.backing(found.backing);
 			return [this.#memories.file(found), { backing: backing.id }];

@@ -134,11 +134,11 @@ export class RecordingSpace implements AddressSpace {
 			throw error;
 		}
 		const is: Extent[] = [];
-		found.backing.forEach((real, i) => {
-			const backing = this.#memories.backing(real);
+		for (let i = 0; i < found.length; i++) {
+			const backing = this.#memories.backing(found.backing[i]);
 			is.push([backing.id, found.page[i], found.count[i]]);
 			into.add(backing, found.page[i], found.count[i]);
-		});
+		}
 		this.#memories.questions.ask({ ...question, is });
 	}
 

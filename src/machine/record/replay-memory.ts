@@ -6,9 +6,16 @@ import { type Extent, fromHex, type Name, toHex } from "../../trace/record.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import type { ReplayQuestions } from "./replay-questions.js";
 
+/** A page of which some bytes are known. */
+interface KnownPage {
+	readonly bytes: Uint8Array;
+	/** A bit for each byte: whether it is known. */
+	readonly known: Uint8Array;
+}
+
 /** Bytes by address, as far as any are known. */
 class KnownBytes {
-	readonly #pages = new Map<number, Uint8Array>();
+	readonly #pages = new Map<number, KnownPage>();
 
 	learn(address: number, bytes: Uint8Array): void {
 		for (let done = 0; done < bytes.length; ) {
@@ -17,27 +24,25 @@ class KnownBytes {
 			const length = Math.min(PAGE_SIZE - offset, bytes.length - done);
 			let page = this.#pages.get(number);
 			if (page === undefined) {
-				page = new Uint8Array(PAGE_SIZE);
+				page = { bytes: new Uint8Array(PAGE_SIZE), known: new Uint8Array(PAGE_SIZE / 8) };
 				this.#pages.set(number, page);
 			}
-			page.set(bytes.subarray(done, done + length), offset);
+			page.bytes.set(bytes.subarray(done, done + length), offset);
+			for (let at = offset; at < offset + length; at++) page.known[at >> 3]! |= 1 << (at & 7);
 			done += length;
 		}
 	}
 
-	/** Up to the first page of which nothing is known. */
+	/** Up to the first byte that isn't known. */
 	read(address: number, into: Uint8Array): number {
-		let done = 0;
-		while (done < into.length) {
+		for (let done = 0; done < into.length; done++) {
 			const number = Math.floor((address + done) / PAGE_SIZE);
 			const page = this.#pages.get(number);
-			if (page === undefined) break;
-			const offset = address + done - number * PAGE_SIZE;
-			const part = page.subarray(offset, offset + into.length - done);
-			into.set(part, done);
-			done += part.length;
+			const at = address + done - number * PAGE_SIZE;
+			if (page === undefined || !(page.known[at >> 3]! & (1 << (at & 7)))) return done;
+			into[done] = page.bytes[at]!;
 		}
-		return done;
+		return into.length;
 	}
 }
 
@@ -168,6 +173,11 @@ export class ReplayBacking implements Backing {
 		this.id = id;
 		this.name = name;
 		this.#questions = questions;
+	}
+
+	/** Remembers what was read of it while no call was under way. */
+	learn(at: number, bytes: Uint8Array): void {
+		this.#bytes.learn(at, bytes);
 	}
 
 	read(at: number, into: Uint8Array): number {

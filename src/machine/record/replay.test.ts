@@ -1,13 +1,20 @@
 // A recording made in process, and what becomes of it when it is replayed.
 
+import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
+import { EDU_BUFFER, EduRegister } from "../../devices/edu.js";
+import { walkTable } from "../../iommu/explain.js";
+import { PhysicalMemory } from "../../iommu/physical-memory.js";
+import type { OpenFile } from "../../iommufd/caller.js";
 import type { IommufdFile } from "../../iommufd/ioctls.js";
 import { BUFFER, TestClient } from "../../iommufd/test-client.js";
-import type { Ioctl, Question, RecordLine } from "../../trace/record.js";
-import { codeOf } from "../../uapi/errno.js";
+import type { Extent, Ioctl, Question, RecordLine } from "../../trace/record.js";
+import { codeOf, hex } from "../../uapi/errno.js";
 import { Destroy, FaultQueueAlloc, IoasAlloc, IoasIovaRanges, IoasMap, IoasMapFlags } from "../../uapi/iommufd.js";
+import { TestProgram } from "../../vfio/test-program.js";
 import { parseMachineDescription } from "../description.js";
 import { Machine } from "../machine.js";
+import type { RecordedDevice } from "./recorded-file.js";
 import { Recorder } from "./recorder.js";
 import { type Difference, Replayer } from "./replayer.js";
 
@@ -28,8 +35,8 @@ beforeEach(() => {
 });
 
 /** The first difference. */
-function replay(recording: readonly RecordLine[]): Difference | undefined {
-	const replayer = new Replayer(machine());
+function replay(recording: readonly RecordLine[], on = machine()): Difference | undefined {
+	const replayer = new Replayer(on);
 	for (const line of recording) replayer.learn(line);
 	for (const line of recording) {
 		const difference = replayer.replay(line);
@@ -63,6 +70,22 @@ test("calls that succeed, that fail, and that answer into an array are answered 
 	client.fd.release();
 	expect(replay(lines)).toBeUndefined();
 	expect(ioctls()).toHaveLength(6);
+});
+
+test("what is read between two calls is known from then on, and nothing else of that memory", () => {
+	const { iova } = mapSomething();
+	const pages = questions().find((question) => question.ask === "pages");
+	const [[backing, page]] = pages!.is as Extent[];
+	const asked: Question[] = [{ ask: "dma read", backing, at: hex(page * 4096), length: 2, bytes: "2a2b" }];
+	const machineOfReplay = machine();
+	const replayer = new Replayer(machineOfReplay);
+	for (const line of lines) replayer.learn(line);
+	for (const line of [...lines, { kind: "aside", asked } as const]) expect(replayer.replay(line)).toBeUndefined();
+	const [{ hwpt }] = machineOfReplay.hwpts();
+	const { physical } = walkTable(hwpt.paging.domain, iova);
+	const bytes = new Uint8Array(4);
+	expect(new PhysicalMemory(machineOfReplay.frames).read(physical!, bytes)).toBe(2);
+	expect([...bytes]).toEqual([0x2a, 0x2b, 0, 0]);
 });
 
 test("a line has the struct before and after, and what is behind the pages that were asked for", () => {
@@ -124,4 +147,56 @@ test("an engine that looks for the pages at another time finds them all the same
 	const elsewhere = lines.map((line) => (line === ofMap ? { ...ofMap, asked: [] } : line));
 	elsewhere.push({ kind: "aside", asked: ofMap.asked! });
 	expect(replay(elsewhere)).toBeUndefined();
+});
+
+describe("the registers of a device", () => {
+	const source = readFileSync("machines/intel.json", "utf8");
+	const intel = () => new Machine(parseMachineDescription(source, "intel.json"));
+
+	/** A program has the edu device read a page that it has mapped, then reads a register. */
+	function recordDma(): RecordLine[] {
+		const recorded: RecordLine[] = [];
+		const recorder = new Recorder(intel(), JSON.parse(source), "mainline", (line) =>
+			recorded.push(JSON.parse(JSON.stringify(line))),
+		);
+		const device = recorder.open("/dev/vfio/devices/vfio0") as RecordedDevice;
+		const iommu = recorder.open("/dev/iommu") as OpenFile as IommufdFile;
+		const program = new TestProgram(iommu);
+		program.bind(device);
+		const { memory } = program.client;
+		const ioasId = program.client.call(IoasAlloc, {}).outIoasId;
+		const flags = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE | IoasMapFlags.FIXED_IOVA;
+		program.client.call(IoasMap, { flags, ioasId, userVa: BigInt(BUFFER), length: 0x1000n, iova: 0x5000n });
+		program.attach(device, ioasId);
+		const write = (position: number, size: number, value: bigint) => {
+			memory.write(BUFFER, new Uint8Array(new BigUint64Array([value]).buffer));
+			expect(device.writeAt(memory, BUFFER, size, position)).toBe(size);
+		};
+		write(7 * 2 ** 40 + 4, 2, 6n);
+		write(EduRegister.DMA_SOURCE, 8, 0x5000n);
+		write(EduRegister.DMA_DESTINATION, 8, EDU_BUFFER);
+		write(EduRegister.DMA_COUNT, 8, 16n);
+		write(EduRegister.DMA_COMMAND, 8, 1n);
+		expect(device.readAt(memory, BUFFER, 4, EduRegister.DMA_RESULT)).toBe(4);
+		expect(codeOf(() => device.readAt(memory, BUFFER, 4, 2 ** 40))).toBe("EINVAL");
+		return recorded;
+	}
+
+	test("are read and written as they were, and a DMA reads what it read then", () => {
+		const recording = recordDma();
+		expect(recording).toContainEqual(
+			expect.objectContaining({ kind: "pwrite", position: "0x98", answer: 8, asked: expect.anything() }),
+		);
+		expect(replay(recording, intel())).toBeUndefined();
+	});
+
+	test("that read otherwise are a difference", () => {
+		const changed = recordDma().map((line) => {
+			if (line.kind !== "pread" || line.asked === undefined) return line;
+			return { ...line, asked: line.asked.map((one) => (one.ask === "write" ? { ...one, bytes: "01000000" } : one)) };
+		});
+		expect(replay(changed, intel())?.deviations).toEqual([
+			expect.objectContaining({ recorded: "01000000", now: "00000000" }),
+		]);
+	});
 });

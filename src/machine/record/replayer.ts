@@ -4,13 +4,16 @@ import type {
 	Caller,
 	CallerFile,
 	Capability,
+	EventFd,
 	MappableFile,
 	Mapping,
 	OpenFile,
+	PositionedFile,
 	ReadableFile,
 } from "../../iommufd/caller.js";
 import type { Backing } from "../../memory/address-space.js";
 import {
+	type Access,
 	type Failed,
 	fromHex,
 	type Ioctl,
@@ -43,6 +46,9 @@ export interface Difference {
 	/** What the engine asked that it didn't ask then: a reason to answer otherwise. */
 	readonly strays: readonly string[];
 }
+
+/** Interrupts go nowhere, and come from nowhere. */
+const nobody: EventFd = { signal() {}, onSignal() {}, release() {} };
 
 export class Replayer {
 	readonly #machine: Machine;
@@ -86,11 +92,19 @@ export class Replayer {
 			case "read":
 			case "write":
 				return this.#compare(line, line.asked, () => this.#transfer(line));
+			case "pread":
+			case "pwrite":
+				return this.#compare(line, line.asked, () => this.#access(line));
 			case "mmap":
 				return this.#compare(line, [], () => this.#mmap(line));
 			case "release":
 				this.#questions.begin();
 				this.#release(line.what);
+				return undefined;
+			case "aside":
+				for (const asked of line.asked)
+					if (asked.ask === "dma read")
+						this.#backings.get(asked.backing)!.learn(Number(asked.at), fromHex(asked.bytes));
 				return undefined;
 			default:
 				return undefined;
@@ -133,6 +147,13 @@ export class Replayer {
 		return (this.#file(file) as ReadableFile)[kind](this.#spaces.get(memory)!, Number(at), length);
 	}
 
+	#access({ kind, file, memory, at, length, position }: Access): number {
+		const device = this.#file(file) as PositionedFile;
+		const space = this.#spaces.get(memory)!;
+		const call = kind === "pread" ? device.readAt : device.writeAt;
+		return call.call(device, space, Number(at), length, Number(position));
+	}
+
 	#mmap({ file, offset, length, answer }: Mapped): number {
 		const mapping = (this.#file(file) as MappableFile).mmap(Number(offset), length);
 		if (typeof answer !== "number") return 0;
@@ -152,6 +173,8 @@ export class Replayer {
 		const deviations = this.#questions.deviations();
 		const { strays } = this.#questions;
 		for (const file of this.#questions.closedLate()) this.#release(file);
+		// Who looks at the machine after the call is no part of it.
+		this.#questions.begin();
 		const then: Answer = { result: line.answer, out: "out" in line ? line.out : undefined };
 		if (deviations.length === 0 && sameResult(then.result, now.result) && then.out === now.out) return undefined;
 		return { line, now, deviations, strays };
@@ -191,6 +214,7 @@ export class Replayer {
 		if (asked === undefined) this.#questions.stray(`what fd ${fd} is`);
 		if (asked === undefined || asked.is === "not open") return undefined;
 		if (asked.is === "other") return { kind: "other" };
+		if (asked.is === "eventfd") return { kind: "eventfd", open: () => nobody };
 		if ("file" in asked.is) return { kind: "ours", file: this.#file(asked.is.file) };
 		const name = asked.is.backing;
 		const size = () => this.#questions.take("size", ({ backing }) => backing === name)?.is ?? 0;

@@ -28,6 +28,7 @@ export interface Stage1Options {
 }
 
 export class Stage1Rules implements EntryRules {
+	readonly absence = "bit 0 is 0, so it is not valid";
 	readonly #options: Stage1Options;
 
 	constructor(options: Stage1Options) {
@@ -52,6 +53,11 @@ export class Stage1Rules implements EntryRules {
 		if (this.#options.ignoresTables) return READ | WRITE;
 		if (high & APTABLE_NO_UNPRIVILEGED) return 0;
 		return high & APTABLE_READ_ONLY ? READ : READ | WRITE;
+	}
+
+	refusal({ low, high, isLeaf }: Entry): string {
+		if (isLeaf) return low & AP_UNPRIVILEGED ? "AP[2] is 1" : "AP[1] is 0";
+		return high & APTABLE_NO_UNPRIVILEGED ? "APTable[0] is 1" : "APTable[1] is 1";
 	}
 
 	marked(entry: Entry, write: boolean): number {

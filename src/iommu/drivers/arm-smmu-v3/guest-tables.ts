@@ -99,7 +99,7 @@ export class GuestStream {
 	/** Two tables share the address space: TTB0 begins at its lower end, TTB1 goes up to its upper end. */
 	#stageOf(descriptor: BigUint64Array, request: DmaRequest): FirstStage {
 		const [word0] = descriptor;
-		const isUpper = (request.iova & (1n << 55n)) !== 0n;
+		const isUpper = isUpperHalf(request.iova);
 		const half = isUpper ? 1 : 0;
 		if (bit(word0, isUpper ? 30 : 14))
 			throw refusal(request, "not-present", `CD.EPD${half} is set: there is no table for ${hex(request.iova)}`);
@@ -144,6 +144,11 @@ export class GuestStream {
 	}
 }
 
+/** Bit 55 selects the half, whatever is above it. */
+function isUpperHalf(iova: bigint): boolean {
+	return (iova & (1n << 55n)) !== 0n;
+}
+
 function refusal(request: DmaRequest, kind: FaultKind, reason: string): DmaFault {
 	return new DmaFault(request, "first stage", kind, reason);
 }
@@ -160,7 +165,7 @@ export class DescriptorCache {
 
 	/** @param read reads it where it isn't cached; what is refused is not cached */
 	get({ device, pasid, iova }: DmaRequest, read: () => FirstStage | undefined): FirstStage | undefined {
-		const isUpper = (iova & (1n << 55n)) !== 0n;
+		const isUpper = isUpperHalf(iova);
 		const known = this.#byDevice.get(device)?.get(pasid);
 		if (known?.has(isUpper)) return known.get(isUpper);
 		const stage = read();
@@ -172,6 +177,13 @@ export class DescriptorCache {
 		const halves = ofDevice.get(pasid) ?? new Map<boolean, FirstStage | undefined>();
 		ofDevice.set(pasid, halves.set(isUpper, stage));
 		return stage;
+	}
+
+	/** What is cached, if anything. */
+	cached({ device, pasid, iova }: DmaRequest): { stage: FirstStage | undefined } | undefined {
+		const halves = this.#byDevice.get(device)?.get(pasid);
+		const isUpper = isUpperHalf(iova);
+		return halves?.has(isUpper) ? { stage: halves.get(isUpper) } : undefined;
 	}
 
 	forget(device: Device, pasid: Pasid): void {

@@ -174,6 +174,10 @@ export class SmmuNestedDomain extends NestedDomain {
 		return this.vsmmu.descriptors.get(request, () => stream.firstStage(request, memory));
 	}
 
+	override cachedFirstStage(request: DmaRequest): { stage: FirstStage | undefined } | undefined {
+		return this.vsmmu.descriptors.cached(request);
+	}
+
 	override free(): void {}
 
 	get #config(): number {

@@ -72,7 +72,7 @@ test("a DMA goes on over pages that lie apart, and stops where there are no more
 	expect([data[0], data[0x1000], data[0x2000]]).toEqual([3, 9, 0xee]);
 	expect([faultOf(fault), fault?.request.iova, fault?.level]).toEqual(["first stage: not-present", 0x7000n, 0]);
 	expect(fault?.message).toBe(
-		"0000:00:03.0 can't read iova 0x7000: first stage: PTE 7 at guest-physical 0x103038, which is 0x0, is not present",
+		"0000:00:03.0 can't read iova 0x7000: first stage: PTE 7 at guest-physical 0x103038, which is 0x0, is not present: P is 0",
 	);
 });
 
@@ -110,7 +110,7 @@ test("each stage refuses what it doesn't permit, at every level", () => {
 	tables.set(0x4020_0000n, tables.get(0x4020_0000n, 2) & ~RW, 2);
 	const fault = guest.write(0x4020_0000n, 1) as DmaFault;
 	expect([fault.kind, fault.level]).toEqual(["permission", 2]);
-	expect(fault.reason).toMatch(/^PDPTE 1 at guest-physical 0x101008, .* permits reading only$/);
+	expect(fault.reason).toMatch(/^PDPTE 1 at guest-physical 0x101008, .* permits reading only: R\/W is 0$/);
 	tables.set(0x7000n, page(0x300));
 	expect(faultOf(guest.read(0x7000n))).toBe("second stage: not-present");
 });

@@ -52,6 +52,8 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 	readonly entries = new Set<BigUint64Array>();
 	readonly parent: SecondStageDomain;
 	readonly firstStage: GuestFirstStage;
+	/** What firstStageFor() answers, by the unit that asks. */
+	readonly #stages = new Map<VtdUnit, FirstStage>();
 
 	constructor(driver: IommuDriver, parent: SecondStageDomain, firstStage: GuestFirstStage) {
 		super(driver);
@@ -101,12 +103,22 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 	}
 
 	override firstStageFor({ device }: DmaRequest): FirstStage {
+		const unit = (device as VtdDevice).iommu;
+		let stage = this.#stages.get(unit);
+		if (stage === undefined) {
+			stage = this.#stageBehind(unit);
+			this.#stages.set(unit, stage);
+		}
+		return stage;
+	}
+
+	#stageBehind({ registers }: VtdUnit): FirstStage {
 		const { flags, root, addressWidth } = this.firstStage;
 		return guestX86_64({
 			root,
 			levels: addressWidth === 57 ? 5 : 4,
 			signExtends: true,
-			has1GPages: (device as VtdDevice).iommu.registers.FS1GP,
+			has1GPages: registers.FS1GP,
 			extendedAccessed: (flags & BigInt(HwptVtdS1Flags.EAFE)) !== 0n,
 			// What is cached carries the domain ID, and this domain has one of its own.
 			asid: 0,

@@ -1,0 +1,38 @@
+// A recording that the command line names, and a fresh machine to make its calls on.
+
+import { policies } from "../iommufd/hwpt-policy.js";
+import { parseMachineDescription } from "../machine/description.js";
+import { Machine } from "../machine/machine.js";
+import type { RecordLine, Start } from "../trace/record.js";
+import { adviceOf, refuse } from "./complain.js";
+import { loadMachine } from "./machine-files.js";
+import { policyNamed } from "./policy-names.js";
+import { RecordingError, readRecording } from "./recording-file.js";
+
+/** What replaces what was recorded. */
+interface Instead {
+	readonly machine?: string;
+	readonly policy?: string;
+}
+
+/** Reads it, or ends with what is wrong with it. */
+export function readOrRefuse(path: string): { start: Start; lines: RecordLine[] } {
+	try {
+		return readRecording(path);
+	} catch (error) {
+		if (error instanceof RecordingError)
+			refuse(error.message, "`ioasis run --record FILE -- PROGRAM` makes a recording");
+		throw error;
+	}
+}
+
+/** The machine of the recording, or the one that was asked for instead. */
+export function machineOf(start: Start, path: string, options: Instead = {}): Machine {
+	const policy = options.policy === undefined ? policies.get(start.policy) : policyNamed(options.policy);
+	try {
+		if (options.machine !== undefined) return loadMachine(options.machine, policy);
+		return new Machine(parseMachineDescription(JSON.stringify(start.machine), path), policy);
+	} catch (error) {
+		refuse((error as Error).message, adviceOf(error));
+	}
+}

@@ -1,0 +1,145 @@
+// Where `ioasis run` can be asked how IOVAs are translated: a socket that only the same user can reach, named for its process.
+//
+// One question a connection, a line of JSON each way; a line without a question asks who it is. The main thread does it, which has
+// nothing else to do while the program runs.
+
+import { lstatSync, mkdirSync, readdirSync, unlinkSync } from "node:fs";
+import { createConnection, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { PackedWalkQuestion, WalkAnswer } from "./walk-answer.js";
+
+/** One `ioasis run`. */
+export interface Run {
+	readonly pid: number;
+	readonly programPid: number;
+	readonly program: readonly string[];
+	readonly machine: string;
+}
+
+interface Request {
+	readonly question?: PackedWalkQuestion;
+}
+
+type Reply = Run & { readonly answer?: WalkAnswer };
+
+/** How long we wait for an answer, in milliseconds: a supervisor answers in less than one, unless it waits for the program. */
+const PATIENCE = 10_000;
+/** In characters: more than a command line has. */
+const LONGEST_QUESTION = 1024 * 1024;
+
+/**
+ * Answers until this process ends. Where there can be no socket the run goes on without.
+ * @param ask the supervisor
+ */
+export function serveWalks(run: Run, ask: (question: unknown) => Promise<unknown>): void {
+	const directory = directories().find((one) => make(one) && isPrivate(one));
+	if (directory === undefined) return;
+	const path = join(directory, `${run.pid}.sock`);
+	remove(path); // One of that number was killed.
+	const server = createServer((socket) => {
+		socket.on("error", () => {}); // Who asked has gone.
+		const received = async (line: string) => socket.end(`${JSON.stringify(await replyTo(line, run, ask))}\n`);
+		receiveLine(socket, received, LONGEST_QUESTION);
+	});
+	server.on("error", () => {});
+	server.listen(path, () => process.on("exit", () => remove(path))).unref();
+}
+
+async function replyTo(line: string, run: Run, ask: (question: unknown) => Promise<unknown>): Promise<Reply> {
+	try {
+		const { question }: Request = JSON.parse(line);
+		return question === undefined ? run : { ...run, answer: (await ask(question)) as WalkAnswer };
+	} catch (error) {
+		return { ...run, answer: { problem: (error as Error).message } };
+	}
+}
+
+/** All that answer. */
+export async function findRuns(): Promise<Run[]> {
+	const paths = sockets();
+	const replies = await Promise.all(paths.map((path) => send(path, {})));
+	return replies.filter((reply) => reply !== undefined);
+}
+
+/** @returns undefined when it has ended, or can't answer now */
+export async function askRun({ pid }: Run, question: PackedWalkQuestion): Promise<WalkAnswer | undefined> {
+	for (const path of sockets()) {
+		if (!path.endsWith(`/${pid}.sock`)) continue;
+		const reply = await send(path, { question });
+		if (reply !== undefined) return reply.answer;
+	}
+	return undefined;
+}
+
+function send(path: string, request: Request): Promise<Reply | undefined> {
+	return new Promise((resolve) => {
+		const socket = createConnection(path, () => socket.write(`${JSON.stringify(request)}\n`));
+		socket.setTimeout(PATIENCE, () => socket.destroy());
+		socket.on("error", ({ code }: NodeJS.ErrnoException) => {
+			if (code === "ECONNREFUSED") remove(path); // It was killed, and had no time to.
+		});
+		socket.on("close", () => resolve(undefined));
+		receiveLine(socket, (line) => resolve(JSON.parse(line)));
+	});
+}
+
+function receiveLine(socket: Socket, received: (line: string) => void, longest = Number.POSITIVE_INFINITY): void {
+	let text = "";
+	let isOver = false;
+	socket.setEncoding("utf8");
+	socket.on("data", (piece: string) => {
+		if (isOver) return;
+		text += piece;
+		isOver = piece.includes("\n");
+		if (isOver) received(text.slice(0, text.indexOf("\n")));
+		else if (text.length > longest) socket.destroy();
+	});
+}
+
+/** Where sockets may be, the best place first. */
+function directories(): string[] {
+	const { XDG_RUNTIME_DIR } = process.env;
+	const shared = join(tmpdir(), `ioasis-${process.getuid!()}`);
+	return XDG_RUNTIME_DIR ? [join(XDG_RUNTIME_DIR, "ioasis"), shared] : [shared];
+}
+
+/** @returns whether there is something of that name then */
+function make(directory: string): boolean {
+	try {
+		mkdirSync(directory, { mode: 0o700 });
+		return true;
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code === "EEXIST";
+	}
+}
+
+/** Whether it is a directory that only we can look into: /tmp is everybody's. */
+function isPrivate(directory: string): boolean {
+	try {
+		const stat = lstatSync(directory);
+		return stat.isDirectory() && stat.uid === process.getuid!() && (stat.mode & 0o077) === 0;
+	} catch {
+		return false; // It isn't there.
+	}
+}
+
+function sockets(): string[] {
+	return directories().filter(isPrivate).flatMap(socketsIn);
+}
+
+function socketsIn(directory: string): string[] {
+	try {
+		return readdirSync(directory).flatMap((name) => (name.endsWith(".sock") ? [join(directory, name)] : []));
+	} catch {
+		return [];
+	}
+}
+
+function remove(path: string): void {
+	try {
+		unlinkSync(path);
+	} catch {
+		// It isn't there.
+	}
+}

@@ -1,0 +1,13 @@
+// What a walk says, for people and for programs; the same for a program that runs and for a recording.
+
+import { type HwptWalk, walkAsJson, walkHead, walkInWords } from "../iommufd/hwpt-walk.js";
+
+export interface WalkText {
+	readonly text: string;
+	/** For --json. */
+	readonly data: object;
+}
+
+export function walkText(walk: HwptWalk): WalkText {
+	return { text: [`${walkHead(walk)}:`, ...walkInWords(walk)].join("\n  "), data: walkAsJson(walk) };
+}

@@ -1,0 +1,104 @@
+// ioasis walk: how IOVAs are translated, in a program that runs under `ioasis run` or in a recording of one.
+
+import { NothingToWalk, type WalkQuestion } from "../machine/walk.js";
+import { complain, refuse } from "./complain.js";
+import { NOTHING_TO_WALK } from "./exit-codes.js";
+import { parseIova } from "./iova.js";
+import { walkRecording } from "./recorded-walk.js";
+import { packQuestion } from "./walk-answer.js";
+import { askRun, findRuns, type Run } from "./walk-socket.js";
+import { type WalkText, walkText } from "./walk-text.js";
+
+/** What `walk` can be told, as the command line has it. */
+export interface WalkOptions {
+	readonly pid?: string;
+	readonly recording?: string;
+	readonly at?: string;
+	readonly hwpt?: string;
+	readonly device?: string;
+	readonly pasid?: string;
+	readonly json?: true;
+}
+
+/** Sets the exit code. */
+export async function walk(iovas: readonly string[], options: WalkOptions): Promise<void> {
+	const question: WalkQuestion = {
+		iovas: iovas.map((iova) => parseIova(iova)),
+		hwpt: number("--hwpt", options.hwpt),
+		device: options.device?.replace("/dev/vfio/devices/", ""),
+		pasid: number("--pasid", options.pasid),
+	};
+	checkTogether(options);
+	try {
+		if (options.recording !== undefined) walkRecorded(options.recording, question, options);
+		else await walkRunning(question, options);
+	} catch (error) {
+		if (!(error instanceof NothingToWalk)) throw error;
+		complain(error.message, error.advice);
+		process.exitCode = NOTHING_TO_WALK;
+	}
+}
+
+function checkTogether({ pid, recording, at, device, pasid }: WalkOptions): void {
+	if (pasid !== undefined && device === undefined)
+		refuse("--pasid says which requests of a device, and there is no --device", "give both: --device vfio0 --pasid 1");
+	if (at !== undefined && recording === undefined)
+		refuse("--at is a line of a recording, and there is no --recording", "give the file, too: --recording vmm.jsonl");
+	if (pid !== undefined && recording !== undefined)
+		refuse("--pid is of a program that runs, and --recording is of one that ran", "leave one of them out");
+}
+
+function walkRecorded(path: string, question: WalkQuestion, { at, json }: WalkOptions): void {
+	const { line, call, walks, isTranslated } = walkRecording(path, number("--at", at), question);
+	const which = isTranslated ? "the last at which an IOVA is translated" : "the last at which there is a page table";
+	const texts = walks.map(walkText);
+	if (json) printJson({ recording: path, line, call }, texts);
+	else print(`${path}, after line ${line} (${call})${at === undefined ? `, ${which}` : ""}:`, texts);
+}
+
+async function walkRunning(question: WalkQuestion, { pid, json }: WalkOptions): Promise<void> {
+	const run = choose(await findRuns(), number("--pid", pid));
+	const answer = await askRun(run, packQuestion(question));
+	if (answer === undefined)
+		throw new NothingToWalk(
+			`${inWords(run)} doesn't answer`,
+			"it has just ended, or is waiting for memory of its program's",
+		);
+	if ("problem" in answer) throw new NothingToWalk(answer.problem, answer.advice);
+	if (json) printJson(run, answer.walks);
+	else print(`${inWords(run)}:`, answer.walks);
+}
+
+/** @throws NothingToWalk when it isn't there, or there are several */
+function choose(runs: readonly Run[], pid: number | undefined): Run {
+	const found = runs.filter((run) => pid === undefined || run.pid === pid || run.programPid === pid);
+	if (found.length === 1) return found[0];
+	const list = runs.map((run) => `\n          --pid ${run.pid}: ${run.program.join(" ")}, on ${run.machine}`).join("");
+	if (runs.length === 0)
+		throw new NothingToWalk(
+			"no program of yours runs under `ioasis run` at the moment",
+			"start one: ioasis run --machine intel -- ./my-vmm; or give --recording FILE",
+		);
+	if (found.length === 0)
+		throw new NothingToWalk(`no \`ioasis run\`, nor its program, has the PID ${pid}`, `there are:${list}`);
+	throw new NothingToWalk("several programs run under `ioasis run` at the moment", `say which:${list}`);
+}
+
+/** "28914: ./my-vmm, on intel" */
+function inWords({ pid, program, machine }: Run): string {
+	return `${pid}: ${program.join(" ")}, on ${machine}`;
+}
+
+function print(head: string, walks: readonly WalkText[]): void {
+	console.log([head, ...walks.map(({ text }) => text)].join("\n"));
+}
+
+function printJson(about: object, walks: readonly WalkText[]): void {
+	console.log(JSON.stringify({ ...about, walks: walks.map(({ data }) => data) }, null, "\t"));
+}
+
+function number(option: string, text: string | undefined): number | undefined {
+	if (text === undefined) return undefined;
+	if (!/^\d{1,10}$/.test(text)) refuse(`${option} ${text}: not a number`, `give it in decimal: ${option} 3`);
+	return Number(text);
+}

@@ -1,0 +1,342 @@
+// Where a function's interrupts go: to eventfds, by one of three mechanisms at a time, which SET_IRQS switches on.
+// drivers/vfio/pci/vfio_pci_intrs.c.
+
+import type { Caller, EventFd } from "../iommufd/caller.js";
+import type { InterruptEvent } from "../trace/event.js";
+import { Errno } from "../uapi/errno.js";
+import { VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
+import type { PciConfig } from "./pci-config.js";
+
+const { DATA_NONE, DATA_BOOL, DATA_EVENTFD, ACTION_MASK, ACTION_UNMASK, ACTION_TRIGGER } = VfioIrqSetFlags;
+const ACTIONS = ACTION_MASK | ACTION_UNMASK | ACTION_TRIGGER;
+
+type Index = (typeof VfioPciIrq)[keyof typeof VfioPciIrq];
+
+/** What SET_IRQS is asked for, as far as it isn't refused at sight. */
+export interface IrqRequest {
+	readonly flags: number;
+	readonly index: number;
+	readonly start: number;
+	readonly count: number;
+	/** A byte each with DATA_BOOL, an s32 each with DATA_EVENTFD. */
+	readonly data: DataView;
+}
+
+/** The pin, while it is switched on. The interrupt masks itself when it happens, and again each time it is unmasked. */
+interface Intx {
+	trigger: EventFd | undefined;
+	/** Unmasks it whenever it is signalled. */
+	unmask: EventFd | undefined;
+	isMasked: boolean;
+}
+
+/** VFIO hands a function out like this, and programs set the bit when all is prepared. */
+export const NO_MASTER = "Bus Master Enable is off, bit 2 of the command register";
+const DISABLED = "Interrupt Disable, bit 10 of the command register";
+
+export class Interrupts {
+	/** Is told of each that the function means to make. */
+	report: ((event: InterruptEvent) => void) | undefined;
+	readonly #name: string;
+	readonly #config: PciConfig;
+	#intx: Intx | undefined;
+	/** MSI or MSI-X, while one of them is switched on, and how many vectors it was switched on with. */
+	#messages: { readonly index: Index; readonly allocated: number } | undefined;
+	/** By number of the vector. */
+	readonly #vectors = new Map<number, EventFd>();
+	/** ERR and REQ, which no function sends: an error of the bus, and the wish of the host to have it back. */
+	readonly #others = new Map<number, EventFd>();
+	/** The interrupt disable bit of the command register. */
+	#isDisabled = false;
+	/** The function asserts its pin until it is acknowledged, whoever looks. */
+	#isPinAsserted = false;
+
+	/** @param config the function's own configuration space */
+	constructor(name: string, config: PciConfig) {
+		this.#name = name;
+		this.#config = config;
+	}
+
+	/** How many vectors MSI has; 0 while it is off. */
+	get msiVectors(): number {
+		return this.#messages?.index === VfioPciIrq.MSI ? this.#messages.allocated : 0;
+	}
+
+	// --- What the function does ---
+
+	/** It sends a message, or asserts its pin when it is told to send none. */
+	raise(vector: number): void {
+		if (this.#messages !== undefined) this.#send(vector, this.#messages.index);
+		else this.#assertPin();
+	}
+
+	/** A message is a write to memory. */
+	#send(vector: number, index: Index): void {
+		const message = `${nameOf(index)} vector ${vector}`;
+		const eventFd = this.#vectors.get(vector);
+		if (!this.#config.isBusMaster) this.#tell(`${message} is lost: ${NO_MASTER}`);
+		else if (eventFd === undefined) this.#tell(`${message} is lost: it has no eventfd`);
+		else {
+			eventFd.signal();
+			this.#tell(`${message} signals its eventfd`);
+		}
+	}
+
+	#assertPin(): void {
+		this.#setPin(true);
+		if (this.#intx === undefined) this.#tell("INTx is pending: neither it nor MSI or MSI-X is on");
+		else if (this.#intx.isMasked)
+			this.#tell(`INTx is pending: it is masked${this.#isDisabled ? ` by ${DISABLED}` : ""}`);
+		else this.#fireIntx(this.#intx);
+	}
+
+	/** It has been acknowledged. */
+	deassert(): void {
+		this.#setPin(false);
+	}
+
+	#setPin(isAsserted: boolean): void {
+		this.#isPinAsserted = isAsserted;
+		this.#config.interruptStatus = isAsserted;
+	}
+
+	#fireIntx(intx: Intx): void {
+		intx.isMasked = true;
+		this.#sendIntx(intx);
+		this.#tell(`INTx ${intx.trigger ? "signals its eventfd" : "has no eventfd"}, and is masked until it is unmasked`);
+	}
+
+	#tell(message: string): void {
+		this.report?.({ device: this.#name, message });
+	}
+
+	#sendIntx({ trigger }: Intx): void {
+		if (!this.#isDisabled) trigger?.signal();
+	}
+
+	// --- What the program does ---
+
+	setDisabled(isDisabled: boolean): void {
+		this.#isDisabled = isDisabled;
+		if (this.#intx === undefined) return;
+		if (isDisabled) this.#intx.isMasked = true;
+		else this.#unmask(this.#intx);
+	}
+
+	/** VFIO_DEVICE_SET_IRQS, of a request that fits the number of vectors. @throws Errno */
+	set(caller: Caller, request: IrqRequest): void {
+		const action = request.flags & ACTIONS;
+		const isMessage = request.index === VfioPciIrq.MSI || request.index === VfioPciIrq.MSIX;
+		if (action === ACTION_TRIGGER) {
+			if (request.index === VfioPciIrq.INTX) this.#triggerIntx(caller, request);
+			else if (isMessage) this.#triggerMessages(caller, request, request.index);
+			else this.#triggerOther(caller, request);
+		} else if (request.index === VfioPciIrq.INTX && action === ACTION_MASK) this.#maskIntx(request);
+		else if (request.index === VfioPciIrq.INTX && action === ACTION_UNMASK) this.#unmaskIntx(caller, request);
+		else
+			throw new Errno(
+				"ENOTTY",
+				`interrupt ${request.index} of ${this.#name} has no action ${action}: INTx has MASK, UNMASK and TRIGGER, all others TRIGGER`,
+			);
+	}
+
+	/** The program gives the function back. */
+	close(): void {
+		if (this.#intx !== undefined) this.#switchOffIntx(this.#intx);
+		if (this.#messages !== undefined) this.#switchOffMessages();
+		for (const eventFd of this.#others.values()) eventFd.release();
+		this.#others.clear();
+		this.#isDisabled = false;
+	}
+
+	// --- INTx ---
+
+	#triggerIntx(caller: Caller, { flags, start, count, data }: IrqRequest): void {
+		if (this.#intx !== undefined && count === 0 && flags & DATA_NONE) {
+			this.#switchOffIntx(this.#intx);
+			return;
+		}
+		if (this.#messages !== undefined)
+			throw new Errno("EINVAL", `${this.#nameOfMessages()} is on, and INTx can't be as well`);
+		if (start !== 0 || count !== 1)
+			throw new Errno(
+				"EINVAL",
+				`start is ${start} and count ${count}: INTx has one vector, and is switched off when it is on`,
+			);
+		if (flags & DATA_EVENTFD) {
+			const trigger = eventFdOf(caller, data.getInt32(0, true));
+			if (this.#intx === undefined) this.#switchOnIntx(trigger);
+			else {
+				this.#intx.trigger?.release();
+				this.#intx.trigger = trigger;
+			}
+			return;
+		}
+		if (this.#intx === undefined)
+			throw new Errno("EINVAL", `INTx of ${this.#name} is triggered, and has no eventfd: it is not on`);
+		if (isMeant(flags, data)) this.#sendIntx(this.#intx);
+	}
+
+	#switchOnIntx(trigger: EventFd | undefined): void {
+		const intx = { trigger, unmask: undefined, isMasked: this.#isDisabled };
+		this.#intx = intx;
+		if (this.#isPinAsserted && !intx.isMasked) this.#fireIntx(intx);
+	}
+
+	#switchOffIntx({ trigger, unmask }: Intx): void {
+		unmask?.release();
+		trigger?.release();
+		this.#intx = undefined;
+	}
+
+	#maskIntx({ flags, start, count, data }: IrqRequest): void {
+		const intx = this.#theIntx("masked", start, count);
+		if (flags & DATA_EVENTFD) throw new Errno("ENOTTY", "INTx can't be masked by an eventfd");
+		if (isMeant(flags, data)) intx.isMasked = true;
+	}
+
+	#unmaskIntx(caller: Caller, { flags, start, count, data }: IrqRequest): void {
+		const intx = this.#theIntx("unmasked", start, count);
+		if (!(flags & DATA_EVENTFD)) {
+			if (isMeant(flags, data)) this.#unmask(intx);
+			return;
+		}
+		const fd = data.getInt32(0, true);
+		const unmask = eventFdOf(caller, fd);
+		if (unmask !== undefined && intx.unmask !== undefined) {
+			unmask.release();
+			throw new Errno("EBUSY", `fd ${fd} is to unmask INTx of ${this.#name}, and another eventfd does already`);
+		}
+		if (unmask === undefined) intx.unmask?.release();
+		intx.unmask = unmask;
+		unmask?.onSignal(() => this.#unmask(intx));
+	}
+
+	/** What is asserted still happens at once. */
+	#unmask(intx: Intx): void {
+		if (!intx.isMasked || this.#isDisabled) return;
+		intx.isMasked = false;
+		if (this.#isPinAsserted) this.#fireIntx(intx);
+	}
+
+	#theIntx(what: string, start: number, count: number): Intx {
+		if (this.#intx === undefined) throw new Errno("EINVAL", `INTx of ${this.#name} is to be ${what}, and is not on`);
+		if (start !== 0 || count !== 1)
+			throw new Errno("EINVAL", `${count} vectors from ${start} on are to be ${what}: INTx has one`);
+		return this.#intx;
+	}
+
+	// --- MSI and MSI-X ---
+
+	#triggerMessages(caller: Caller, request: IrqRequest, index: Index): void {
+		const { flags, start, count, data } = request;
+		const isOn = this.#messages?.index === index;
+		if (isOn && count === 0 && flags & DATA_NONE) {
+			this.#switchOffMessages();
+			return;
+		}
+		if (!isOn && (this.#intx !== undefined || this.#messages !== undefined))
+			throw new Errno(
+				"EINVAL",
+				`${this.#intx ? "INTx" : this.#nameOfMessages()} is on, and ${nameOf(index)} can't be as well`,
+			);
+		if (flags & DATA_EVENTFD) {
+			this.#setEventFds(caller, request, index, isOn);
+			return;
+		}
+		if (!isOn)
+			throw new Errno("EINVAL", `${nameOf(index)} of ${this.#name} is triggered or switched off, and is not on`);
+		for (let i = 0; i < count; i++)
+			if (flags & DATA_NONE || data.getUint8(i) !== 0) this.#vectors.get(start + i)?.signal();
+	}
+
+	#setEventFds(caller: Caller, { start, count, data }: IrqRequest, index: Index, isOn: boolean): void {
+		if (!isOn) {
+			if (start + count === 0) throw new Errno("ERANGE", `${nameOf(index)} is to be switched on with no vector at all`);
+			this.#messages = { index, allocated: start + count };
+		}
+		for (let i = 0; i < count; i++) {
+			try {
+				this.#setVector(caller, start + i, data.getInt32(4 * i, true));
+			} catch (error) {
+				// None of them keeps what it has, also if it had it before.
+				for (let vector = start; vector <= start + i; vector++) this.#dropVector(vector);
+				if (!isOn) this.#switchOffMessages();
+				throw error;
+			}
+		}
+	}
+
+	#setVector(caller: Caller, vector: number, fd: number): void {
+		this.#dropVector(vector);
+		if (fd < 0) return;
+		const { index, allocated } = this.#messages!;
+		if (index === VfioPciIrq.MSI && vector >= allocated)
+			throw new Errno(
+				"EINVAL",
+				`vector ${vector}, and MSI was switched on with ${allocated}: it doesn't grow, unlike MSI-X`,
+			);
+		const eventFd = eventFdOf(caller, fd);
+		if (eventFd !== undefined) this.#vectors.set(vector, eventFd);
+	}
+
+	#dropVector(vector: number): void {
+		this.#vectors.get(vector)?.release();
+		this.#vectors.delete(vector);
+	}
+
+	#switchOffMessages(): void {
+		for (const vector of [...this.#vectors.keys()]) this.#dropVector(vector);
+		this.#messages = undefined;
+	}
+
+	#nameOfMessages(): string {
+		return nameOf(this.#messages?.index ?? VfioPciIrq.MSI);
+	}
+
+	// --- ERR and REQ ---
+
+	#triggerOther(caller: Caller, { flags, index, count, data }: IrqRequest): void {
+		const known = this.#others.get(index);
+		if (flags & DATA_NONE) {
+			if (known === undefined) throw new Errno("EINVAL", `${nameOf(index)} of ${this.#name} has no eventfd`);
+			if (count > 0) known.signal();
+			else this.#setOther(index, undefined);
+			return;
+		}
+		if (count === 0) throw new Errno("EINVAL", `count is 0, and ${nameOf(index)} is switched off with DATA_NONE`);
+		if (flags & DATA_BOOL) {
+			if (data.getUint8(0) !== 0) known?.signal();
+			return;
+		}
+		const fd = data.getInt32(0, true);
+		if (fd < -1) throw new Errno("EINVAL", `${nameOf(index)} gets fd ${fd}: only -1 takes its eventfd away`);
+		this.#setOther(index, eventFdOf(caller, fd));
+	}
+
+	#setOther(index: number, eventFd: EventFd | undefined): void {
+		this.#others.get(index)?.release();
+		if (eventFd === undefined) this.#others.delete(index);
+		else this.#others.set(index, eventFd);
+	}
+}
+
+/** Of DATA_NONE and DATA_BOOL, for one vector. */
+function isMeant(flags: number, data: DataView): boolean {
+	return (flags & DATA_NONE) !== 0 || ((flags & DATA_BOOL) !== 0 && data.getUint8(0) !== 0);
+}
+
+/** @returns undefined for a negative number @throws EBADF, EINVAL for a file that is no eventfd */
+function eventFdOf(caller: Caller, fd: number): EventFd | undefined {
+	if (fd < 0) return undefined;
+	const file = caller.file(fd);
+	if (file === undefined) throw new Errno("EBADF", `an eventfd is ${fd}, which is not open`);
+	if (file.kind !== "eventfd") throw new Errno("EINVAL", `fd ${fd} is to be signalled, and is no eventfd`);
+	return file.open();
+}
+
+function nameOf(index: number): string {
+	return Object.entries(VfioPciIrq)
+		.find(([, number]) => number === index)![0]
+		.replace("MSIX", "MSI-X");
+}
