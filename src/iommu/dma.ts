@@ -1,7 +1,10 @@
 // What a device does to memory: each DMA goes through whatever its group is attached to, page tables and all.
 // VT-d 3 "DMA Remapping"; AMD (48882) 2.2 "Data Structures"; SMMUv3 (IHI 0070) 3.3.
 
+import { PAGE_SIZE } from "../memory/address-space.js";
 import type { Frames } from "../memory/frames.js";
+import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
+import { powerOfTwo } from "../pagetable/bits.js";
 import type { DmaEvent } from "../trace/event.js";
 import { hex } from "../uapi/errno.js";
 import type { Device } from "./device.js";
@@ -13,8 +16,6 @@ import type { CachedLeaf } from "./iotlb.js";
 import { PagingStage } from "./paging-stage.js";
 import { PhysicalMemory } from "./physical-memory.js";
 import type { ReservedRegion } from "./reserved.js";
-
-const PAGE_LG2 = 12n;
 
 /** Physical memory that follows on from an address, in bytes. */
 interface Stretch {
@@ -56,7 +57,7 @@ export class Dma {
 				const limit = Math.min(data.length - done, untilInterrupts(request, interrupts));
 				const stretch = this.#translate(domain, request);
 				const length = Math.min(stretch.length, limit);
-				this.#copy(request, stretch.physical, data.subarray(done, done + length));
+				this.#copy(request, stretch.physical, length === data.length ? data : data.subarray(done, done + length));
 				done += length;
 			}
 			return undefined;
@@ -94,10 +95,11 @@ export class Dma {
 		const first = domain.firstStageFor?.(request, memory, false);
 		if (first === undefined) return throughOne(parent, "second stage", request);
 		const leaf = this.#findLeaf(domain, parent, first, request, memory);
-		const guestAddress = guestAddressOf(leaf, first, request);
-		second.translate(guestAddress, request.write);
-		const end = BigInt(leaf.guestPage + 2 ** leaf.pagesLg2) << PAGE_LG2;
-		return { physical: second.physical, length: Math.min(Number(end - guestAddress), second.length) };
+		const page = guestPageOf(leaf, first, request);
+		const offset = offsetInPage(request.iova);
+		second.translateAt(page, offset, request.write);
+		const untilEnd = (leaf.guestPage + powerOfTwo(leaf.pagesLg2) - page) * PAGE_SIZE - offset;
+		return { physical: second.physical, length: Math.min(untilEnd, second.length) };
 	}
 
 	/** Finds what the request goes through, and compares it with what the guest's memory says now. */
@@ -186,13 +188,13 @@ function throughOne(domain: PagingDomain, name: PagingStage["name"], request: Dm
 	return { physical: stage.physical, length: stage.length };
 }
 
-function guestAddressOf(leaf: CachedLeaf, first: FirstStage, { iova }: DmaRequest): bigint {
-	const offset = first.inputAddress(iova) - (BigInt(leaf.firstPage) << PAGE_LG2);
-	return (BigInt(leaf.guestPage) << PAGE_LG2) + offset;
+function guestPageOf(leaf: CachedLeaf, first: FirstStage, { iova }: DmaRequest): number {
+	return leaf.guestPage + first.inputPage(pageOf(iova)) - leaf.firstPage;
 }
 
 function inWords(leaf: CachedLeaf, first: FirstStage, request: DmaRequest): string {
-	return `guest-physical ${hex(guestAddressOf(leaf, first, request))}, ${accessInWords(leaf.protection)}`;
+	const address = addressOf(guestPageOf(leaf, first, request), offsetInPage(request.iova));
+	return `guest-physical ${hex(address)}, ${accessInWords(leaf.protection)}`;
 }
 
 /** What the guest's memory says now: nothing that is cached counts. @throws DmaFault */
