@@ -1,20 +1,21 @@
 // What a device does to memory: each DMA goes through whatever its group is attached to, page tables and all.
 // VT-d 3 "DMA Remapping"; AMD (48882) 2.2 "Data Structures"; SMMUv3 (IHI 0070) 3.3.
 
+import { PAGE_SIZE } from "../memory/address-space.js";
 import type { Frames } from "../memory/frames.js";
+import { offsetInPage } from "../memory/page-number.js";
+import { powerOfTwo } from "../pagetable/bits.js";
 import type { DmaEvent } from "../trace/event.js";
 import { hex } from "../uapi/errno.js";
 import type { Device } from "./device.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import { type Domain, type NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "./domain.js";
-import { type FirstStage, findLeaf, guestAddressOf, leafInWords, peekLeaf } from "./first-stage.js";
+import { type FirstStage, findLeaf, guestPageOf, leafInWords, peekLeaf } from "./first-stage.js";
 import { GuestMemory } from "./guest-memory.js";
 import type { CachedLeaf } from "./iotlb.js";
 import { PagingStage } from "./paging-stage.js";
 import { PhysicalMemory } from "./physical-memory.js";
 import type { ReservedRegion } from "./reserved.js";
-
-const PAGE_LG2 = 12n;
 
 /** Physical memory that follows on from an address, in bytes. */
 interface Stretch {
@@ -63,7 +64,7 @@ export class Dma {
 				const limit = Math.min(data.length - done, untilInterrupts(request, interrupts));
 				const stretch = this.#translate(domain, request);
 				const length = Math.min(stretch.length, limit);
-				this.#copy(request, stretch.physical, data.subarray(done, done + length));
+				this.#copy(request, stretch.physical, length === data.length ? data : data.subarray(done, done + length));
 				done += length;
 			}
 			return undefined;
@@ -101,10 +102,11 @@ export class Dma {
 		const first = domain.firstStageFor?.(request, memory, false);
 		if (first === undefined) return throughOne(parent, "second stage", request);
 		const leaf = this.#findLeaf(domain, parent, first, request, memory);
-		const guestAddress = guestAddressOf(leaf, first, request);
-		second.translate(guestAddress, request.write);
-		const end = BigInt(leaf.guestPage + 2 ** leaf.pagesLg2) << PAGE_LG2;
-		return { physical: second.physical, length: Math.min(Number(end - guestAddress), second.length) };
+		const page = guestPageOf(leaf, first, request);
+		const offset = offsetInPage(request.iova);
+		second.translateAt(page, offset, request.write);
+		const untilEnd = (leaf.guestPage + powerOfTwo(leaf.pagesLg2) - page) * PAGE_SIZE - offset;
+		return { physical: second.physical, length: Math.min(untilEnd, second.length) };
 	}
 
 	/** Finds what the request goes through, and compares it with what the guest's memory says now. */

@@ -202,11 +202,11 @@ class WatchedMemory extends GuestMemory {
 		return into;
 	}
 
-	override readEntry(address: bigint, what: string): Uint32Array {
-		return this.read(address, 2, what);
+	override readEntry(address: number, what: string): Uint32Array {
+		return this.read(BigInt(address), 2, what);
 	}
 
-	protected override noMemory(address: bigint, what: string): DmaFault {
+	protected override noMemory(address: bigint | number, what: string): DmaFault {
 		if (this.#missing === undefined) return super.noMemory(address, what);
 		return new DmaFault(this.request, "memory", "no-memory", `${hex(address)} (${what}) ${this.#missing}`);
 	}

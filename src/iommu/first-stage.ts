@@ -2,6 +2,7 @@
 // the second stage translates it before an entry is read, and translates what comes out in the end.
 // VT-d 3.8 "Nested Translation"; AMD (48882) 2.2.6; SMMUv3 (IHI 0070) 3.3.2, Arm ARM (DDI 0487) D8.2.
 
+import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import { alignDown, powerOfTwo } from "../pagetable/bits.js";
 import { byteSize, permissionInWords } from "../pagetable/explain.js";
 import { type Format, READ, WRITE } from "../pagetable/pagetable.js";
@@ -57,8 +58,11 @@ export interface FirstStage {
 	/** Tags what is cached of it. */
 	readonly asid: number;
 	readonly rules: EntryRules;
-	/** The address as the tables translate it, in bytes: without what is only there as an extension. @returns -1n if they can't */
-	inputAddress(iova: bigint): bigint;
+	/**
+	 * A page of 4 KiB as the tables translate it: without what is only there as an extension of the address.
+	 * @returns -1 if they can't
+	 */
+	inputPage(page: number): number;
 	/** Bits of an address that may come out. */
 	readonly outputBits: number;
 	/** "48 bits, sign-extended" */
@@ -70,7 +74,7 @@ export interface FirstStage {
  * @throws DmaFault
  */
 export function findLeaf(stage: FirstStage, request: DmaRequest, memory: GuestMemory, tlb: Iotlb): CachedLeaf {
-	const page = pageOf(stage, request);
+	const page = inputPageOf(stage, request);
 	const wanted = request.write ? WRITE : READ;
 	const cached = tlb.leaf(stage.asid, page);
 	if (cached !== undefined && (cached.protection & wanted) === 0) {
@@ -85,7 +89,7 @@ export function findLeaf(stage: FirstStage, request: DmaRequest, memory: GuestMe
 
 /** What the tables say now, without any cache and without leaving a mark. @throws DmaFault */
 export function peekLeaf(stage: FirstStage, request: DmaRequest, memory: GuestMemory): CachedLeaf {
-	return new Walk(stage, request, memory).run(pageOf(stage, request));
+	return new Walk(stage, request, memory).run(inputPageOf(stage, request));
 }
 
 /**
@@ -99,7 +103,7 @@ export function peekCached(
 	memory: GuestMemory,
 	tlb: Iotlb,
 ): { readonly leaf: CachedLeaf; readonly isCached: boolean } {
-	const page = pageOf(stage, request);
+	const page = inputPageOf(stage, request);
 	const cached = tlb.leaf(stage.asid, page);
 	if (cached !== undefined) return { leaf: cached, isCached: true };
 	return { leaf: new Walk(stage, request, memory).run(page, tlb.table(stage.asid, page)), isCached: false };
@@ -114,7 +118,7 @@ export function explainWalk(
 	const walk = new Walk(stage, request, memory);
 	let end: CachedLeaf | DmaFault;
 	try {
-		end = walk.run(pageOf(stage, request));
+		end = walk.run(inputPageOf(stage, request));
 	} catch (fault) {
 		if (!(fault instanceof DmaFault)) throw fault;
 		end = fault;
@@ -133,10 +137,14 @@ export interface ExplainedEntry {
 	readonly meaning: string;
 }
 
-/** Where a leaf leads, guest-physical. */
-export function guestAddressOf(leaf: CachedLeaf, stage: FirstStage, { iova }: DmaRequest): bigint {
-	const offset = stage.inputAddress(iova) - (BigInt(leaf.firstPage) << BigInt(PAGE_LG2));
-	return (BigInt(leaf.guestPage) << BigInt(PAGE_LG2)) + offset;
+/** The page of 4 KiB that a leaf leads to, guest-physical. */
+export function guestPageOf(leaf: CachedLeaf, stage: FirstStage, { iova }: DmaRequest): number {
+	return leaf.guestPage + stage.inputPage(pageOf(iova)) - leaf.firstPage;
+}
+
+/** The address in it, in bytes. */
+export function guestAddressOf(leaf: CachedLeaf, stage: FirstStage, request: DmaRequest): bigint {
+	return addressOf(guestPageOf(leaf, stage, request), offsetInPage(request.iova));
 }
 
 /** The same with what it permits, in words. */
@@ -144,9 +152,9 @@ export function leafInWords(leaf: CachedLeaf, stage: FirstStage, request: DmaReq
 	return `guest-physical ${hex(guestAddressOf(leaf, stage, request))}, ${accessInWords(leaf.protection)}`;
 }
 
-function pageOf(stage: FirstStage, request: DmaRequest): number {
-	const address = stage.inputAddress(request.iova);
-	if (address >= 0n) return Number(address >> BigInt(PAGE_LG2));
+function inputPageOf(stage: FirstStage, request: DmaRequest): number {
+	const page = stage.inputPage(pageOf(request.iova));
+	if (page >= 0) return page;
 	const reason = `${hex(request.iova)} is not an address that the tables translate: ${stage.inputInWords}`;
 	throw fault(request, "out-of-range", reason);
 }
@@ -168,7 +176,8 @@ function levelsOf(format: Format): readonly TableLevel[] {
 
 /** An entry that a walk has come by. */
 interface Step extends Entry {
-	readonly address: bigint;
+	/** Guest-physical, in bytes. */
+	readonly address: number;
 	readonly name: string;
 }
 
@@ -196,7 +205,7 @@ class Walk {
 		const { format, topLevel, root, rules, asid } = this.#stage;
 		const levels = levelsOf(format);
 		const va = Math.floor(page / powerOfTwo(this.#granulePagesLg2));
-		let table = known?.address ?? root;
+		let table = known?.address ?? Number(root);
 		let number = known?.level ?? topLevel;
 		let protection = known?.protection ?? READ | WRITE;
 		for (; ; number--) {
@@ -204,16 +213,16 @@ class Walk {
 			const step = this.#read(number, level, table, indexOf(level, va));
 			protection &= rules.permits(step);
 			if (step.isLeaf) return this.#leaf(page, level, protection);
-			table = BigInt(this.#frameIn(step)) << BigInt(format.granuleLg2);
+			table = this.#frameIn(step) * powerOfTwo(format.granuleLg2);
 			const pagesLg2 = level.itemSize + this.#granulePagesLg2;
 			this.#tlb?.addTable(asid, page, pagesLg2, { address: table, level: number - 1, protection });
 		}
 	}
 
 	/** Reads an entry that is present and has nothing wrong. */
-	#read(number: number, level: TableLevel, table: bigint, index: number): Step {
+	#read(number: number, level: TableLevel, table: number, index: number): Step {
 		const { format, rules } = this.#stage;
-		const address = table + BigInt(index * ENTRY_BYTES);
+		const address = table + index * ENTRY_BYTES;
 		const name = `${format.levels[number]!.entryName} ${index}`;
 		const entry = this.#memory.readEntry(address, name);
 		const low = entry[0]!;
@@ -278,7 +287,7 @@ class Walk {
 	explain(): ExplainedEntry[] {
 		return this.#way.map((step) => ({
 			name: step.name,
-			address: step.address,
+			address: BigInt(step.address),
 			entry: wholeOf(step),
 			meaning: this.#meaningOf(step),
 		}));

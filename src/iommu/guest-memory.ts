@@ -1,5 +1,6 @@
 // The client's memory as its own tables address it: by guest-physical addresses, which the second stage translates.
 
+import { PAGE_SIZE } from "../memory/address-space.js";
 import { hex } from "../uapi/errno.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import type { PagingStage } from "./paging-stage.js";
@@ -24,11 +25,12 @@ export class GuestMemory {
 
 	/**
 	 * An entry of a table.
+	 * @param address in bytes, below 2^53, where all that an entry can point to is
 	 * @returns its two halves, good until the next one is read
 	 * @throws DmaFault of the second stage
 	 */
-	readEntry(address: bigint, what: string): Uint32Array {
-		this.secondStage.translate(address, false, what, this.#marks);
+	readEntry(address: number, what: string): Uint32Array {
+		this.secondStage.translateAt(Math.floor(address / PAGE_SIZE), address % PAGE_SIZE, false, what, this.#marks);
 		if (this.#memory.read(this.secondStage.physical, entryBytes) < entryBytes.length)
 			throw this.noMemory(address, what);
 		return entry;
@@ -49,14 +51,15 @@ export class GuestMemory {
 	}
 
 	/** Writes the lower half of an entry. @throws DmaFault */
-	writeLow(address: bigint, low: number, what: string): void {
-		this.secondStage.translate(address, true, `${what}, to mark it`, this.#marks);
+	writeLow(address: number, low: number, what: string): void {
+		const page = Math.floor(address / PAGE_SIZE);
+		this.secondStage.translateAt(page, address % PAGE_SIZE, true, `${what}, to mark it`, this.#marks);
 		const bytes = new Uint8Array(Uint32Array.of(low).buffer);
 		if (this.#memory.write(this.secondStage.physical, bytes) < bytes.length) throw this.noMemory(address, what);
 	}
 
 	/** Why nothing can be read there. */
-	protected noMemory(address: bigint, what: string): DmaFault {
+	protected noMemory(address: bigint | number, what: string): DmaFault {
 		const reason = `${hex(address)} (${what}) leads to physical address ${hex(this.secondStage.physical)}, where there is no memory`;
 		return new DmaFault(this.request, "memory", "no-memory", reason);
 	}

@@ -27,7 +27,7 @@ test("a leaf is found by any of its pages, in its address space", () => {
 
 test("the lowest table on the way is found first", () => {
 	const tlb = new Iotlb();
-	const table = (level: number) => ({ address: BigInt(level) << 12n, level, protection: 3 });
+	const table = (level: number) => ({ address: level * 4096, level, protection: 3 });
 	tlb.addTable(1, 600, 18, table(1));
 	tlb.addTable(1, 600, 9, table(0));
 	expect([tlb.table(1, 512), tlb.table(1, 0), tlb.table(1, 2 ** 18)]).toEqual([table(0), table(1), undefined]);

@@ -29,7 +29,7 @@ export interface CachedLeaf {
 /** Where the table for a range of IOVA is. */
 export interface CachedTable {
 	/** Guest-physical, in bytes. */
-	readonly address: bigint;
+	readonly address: number;
 	readonly level: number;
 	/** What the entries above it permit: READ, WRITE. */
 	readonly protection: number;

@@ -3,6 +3,9 @@
 // What an IOMMU caches of it is not modelled: the kernel flushes whenever it takes something out of the table, before anybody
 // can notice, so that a request sees the same with a cache as without one.
 
+import { PAGE_SIZE } from "../memory/address-space.js";
+import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
+import { powerOfTwo } from "../pagetable/bits.js";
 import { READ, Translation, WRITE } from "../pagetable/pagetable.js";
 import { hex } from "../uapi/errno.js";
 import { accessInWords, DmaFault, type DmaRequest } from "./dma-fault.js";
@@ -24,26 +27,35 @@ export class PagingStage {
 		this.#request = request;
 	}
 
+	/** The same as translateAt(), for an address in bytes. @throws DmaFault */
+	translate(address: bigint, write: boolean, what?: string, marks = true): void {
+		this.translateAt(pageOf(address), offsetInPage(address), write, what, marks);
+	}
+
 	/**
+	 * @param page of 4 KiB, in which the address lies at `offset`
 	 * @param what whose address it is, for the reason: "the PTE"; the request's own if absent
 	 * @param marks whether the leaf is marked as accessed, and dirty, where the IOMMU does so
 	 * @throws DmaFault
 	 */
-	translate(address: bigint, write: boolean, what?: string, marks = true): void {
+	translateAt(page: number, offset: number, write: boolean, what?: string, marks = true): void {
 		const { domain } = this;
 		const { table } = domain;
-		const granuleLg2 = BigInt(table.format.granuleLg2);
-		const va = Number(address >> granuleLg2);
-		if (!table.lookup(va, leaf)) throw this.#notPresent(va, address, what);
-		if (!(leaf.protection & (write ? WRITE : READ))) throw this.#notPermitted(va, address, write, what);
+		const granule = powerOfTwo(table.format.granuleLg2);
+		// To multiply by a power of two is exact, also by one below 1.
+		const granules = page * (PAGE_SIZE / granule);
+		const firstOfPage = Math.floor(granules);
+		const rest = (granules - firstOfPage) * granule + offset;
+		const va = firstOfPage + Math.floor(rest / granule);
+		if (!table.lookup(va, leaf)) throw this.#notPresent(va, addressOf(page, offset), what);
+		if (!(leaf.protection & (write ? WRITE : READ))) throw this.#notPermitted(va, addressOf(page, offset), write, what);
 		if (marks && domain.marksLeaves) {
 			table.setAccessed(va);
 			if (write) table.setDirty(va);
 		}
-		const granule = 2 ** table.format.granuleLg2;
-		const offset = Number(address & (BigInt(granule) - 1n));
-		this.physical = leaf.frame * granule + offset;
-		this.length = (leaf.leafVa + leaf.leafFrames - va) * granule - offset;
+		const inGranule = rest % granule;
+		this.physical = leaf.frame * granule + inGranule;
+		this.length = (leaf.leafVa + leaf.leafFrames - va) * granule - inGranule;
 	}
 
 	#notPresent(va: number, address: bigint, what: string | undefined): DmaFault {

@@ -27,7 +27,8 @@ export class PhysicalMemory {
 			const found = this.#frames.locate(frame);
 			if (found === undefined) return done;
 			const offset = address + done - frame * PAGE_SIZE;
-			const piece = data.subarray(done, done + found.count * PAGE_SIZE - offset);
+			const length = Math.min(data.length - done, found.count * PAGE_SIZE - offset);
+			const piece = length === data.length ? data : data.subarray(done, done + length);
 			const at = found.page * PAGE_SIZE + offset;
 			const copied = write ? found.backing.write(at, piece) : found.backing.read(at, piece);
 			done += copied;

@@ -3,6 +3,9 @@
 import { Errno, hex } from "../uapi/errno.js";
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "./address-space.js";
 
+/** So many bytes, an entry of a table for one, are copied sooner than an array is made for them. */
+const SMALL = 32;
+
 /** A file of shared memory in an array: a memfd without a kernel. */
 export class ArrayBacking implements Backing {
 	readonly name: string;
@@ -14,14 +17,16 @@ export class ArrayBacking implements Backing {
 	}
 
 	read(at: number, into: Uint8Array): number {
-		const from = this.bytes.subarray(at, at + into.length);
-		into.set(from);
-		return from.length;
+		const length = Math.max(0, Math.min(into.length, this.bytes.length - at));
+		if (length > SMALL) into.set(this.bytes.subarray(at, at + length));
+		else for (let i = 0; i < length; i++) into[i] = this.bytes[at + i];
+		return length;
 	}
 
 	write(at: number, from: Uint8Array): number {
 		const length = Math.max(0, Math.min(from.length, this.bytes.length - at));
-		this.bytes.set(from.subarray(0, length), at);
+		if (length > SMALL) this.bytes.set(from.subarray(0, length), at);
+		else for (let i = 0; i < length; i++) this.bytes[at + i] = from[i];
 		return length;
 	}
 }

@@ -20,7 +20,11 @@ const names = new Map(Object.entries(VfioPciRegion).map(([name, index]): [number
 /** What lies at a position, in words. */
 export function placeAt(position: number): string {
 	const index = Math.floor(position / REGION_SIZE);
-	return `${names.get(index) ?? `region ${index}`}+${hex(position % REGION_SIZE)}`;
+	return `${nameOf(index)}+${hex(position % REGION_SIZE)}`;
+}
+
+function nameOf(index: number): string {
+	return names.get(index) ?? `region ${index}`;
 }
 
 /** @returns how many bytes were read @throws EINVAL, EFAULT, EIO */
@@ -93,7 +97,7 @@ class Window {
 	constructor(device: VfioDevice, index: number, offset: number) {
 		const { bars, msix } = device.hardware;
 		const bar = bars.find((bar) => bar.index === index);
-		if (bar === undefined) throw new Errno("EINVAL", `${device.name} has no ${names.get(index)}`);
+		if (bar === undefined) throw new Errno("EINVAL", `${device.name} has no ${nameOf(index)}`);
 		if (offset >= bar.size)
 			throw new Errno(
 				"EINVAL",

@@ -1,24 +1,8 @@
-// `npm run bench`: bundles main.ts, so that plain Node can run it, and starts it.
+// `npm run bench`: starts main.ts.
 
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { build } from "esbuild";
-
-const here = dirname(fileURLToPath(import.meta.url));
-const checkout = dirname(dirname(here));
-const bundle = join(checkout, ".cache", "bench", "main.mjs");
+import { checkout, loadBundled } from "../../scripts/load-bundled.mjs";
 
 // The bench starts itself once more for each figure.
-if (!process.argv.includes("--answer"))
-	await build({
-		entryPoints: [join(here, "main.ts")],
-		outfile: bundle,
-		bundle: true,
-		platform: "node",
-		target: "node20",
-		format: "esm",
-		packages: "external",
-		logLevel: "warning",
-	});
-const { main } = await import(pathToFileURL(bundle).href);
+const isFresh = process.argv.includes("--answer");
+const { main } = await loadBundled(new URL("./main.ts", import.meta.url), { isFresh });
 process.exitCode = await main(checkout, process.argv.slice(2));

@@ -1,22 +1,6 @@
-// `npm run conformance`: bundles conformance.ts, so that plain Node can run it, and starts it.
+// `npm run conformance`: starts conformance.ts.
 
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { build } from "esbuild";
+import { checkout, loadBundled } from "../../scripts/load-bundled.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const checkout = dirname(dirname(here));
-const bundle = join(checkout, ".cache", "conformance", "conformance.mjs");
-
-await build({
-	entryPoints: [join(here, "conformance.ts")],
-	outfile: bundle,
-	bundle: true,
-	platform: "node",
-	target: "node20",
-	format: "esm",
-	packages: "external",
-	logLevel: "warning",
-});
-const { main } = await import(pathToFileURL(bundle).href);
+const { main } = await loadBundled(new URL("./conformance.ts", import.meta.url));
 process.exitCode = await main(checkout, process.argv.slice(2));

@@ -5,9 +5,11 @@ import type {
 	Caller,
 	CallerFile,
 	Capability,
+	EventFd,
 	MappableFile,
 	Mapping,
 	OpenFile,
+	PositionedFile,
 	ReadableFile,
 } from "../../src/iommufd/caller.js";
 import { IommufdFile } from "../../src/iommufd/ioctls.js";
@@ -152,6 +154,7 @@ export class RandomClient implements Caller {
 		else if (kind < 4) this.#change();
 		else if (kind < 10) this.#transfer();
 		else if (kind < 12) this.#mmap();
+		else if (kind < 30) this.#access();
 		else this.#ioctl();
 	}
 
@@ -173,6 +176,7 @@ export class RandomClient implements Caller {
 			return 0;
 		});
 		if (this.#random.oneIn(8)) this.#add({ kind: "other" });
+		if (this.#random.oneIn(8)) this.#add({ kind: "eventfd", open: () => new CountingEventFd() });
 		if (this.#random.oneIn(8)) {
 			const backing = new ArrayBacking("a memfd", new Uint8Array(8 * PAGE_SIZE));
 			this.#add({ kind: "shared-memory", backing, size: () => backing.bytes.length });
@@ -215,6 +219,26 @@ export class RandomClient implements Caller {
 		this.#answer(queue.path, kind, () => queue[kind](this.memory, this.#pointer(), length));
 	}
 
+	/** A register of a device, or a piece of its configuration space. */
+	#access(): void {
+		const random = this.#random;
+		const devices = this.#ours().filter((file): file is PositionedFile => "readAt" in file);
+		if (devices.length === 0) return;
+		const device = random.pick(devices);
+		const region = random.oneIn(10) ? random.below(12) : random.pick([0, 7]);
+		const offset = random.oneIn(10) ? Number(random.pick(CRITICAL)) : random.below(256);
+		const aligned = random.oneIn(6) ? offset : offset - (offset % 4);
+		const length = random.pick([0, 1, 2, 3, 4, 4, 4, 8, 8, 8, 64, 256, PAGE_SIZE, 2 * PAGE_SIZE]);
+		const call = random.pick(["readAt", "writeAt"] as const);
+		const address = random.oneIn(25) ? this.#pointer() : ARGUMENT;
+		if (random.oneIn(2))
+			this.memory.write(ARGUMENT, Uint8Array.of(random.below(256), random.below(4), 0, 0, 0, 0, 0, 0));
+		const position = region * 2 ** 40 + aligned;
+		this.#answer(device.path, call, () => device[call](this.memory, address, length, position));
+		const place = device.placeAt(position);
+		if (/undefined|NaN/.test(place)) throw new Trouble(`${device.path}: position ${position} is called ${place}`);
+	}
+
 	#mmap(): void {
 		if (this.#mappings.length > 0 && this.#random.oneIn(2)) {
 			const at = this.#random.below(this.#mappings.length);
@@ -249,6 +273,8 @@ export class RandomClient implements Caller {
 		const argument = random.oneIn(25) ? this.#pointer() : ARGUMENT + (random.oneIn(20) ? PAGE_SIZE - 16 : 0);
 		if (random.oneIn(40)) random.fill(bytes);
 		this.memory.write(ARGUMENT, bytes);
+		// What follows a struct of VFIO's: the fds of SET_IRQS.
+		this.memory.write(ARGUMENT + bytes.length, Uint8Array.of(random.pick([...this.#files.keys(), 0, 255]), 0, 0, 0));
 		if (argument !== ARGUMENT) this.memory.write(argument, bytes);
 		if (random.oneIn(3)) this.#randomBuffer();
 		const name = commandOf(file.path, number)?.name ?? "any other ioctl";
@@ -380,6 +406,28 @@ export class RandomClient implements Caller {
 		const key = `${what} ${answer}`;
 		this.answers.set(key, (this.answers.get(key) ?? 0) + 1);
 		return answer;
+	}
+}
+
+/** An eventfd in the engine's hands: released once, and not used after that. */
+class CountingEventFd implements EventFd {
+	#isHeld = true;
+
+	signal(): void {
+		this.#check("signalled");
+	}
+
+	onSignal(): void {
+		this.#check("listened to");
+	}
+
+	release(): void {
+		this.#check("released");
+		this.#isHeld = false;
+	}
+
+	#check(what: string): void {
+		if (!this.#isHeld) throw new Trouble(`an eventfd that was released is ${what}`);
 	}
 }
 

@@ -1,22 +1,6 @@
-// `node test/fuzz/run.mjs [CALLS] [SEED]`: bundles main.ts, so that plain Node can run it, and starts it.
+// `node test/fuzz/run.mjs [CALLS] [SEED]`: starts main.ts.
 
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { build } from "esbuild";
+import { loadBundled } from "../../scripts/load-bundled.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const bundle = join(dirname(dirname(here)), ".cache", "fuzz", "main.mjs");
-
-await build({
-	entryPoints: [join(here, "main.ts")],
-	outfile: bundle,
-	bundle: true,
-	platform: "node",
-	target: "node20",
-	format: "esm",
-	packages: "external",
-	sourcemap: "inline",
-	logLevel: "warning",
-});
-const { main } = await import(pathToFileURL(bundle).href);
+const { main } = await loadBundled(new URL("./main.ts", import.meta.url));
 process.exitCode = main(process.argv.slice(2));

@@ -18,6 +18,9 @@ const EA = 1 << 10; // VT-d: extended accessed
 const OUTPUT_BITS = 52;
 const ADDRESS_OF_TABLE = 0xf_ffff_ffff_f000n;
 
+/** Of the 64-bit address space. */
+const ALL_PAGES = 2 ** 52;
+
 const LEVEL_PDE = 1;
 const LEVEL_PDPTE = 2;
 
@@ -35,6 +38,7 @@ export interface GuestX86_64 {
 
 export function guestX86_64(guest: GuestX86_64): FirstStage {
 	const bits = guest.levels * 9 + 12;
+	const pages = 2 ** (bits - 12);
 	return {
 		format: x86_64,
 		topLevel: guest.levels - 1,
@@ -43,10 +47,10 @@ export function guestX86_64(guest: GuestX86_64): FirstStage {
 		rules: new X86Rules(guest),
 		outputBits: OUTPUT_BITS,
 		inputInWords: `${bits} bits${guest.signExtends ? ", sign-extended" : ""}`,
-		inputAddress(iova) {
-			const input = BigInt.asUintN(bits, iova);
-			const whole = guest.signExtends ? BigInt.asUintN(64, BigInt.asIntN(bits, iova)) : input;
-			return whole === iova ? input : -1n;
+		inputPage(page) {
+			const input = page % pages;
+			const isExtended = guest.signExtends && input >= pages / 2;
+			return page === (isExtended ? ALL_PAGES - pages + input : input) ? input : -1;
 		},
 	};
 }

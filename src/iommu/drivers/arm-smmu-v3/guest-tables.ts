@@ -133,12 +133,12 @@ export class GuestStream {
 			}),
 			outputBits,
 			inputInWords: `CD.T${half}SZ leaves ${inputBits} bits`,
-			inputAddress(iova) {
+			inputPage(page) {
 				const used = ignoresTopByte ? 56 : 64;
-				const input = BigInt.asUintN(inputBits, iova);
-				const above = BigInt.asUintN(used, iova) >> BigInt(inputBits);
-				const wanted = isUpper ? (1n << BigInt(used - inputBits)) - 1n : 0n;
-				return above === wanted ? input : -1n;
+				const pages = 2 ** (inputBits - 12);
+				const above = Math.floor((page % 2 ** (used - 12)) / pages);
+				const wanted = isUpper ? 2 ** (used - inputBits) - 1 : 0;
+				return above === wanted ? page % pages : -1;
 			},
 		};
 	}
