@@ -21,6 +21,8 @@ const ROOM = 6;
 
 const info = new NativeMemory(INFO_BYTES);
 const path = new NativeMemory(32);
+/** "fd/N" of the fd that was looked at last, which is often the next one, too. */
+const looked = { path: new NativeMemory(32), fd: -1 };
 const stat = new Stat();
 
 /** An fd of the thread, and what it was when we last looked. */
@@ -78,8 +80,10 @@ export class Descriptors {
 	/** Looks at an fd that may be anything. @returns what statx(2) says of it; undefined when it is not open */
 	stat(fd: number): Stat | undefined {
 		if (fd < 0) return undefined;
-		const name = path.setString(`fd/${fd}`);
-		return statx(this.directory, name, AT_STATX_DONT_SYNC, Stat.MASK, stat.address) === 0 ? stat : undefined;
+		if (fd !== looked.fd) looked.path.setString(`fd/${fd}`);
+		looked.fd = fd;
+		const { directory } = this;
+		return statx(directory, looked.path.address, AT_STATX_DONT_SYNC, Stat.MASK, stat.address) === 0 ? stat : undefined;
 	}
 
 	/** Whether an fd is an eventfd, which no other file says of itself. */

@@ -289,9 +289,13 @@ export class UserPages extends Pages {
 		const batchEnd = from + Math.min(count, PIN_BATCH) * PAGE_SIZE;
 		if (batchEnd >= 2 ** 64) throw new Errno("EOVERFLOW", "the memory's last page is the last one of the 64-bit space");
 		if (batchEnd > PINNABLE_END) throw new Errno("EFAULT", `${hex(this.start)} is not an address of user space`);
-		if (!this.space.alive)
+		try {
+			this.space.resolve(from / PAGE_SIZE, count, this.writable, into);
+		} catch (error) {
+			// Only who finds nothing asks, because it takes as long as to look.
+			if (this.space.alive) throw error;
 			throw new Errno("EFAULT", `${this.space.name} is gone, and with it the memory at ${hex(from)}`);
-		this.space.resolve(from / PAGE_SIZE, count, this.writable, into);
+		}
 	}
 }
 

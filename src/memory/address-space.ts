@@ -74,7 +74,8 @@ export interface AddressSpace {
 	write(address: number, from: Uint8Array): number;
 	/**
 	 * Finds what is behind `count` pages from page number `first` on, and appends it to `into`.
-	 * @throws EFAULT when a page is not mapped, or not readable, or not writable where `writable` is asked for
+	 * @throws EFAULT when a page is not mapped, or not readable, or not writable where `writable` is asked for, and when the
+	 * space is no longer alive
 	 */
 	resolve(first: number, count: number, writable: boolean, into: Extents): void;
 	/** Whether the process is still there (mmget_not_zero). */

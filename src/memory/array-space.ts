@@ -87,6 +87,7 @@ export class ArraySpace implements AddressSpace {
 	}
 
 	resolve(first: number, count: number, writable: boolean, into: Extents): void {
+		if (!this.alive) throw new Errno("EFAULT", `${this.name} is no longer there`);
 		for (let page = first; page < first + count; page++) {
 			const mapping = this.#find(page);
 			if (mapping === undefined) throw new Errno("EFAULT", `nothing is mapped at ${hex(page * PAGE_SIZE)}`);
