@@ -1,5 +1,4 @@
 // What `run` tells its supervisor's thread: which machine, under which rule, and who wants to know of its calls.
-// The host carries it there as one string, in the place of the machine's name, and doesn't look into it.
 
 export interface EngineSettings {
 	/** The machine's name, or a file that describes it. */
@@ -14,15 +13,6 @@ export interface EngineSettings {
 	readonly record?: string | undefined;
 	/** Which place is to fail, of all that the program comes by; 0 for none, but they are counted. Absent: nobody asks. */
 	readonly failNth?: number | undefined;
-	/** IOVAs whose translation is printed, in hexadecimal: JSON has no bigints. */
-	readonly walk: readonly string[];
-}
-
-export function packSettings(settings: EngineSettings): string {
-	return JSON.stringify(settings);
-}
-
-/** The opposite of packSettings(). */
-export function unpackSettings(packed: string): EngineSettings {
-	return JSON.parse(packed);
+	/** IOVAs whose translation is printed. */
+	readonly walk: readonly bigint[];
 }

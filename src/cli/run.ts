@@ -5,9 +5,8 @@ import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { launch, type NotStarted, removeFiles, type Status } from "../host/launch.js";
 import type { Report } from "../host/supervisor-thread.js";
-import { hex } from "../uapi/errno.js";
 import { complain, refuse } from "./complain.js";
-import { packSettings } from "./engine-settings.js";
+import type { EngineSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
 import { parseIova } from "./iova.js";
 import { policyNamed } from "./policy-names.js";
@@ -39,8 +38,6 @@ export interface RunOptions {
 }
 
 const STDERR = 2;
-/** The host asks us for a tracer where it has an fd for it. The report and the walks need one as well, and bring their own. */
-const NO_TRACE = -1;
 
 /** Signals that mean the program, not us. */
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const;
@@ -54,7 +51,7 @@ const PATIENCE = 1000;
 /** Runs it to the end; sets the exit code. */
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
-	const walk = options.walk?.split(",").map((iova) => hex(parseIova(iova, "--walk "))) ?? [];
+	const walk = options.walk?.split(",").map((iova) => parseIova(iova, "--walk ")) ?? [];
 	refuseOptionsOfMany(options);
 	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
@@ -63,7 +60,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const result = await launch(
 		{
 			program,
-			machine: packSettings({
+			settings: {
 				machine: options.machine,
 				policy,
 				trace,
@@ -71,8 +68,8 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				report: options.report,
 				record: options.record,
 				failNth,
-			}),
-			trace: trace ?? (report || walk.length > 0 ? NO_TRACE : undefined),
+			} satisfies EngineSettings,
+			withheld: trace === undefined || trace === STDERR ? [] : [trace],
 			workers: {
 				launcher: new URL("./launcher-thread.js", import.meta.url),
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),

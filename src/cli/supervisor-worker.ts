@@ -7,7 +7,7 @@ import { supervise } from "../host/supervisor-thread.js";
 import { policies } from "../iommufd/hwpt-policy.js";
 import type { Machine } from "../machine/machine.js";
 import { Recorder } from "../machine/record/recorder.js";
-import { type EngineSettings, unpackSettings } from "./engine-settings.js";
+import type { EngineSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
 import { LineTracer, traceDevices } from "./line-tracer.js";
@@ -19,35 +19,35 @@ import { WalkTracer } from "./walk-tracer.js";
 
 const STDERR = 2;
 
-let settings: EngineSettings;
-let machine: Machine;
-let plan: FailNth | undefined;
+supervise((settings: EngineSettings, host) => {
+	const machine = loadMachine(settings.machine, policies.get(settings.policy));
+	const plan = settings.failNth === undefined ? undefined : new FailNth(settings.failNth);
+	const served = recorded(machine, settings);
+	served.settle = host.settle;
+	return {
+		machine: served,
+		tracer: tracerOf(machine, settings, plan),
+		faults: new FaultInjection(machine.hasTests, plan),
+		answer: (question) => answerWalk(machine, question as PackedWalkQuestion),
+	};
+});
 
-supervise(
-	(packed, host) => {
-		settings = unpackSettings(packed);
-		machine = loadMachine(settings.machine, policies.get(settings.policy));
-		const { record, failNth } = settings;
-		plan = failNth === undefined ? undefined : new FailNth(failNth);
-		const served =
-			record === undefined
-				? machine
-				: new Recorder(machine, JSON.parse(machineText(settings.machine)), settings.policy, recordTo(record));
-		served.settle = host.settle;
-		return served;
-	},
-	() => {
-		const { trace, walk, report } = settings;
-		const lines = new LineFile(trace ?? STDERR, "trace");
-		let tracer: Tracer | undefined;
-		if (trace !== undefined) {
-			tracer = new LineTracer(lines);
-			traceDevices(machine, lines);
-		}
-		if (walk.length > 0) tracer = new WalkTracer(machine, walk.map(BigInt), lines, tracer);
-		if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer, plan);
-		return tracer!; // Nobody asks for one where none is wanted.
-	},
-	(question) => answerWalk(machine, question as PackedWalkQuestion),
-	() => new FaultInjection(machine.hasTests, plan),
-);
+/** The machine, or what stands in front of it and writes down all that it does. */
+function recorded(machine: Machine, { machine: name, policy, record }: EngineSettings): Machine | Recorder {
+	if (record === undefined) return machine;
+	return new Recorder(machine, JSON.parse(machineText(name)), policy, recordTo(record));
+}
+
+/** Whoever wants to know of each call; undefined when that is nobody. */
+function tracerOf(machine: Machine, settings: EngineSettings, plan: FailNth | undefined): Tracer | undefined {
+	const { trace, walk, report } = settings;
+	const lines = new LineFile(trace ?? STDERR, "trace");
+	let tracer: Tracer | undefined;
+	if (trace !== undefined) {
+		tracer = new LineTracer(lines);
+		traceDevices(machine, lines);
+	}
+	if (walk.length > 0) tracer = new WalkTracer(machine, walk, lines, tracer);
+	if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer, plan);
+	return tracer;
+}

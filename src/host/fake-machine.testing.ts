@@ -207,4 +207,4 @@ class FakeMachine implements Machine {
 	}
 }
 
-supervise((_name, host) => new FakeMachine(host));
+supervise((_settings, host) => ({ machine: new FakeMachine(host) }));

@@ -10,7 +10,7 @@ tell({
 	result: await launch(
 		{
 			program,
-			machine: "fake",
+			settings: undefined,
 			workers: {
 				launcher: new URL("./launcher-thread.mjs", import.meta.url),
 				supervisor: new URL("./fake-machine.testing.mjs", import.meta.url),

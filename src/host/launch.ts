@@ -12,9 +12,10 @@ import type { Report, SupervisorData, SupervisorMessage } from "./supervisor-thr
 export interface Launch {
 	/** The program's name and its arguments: the end of our own command line. */
 	readonly program: readonly string[];
-	readonly machine: string;
-	/** The fd that the trace is written to; undefined for none. */
-	readonly trace?: number | undefined;
+	/** For the function that the supervisor's worker calls supervise() with: what structuredClone() can copy. */
+	readonly settings: unknown;
+	/** Fds of our own that the program is not to inherit. */
+	readonly withheld?: readonly number[];
 	/** The workers' files: launcher-thread.ts, and one that calls supervise(). */
 	readonly workers: { readonly launcher: URL; readonly supervisor: URL };
 }
@@ -52,14 +53,13 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 	const launcherData: LauncherData = {
 		handshake: handshake.memory,
 		program: bytesOfArguments(what.program),
-		fds: inheritedFds(),
+		fds: inheritedFds().filter((fd) => !what.withheld?.includes(fd)),
 		fileLimit: fileLimitOfParent(),
 	};
 	const supervisorData: SupervisorData = {
 		handshake: handshake.memory,
-		machine: what.machine,
+		settings: what.settings,
 		directory,
-		trace: what.trace,
 		questions: asker.port,
 	};
 	process.on("exit", removeFiles); // The supervisor does it at its end, but it may not come to that.

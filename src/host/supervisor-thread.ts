@@ -18,12 +18,10 @@ export interface Machine extends ServedFiles {
 
 export interface SupervisorData {
 	readonly handshake: SharedArrayBuffer;
-	/** The machine's name, or a file that describes it. */
-	readonly machine: string;
+	/** Of the engine: what supervise() was given a function for. */
+	readonly settings: unknown;
 	/** Where the machine's files may be put; nothing is there yet. */
 	readonly directory: string;
-	/** The fd that the trace is written to; undefined for none. */
-	readonly trace: number | undefined;
 	/** Where questions come from: see asker.ts. */
 	readonly questions: MessagePort;
 }
@@ -54,37 +52,39 @@ export interface Host {
 	settle(mappingsToo?: boolean): void;
 }
 
+/** What the supervisor serves, and who looks on. */
+export interface Engine {
+	readonly machine: Machine;
+	readonly tracer?: Tracer | undefined;
+	/** Who decides which places fail. */
+	readonly faults?: FaultInjection;
+	/** Answers a question of the main thread's, between two calls. */
+	answer?(question: unknown): unknown;
+}
+
 /**
  * The whole of the worker.
- * @param load gives the machine, or throws an Errno or Error that says why not; what to do may be in its `advice`
- * @param answerTo answers a question of the main thread's, between two calls
- * @param makeFaults who decides which places fail
+ * @param start makes the engine, or throws an Errno or Error that says why not; what to do may be in its `advice`
  */
-export function supervise(
-	load: (nameOrFile: string, host: Host) => Machine,
-	makeTracer?: (fd: number) => Tracer,
-	answerTo?: (question: unknown) => unknown,
-	makeFaults?: () => FaultInjection,
-): void {
+export function supervise<Settings>(start: (settings: Settings, host: Host) => Engine): void {
 	const data: SupervisorData = workerData;
 	const handshake = new Handshake(data.handshake);
 	let supervisor: Supervisor | undefined;
-	let machine: Machine;
+	let engine: Engine;
 	try {
-		machine = load(data.machine, { settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
+		engine = start(data.settings as Settings, { settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
 	} catch (error) {
 		handshake.announceMachine(false);
 		tell({ kind: "no machine", reason: reasonOf(error), advice: (error as { advice?: string }).advice });
 		return;
 	}
-	const tracer = data.trace === undefined ? undefined : makeTracer?.(data.trace);
 	handshake.announceMachine(true);
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
-	const faults = makeFaults?.();
+	const { machine, tracer, faults } = engine;
 	supervisor = new Supervisor(machine, listener, handshake.launcher, data.directory, tracer, faults);
-	if (answerTo !== undefined) {
-		supervisor.whenWoken = () => answerQuestions(data.questions, answerTo);
+	if (engine.answer !== undefined) {
+		supervisor.whenWoken = () => answerQuestions(data.questions, (question) => engine.answer?.(question));
 		takeWakeUps();
 		handshake.announceSupervisor(gettid());
 	}
