@@ -13,7 +13,7 @@ import { readFileSync } from "node:fs";
 import { allocation } from "../faults/faults.js";
 import type { MappableFile, OpenFile, ReadableFile } from "../iommufd/caller.js";
 import { Errno } from "../uapi/errno.js";
-import { EPOLLERR, type Events } from "./events.js";
+import { EPOLLERR, EPOLLIN, type Events } from "./events.js";
 import { F_SETFL, O_ACCMODE, O_CLOEXEC, O_RDWR } from "./flags.js";
 import { reportInternalError } from "./internal-error.js";
 import {
@@ -75,7 +75,7 @@ export function isMappable(file: OpenFile): file is MappableFile {
 
 export class HandedFiles {
 	readonly #inotify = succeed(inotifyInit(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1");
-	/** Tells of the queues. */
+	/** Tells that something was closed. */
 	readonly #told: Events;
 	readonly #held = new Set<HeldFile>();
 	/** A file that shows memory can be found at two places. */
@@ -92,6 +92,7 @@ export class HandedFiles {
 
 	constructor(events: Events) {
 		this.#told = events;
+		events.add(this.#inotify, EPOLLIN, () => this.#readEvents());
 	}
 
 	/** How many are open. */
@@ -232,10 +233,8 @@ export class HandedFiles {
 		for (const { shown } of this.#held) shown?.dropUnmapped();
 	}
 
-	/** Releases what has been closed since the last time. Of queues the events tell. */
+	/** Releases what its mappings alone have kept, once they are gone. Of all else the events tell. */
 	settle(): void {
-		if (this.#held.size === 0) return;
-		this.#readEvents();
 		for (const held of this.#lingering) if (!held.shown?.isInUse) this.#release(held);
 	}
 
@@ -254,8 +253,8 @@ export class HandedFiles {
 
 	/** Waits for something to be closed. May return early. */
 	wait(milliseconds: number): void {
-		this.#events.words.set([this.#inotify, POLLIN, this.#told.fd, POLLIN]);
-		poll(this.#events.address, 2, Math.ceil(milliseconds));
+		this.#events.words.set([this.#told.fd, POLLIN]);
+		poll(this.#events.address, 1, Math.ceil(milliseconds));
 	}
 
 	/** Releases all that is left, whoever may have it. @returns what it was */

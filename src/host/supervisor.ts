@@ -153,9 +153,9 @@ export class Supervisor {
 	settle(mappingsToo = false): void {
 		this.#callsSinceSettling = 0;
 		const before = this.#files.count;
+		this.#events.settle();
 		this.#files.settle();
 		if (mappingsToo) this.#files.settleMappings();
-		this.#events.settle();
 		if (this.#files.count < before) this.#mayBeUnused = true;
 	}
 

@@ -115,10 +115,10 @@ export class Thread implements Caller {
 	}
 
 	file(fd: number): CallerFile | undefined {
-		const stat = this.#descriptors.stat(fd);
-		if (stat === undefined) return undefined;
 		const ours = this.ourFile(fd);
 		if (ours !== undefined) return { kind: "ours", file: ours };
+		const stat = this.#descriptors.stat(fd);
+		if (stat === undefined) return undefined;
 		if (!stat.isRegular && this.#descriptors.isEventFd(fd)) return { kind: "eventfd", open: () => this.#eventFd(fd) };
 		const backing = stat.isRegular ? this.#services.sharedFiles.opened(this.#duplicate(fd)) : undefined;
 		return backing === undefined ? { kind: "other" } : { kind: "shared-memory", backing, size: () => backing.size };
