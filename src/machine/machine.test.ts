@@ -112,6 +112,19 @@ test("every machine lets a program bind and attach, and nothing is left when it 
 	}
 });
 
+test("what is bound holds what it is bound to: there, and no leftover, until the device is closed, too", () => {
+	const intel = machine("intel");
+	const program = programOn(intel);
+	const file = program.open(intel.vfioDevices[0]);
+	program.bind(file);
+	program.attach(file, program.client.call(IoasAlloc, {}).outIoasId);
+	program.client.fd.release();
+	expect([...intel.hwpts()]).toHaveLength(1);
+	file.release();
+	expect([...intel.contexts()]).toEqual([]);
+	expect(intel.leftovers()).toEqual(["1 IOAS when /dev/iommu was closed"]);
+});
+
 test("what a device's model does to interrupt arrives at the program that has the device", () => {
 	const intel = machine("intel");
 	const program = programOn(intel);
