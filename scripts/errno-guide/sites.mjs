@@ -78,7 +78,7 @@ function inWords(node, graph) {
 	}
 }
 
-/** What stands for a value: `hex(map.userVa)` is *userVa*. */
+/** What stands for a value: `hex(map.userVa)` is *userVa*, and so is `nameIn(names, map.userVa)`. */
 function valueName(node, graph) {
 	switch (node.kind) {
 		case SyntaxKind.StringLiteral:
@@ -99,6 +99,7 @@ function valueName(node, graph) {
 			);
 		case SyntaxKind.CallExpression:
 			if (node.expression.name?.text === "toString") return valueName(node.expression.expression, graph);
+			if (node.expression.text === "nameIn") return valueName(node.arguments[1], graph);
 			if (sentencesOf(node, graph).length > 0) return `(${sentencesOf(node, graph).join(" or: ")})`;
 			return node.arguments.length === 1 && !/^(has|is)/.test(node.expression.text ?? "")
 				? valueName(node.arguments[0], graph)

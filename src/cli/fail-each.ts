@@ -11,6 +11,7 @@ import { beginRuns, positive, showProgress } from "./many-runs.js";
 import { killAll, NotStarted, type OneRun, runOnce } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
 import type { RunOptions } from "./run.js";
+import { shellWords } from "./shell-words.js";
 import { endingInWords } from "./verdict.js";
 
 /** What became of a run in which a place failed. */
@@ -45,7 +46,7 @@ export async function failEach(program: readonly string[], options: RunOptions):
 	let runs: FailedRun[];
 	try {
 		const usual = await run(0);
-		checkUsual(usual, program);
+		checkUsual(usual, program, common);
 		runs = await runEach(usual, jobs, run);
 	} catch (error) {
 		if (!(error instanceof NotStarted)) throw error;
@@ -67,12 +68,12 @@ function checkOptions({ traceTo, walk, record, report, failNth }: RunOptions): v
 }
 
 /** Without a place to fail the program must work. */
-function checkUsual({ ending, output }: OneRun, program: readonly string[]): void {
+function checkUsual({ ending, output }: OneRun, program: readonly string[], options: readonly string[]): void {
 	if (ending.kind === "exited" && ending.code === 0) return;
 	process.stderr.write(output);
 	complain(
 		`the program fails without anything being made to fail (${endingInWords(ending)})`,
-		`see that it works first: ioasis run --trace -- ${program.join(" ")}`,
+		`see that it works first: ioasis run --trace ${shellWords(options)} -- ${shellWords(program)}`,
 	);
 	process.exit(TROUBLE);
 }
@@ -122,7 +123,7 @@ function print(runs: readonly FailedRun[], program: readonly string[], options: 
 	if (first === undefined) return;
 	complain(
 		`the first with trouble is ${first.nth}; to see each of its calls:`,
-		`ioasis run --trace ${options.join(" ")} --fail-nth ${first.nth} -- ${program.join(" ")}`,
+		`ioasis run --trace ${shellWords(options)} --fail-nth ${first.nth} -- ${shellWords(program)}`,
 	);
 }
 

@@ -13,6 +13,7 @@ import { matrixTable } from "./matrix-table.js";
 import { killAll, NotStarted } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
 import type { Failure } from "./report-file.js";
+import { shellWords } from "./shell-words.js";
 import { countInWords, endingInWords, type Judged, passes } from "./verdict.js";
 
 /** What `matrix` can be told, as the command line has it. */
@@ -137,7 +138,7 @@ function print(outcomes: readonly Judged[], program: readonly string[]): void {
 	const { machine, policy } = failing;
 	complain(
 		`the first that fails is ${machine} under ${policy}; to see each of its calls:`,
-		`ioasis run --trace --machine ${machine} --policy ${policy} -- ${program.join(" ")}`,
+		`ioasis run --trace --machine ${shellWords([machine])} --policy ${policy} -- ${shellWords(program)}`,
 	);
 }
 

@@ -71,6 +71,8 @@ function nameOf(line: RecordLine): string | undefined {
 			return "close";
 		case "read":
 		case "write":
+		case "pread":
+		case "pwrite":
 		case "mmap":
 			return line.kind;
 		default:

@@ -20,6 +20,8 @@ export class Context {
 	accountMode: "user" | "mm";
 	/** The IOAS that VFIO's container ioctls work on. */
 	vfioIoas: Ioas | undefined;
+	/** Tells that it ends, as long as its objects are still there. */
+	onEnd: (() => void) | undefined;
 	/** The file itself, and files and devices that were made from it and are still there. */
 	#holders = 1;
 
@@ -43,6 +45,8 @@ export class Context {
 	/** Undoes one hold(), or is the file's own end. The last one destroys all objects. */
 	drop(): void {
 		this.#holders--;
-		if (this.#holders === 0) this.objects.removeAll();
+		if (this.#holders > 0) return;
+		this.onEnd?.();
+		this.objects.removeAll();
 	}
 }

@@ -5,6 +5,7 @@ import { allocation, iommufdFails } from "../faults/faults.js";
 import type { Pasid } from "../iommu/domain.js";
 import type { UserData } from "../iommu/user-data.js";
 import { Errno, hex } from "../uapi/errno.js";
+import { nameIn } from "../uapi/field.js";
 import { type HwptAlloc, HwptAllocFlags, HwptDataType } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
 import { attachHwpt, detachHwpt } from "./attachment.js";
@@ -67,7 +68,13 @@ function allocateNested(
 ): NestedHwpt {
 	const { driver } = device.device;
 	checkNested(flags, data);
-	if (!driver.domainAllocNested) throw new Errno("EOPNOTSUPP", `${driver.name} has no nested domains`);
+	if (!driver.domainAllocNested)
+		throw new Errno(
+			"EOPNOTSUPP",
+			driver.hasViommu
+				? `${driver.name} nests on a vIOMMU, and ${parent} is none: IOMMU_VIOMMU_ALLOC makes one on top of it`
+				: `${driver.name} has no nested domains`,
+		);
 	if (parent.isAutomatic || !parent.isNestParent || parent.domain.driver !== driver)
 		throw new Errno(
 			"EINVAL",
@@ -125,7 +132,7 @@ export function hwptAlloc(call: Call, alloc: Args<typeof HwptAlloc>): void {
 			"EINVAL",
 			type === HwptDataType.NONE
 				? `data_type is NONE, but data_len is ${length}`
-				: `data_type is ${hex(type)}, but data_len is 0`,
+				: `data_type is ${nameIn(HwptDataType, type)}, but data_len is 0`,
 		);
 	const data: UserData = { type, address, length, memory: call.caller.memory };
 	const device = context.objects.get(alloc.devId, BoundDevice, "dev_id");

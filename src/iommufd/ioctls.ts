@@ -112,6 +112,11 @@ export class IommufdFile implements MappableFile {
 
 	ioctl(caller: Caller, command: number, argument: number): number {
 		const index = (command & 0xff) - FIRST;
+		if (command === TestCommand.number && this.context.platform.selftest === undefined)
+			throw new Errno(
+				"ENOTTY",
+				"IOMMU_TEST_CMD drives the mock IOMMU, and this machine has none: `selftest` is one that has",
+			);
 		if (index < 0 || index >= this.#table.length) return containerIoctl(this.#call, caller, command, argument);
 		const entry = this.#table[index];
 		if (entry === undefined || entry.command.number !== command) {

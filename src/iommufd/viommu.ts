@@ -6,6 +6,7 @@ import type { UserData } from "../iommu/user-data.js";
 import type { DriverHwQueue, DriverViommu, ViommuCore } from "../iommu/viommu.js";
 import type { MovableMemory } from "../memory/movable-memory.js";
 import { Errno, hex } from "../uapi/errno.js";
+import { nameIn } from "../uapi/field.js";
 import { type ViommuAlloc, ViommuType } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
@@ -94,7 +95,10 @@ export function viommuAlloc(call: Call, alloc: Args<typeof ViommuAlloc>): void {
 	const { device } = context.objects.get(alloc.devId, BoundDevice, "dev_id");
 	const { driver, iommu } = device;
 	if (!driver.viommuInit || !driver.hasViommu?.(device, type))
-		throw new Errno("EOPNOTSUPP", `${driver.name} has no vIOMMU of type ${hex(type)} for ${device.name}`);
+		throw new Errno(
+			"EOPNOTSUPP",
+			`${driver.name} has no vIOMMU of type ${nameIn(ViommuType, type)} for ${device.name}`,
+		);
 	const hwpt = context.objects.get(alloc.hwptId, PagingHwpt, "hwpt_id");
 	if (!hwpt.isNestParent) throw new Errno("EINVAL", `${hwpt} was allocated without NEST_PARENT`);
 	const data: UserData | undefined = length === 0 ? undefined : { type, address, length, memory: caller.memory };

@@ -5,7 +5,7 @@ import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import { BUFFER } from "../iommufd/test-client.js";
 import { codeOf } from "../uapi/errno.js";
-import { IoasAlloc } from "../uapi/iommufd.js";
+import { HwptAlloc, HwptAllocFlags, HwptDataType, IoasAlloc } from "../uapi/iommufd.js";
 import { encode } from "../uapi/struct.js";
 import { VfioDeviceSetIrqs, VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
 import { TestEventFd } from "../vfio/test-event-fd.js";
@@ -110,6 +110,45 @@ test("every machine lets a program bind and attach, and nothing is left when it 
 		for (const file of files) file.release();
 		expect([name, on.frames.pinned, on.tables.tablesInUse]).toEqual([name, 0, 0]);
 	}
+});
+
+test("what is bound holds what it is bound to: there, and no leftover, until the device is closed, too", () => {
+	const intel = machine("intel");
+	const program = programOn(intel);
+	const file = program.open(intel.vfioDevices[0]);
+	program.bind(file);
+	program.attach(file, program.client.call(IoasAlloc, {}).outIoasId);
+	program.client.fd.release();
+	expect([...intel.hwpts()]).toHaveLength(1);
+	file.release();
+	expect([...intel.contexts()]).toEqual([]);
+	expect(intel.leftovers()).toEqual(["1 IOAS when /dev/iommu was closed"]);
+});
+
+test("a reason says what to do instead: to nest on a vIOMMU, or to take the machine that has the mock IOMMU", () => {
+	const arm = machine("arm");
+	const program = programOn(arm);
+	const { client } = program;
+	const devId = program.bind(program.open(arm.vfioDevices[0]));
+	const { outIoasId: ptId } = client.call(IoasAlloc, {});
+	const { outHwptId } = client.call(HwptAlloc, { flags: HwptAllocFlags.NEST_PARENT, devId, ptId });
+	const data = { dataType: HwptDataType.ARM_SMMUV3, dataLen: 16, dataUptr: BUFFER };
+	const nest = () => client.call(HwptAlloc, { devId, ptId: outHwptId, ...data });
+	expect(nest).toThrow(/^EOPNOTSUPP: arm-smmu-v3 nests on a vIOMMU, and HWPT 3 is none: IOMMU_VIOMMU_ALLOC makes one/);
+	expect(() => client.test("MOCK_DOMAIN", { id: ptId })).toThrow(/^ENOTTY: .* mock IOMMU, .* `selftest`/);
+});
+
+test("a type of data is called by its name where it has one", () => {
+	const intel = machine("intel");
+	const program = programOn(intel);
+	const { client } = program;
+	const devId = program.bind(program.open(intel.vfioDevices[0]));
+	const { outIoasId: ptId } = client.call(IoasAlloc, {});
+	const { outHwptId } = client.call(HwptAlloc, { flags: HwptAllocFlags.NEST_PARENT, devId, ptId });
+	const nest = (dataType: number) =>
+		client.call(HwptAlloc, { devId, ptId: outHwptId, dataType, dataLen: 16, dataUptr: BUFFER });
+	expect(() => nest(HwptDataType.ARM_SMMUV3)).toThrow("data_type is ARM_SMMUV3, and it nests with VTD_S1 only");
+	expect(() => nest(0x77)).toThrow("data_type is 0x77, and it nests with VTD_S1 only");
 });
 
 test("what a device's model does to interrupt arrives at the program that has the device", () => {

@@ -39,6 +39,7 @@ export class Machine {
 	readonly #iommus: readonly MachineIommu[];
 	#files: FileTree | undefined;
 	readonly #platform: Platform;
+	/** Those whose contexts are there: also what was closed, and has a device bound to it yet. */
 	readonly #open = new Set<IommufdFile>();
 	/** By path: how many objects of each kind were left to the closing of a file. */
 	readonly #closedWith = new Map<string, Map<string, number>>();
@@ -96,10 +97,11 @@ export class Machine {
 	}
 
 	#openIommufd(path: string): OpenFile {
-		const file = new MachineFile(this.#platform, path, (closed) => {
-			this.#closing(closed);
-			this.#open.delete(closed);
-		});
+		const file = new IommufdFile(this.#platform, path);
+		file.context.onEnd = () => {
+			this.#ending(file);
+			this.#open.delete(file);
+		};
 		this.#open.add(file);
 		return file;
 	}
@@ -109,7 +111,7 @@ export class Machine {
 		return this.#platform.memlock.shown(memory);
 	}
 
-	/** What there is of each open of /dev/iommu now. */
+	/** What there is of each open of /dev/iommu now, as long as its file or a device holds it. */
 	*contexts(): Iterable<Context> {
 		for (const { context } of this.#open) yield context;
 	}
@@ -135,27 +137,12 @@ export class Machine {
 		return lines;
 	}
 
-	#closing(file: IommufdFile): void {
+	#ending(file: IommufdFile): void {
 		const kinds = kindsOf(file);
 		if (kinds.size === 0) return;
 		const before = this.#closedWith.get(file.path) ?? new Map<string, number>();
 		for (const [kind, count] of kinds) before.set(kind, (before.get(kind) ?? 0) + count);
 		this.#closedWith.set(file.path, before);
-	}
-}
-
-/** Tells before it is released, as long as its objects are still there. */
-class MachineFile extends IommufdFile {
-	readonly #closing: (file: IommufdFile) => void;
-
-	constructor(platform: Platform, path: string, closing: (file: IommufdFile) => void) {
-		super(platform, path);
-		this.#closing = closing;
-	}
-
-	override release(): void {
-		this.#closing(this);
-		super.release();
 	}
 }
 

@@ -3,7 +3,7 @@
 // What the caller gave stands before the result, what we answered after it, and the reason of an error below it.
 
 import { Errno, hex } from "../uapi/errno.js";
-import type { Names } from "../uapi/field.js";
+import { type Names, nameIn } from "../uapi/field.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
 import type { CallEvent, DmaEvent, InterruptEvent, OpenEvent, RegisterAccess, TransferEvent } from "./event.js";
@@ -78,7 +78,7 @@ function printArgument({ command, argument, before }: CallEvent): string[] {
 function printPlainArgument({ argument: kind }: PlainCommand, argument: number): string[] {
 	if (kind === "none") return [];
 	if (kind === "pointer to fd" || kind === "pointer to string") return [printPointer(argument)];
-	return [nameOf(argument, kind)];
+	return [nameIn(kind, argument)];
 }
 
 function printResult({ command, before, after, result }: CallEvent): string {
@@ -149,7 +149,7 @@ function printValue(field: PlacedField, value: FieldValue): string {
 function printOne(field: PlacedField, value: number | bigint): string {
 	if (field.scalar === "pointer") return printPointer(Number(value));
 	if (field.print === "flags") return printFlags(BigInt(value), field.names);
-	if (field.print === "enum") return nameOf(Number(value), field.names);
+	if (field.print === "enum") return nameIn(field.names, Number(value));
 	if (field.print === "hexadecimal" || value > Number.MAX_SAFE_INTEGER) return hex(value);
 	return String(value);
 }
@@ -165,10 +165,6 @@ function printFlags(value: bigint, names: Names): string {
 	const parts = known.map(([name]) => name);
 	if (unknown !== 0n) parts.push(hex(unknown));
 	return parts.join("|");
-}
-
-function nameOf(value: number, names: Names): string {
-	return Object.keys(names).find((name) => names[name] === value) ?? hex(value);
 }
 
 function isZero(value: FieldValue): boolean {

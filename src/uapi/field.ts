@@ -2,6 +2,8 @@
 // people like to read it. A struct description (struct.ts) is a table of these.
 // The types are those of include/uapi/linux/iommufd.h and vfio.h; all are aligned to their own size, as in C.
 
+import { hex } from "./errno.js";
+
 /** The C types. A pointer is a u64 that reads as a double: inexact above 2^53, where no memory is. */
 export type Scalar = "u8" | "u16" | "u32" | "s32" | "u64" | "pointer";
 
@@ -72,6 +74,11 @@ export function flags(names: Names, base: Field<number | bigint, "in"> = u32): F
 /** One of some named values. The names are for people: which values are served is for the handler to say. */
 export function oneOf(names: Names, base: Field<number, "in"> = u32): Field<number, "in"> {
 	return { ...base, names, print: "enum" };
+}
+
+/** How people know one of some named values: its name, or the number of a value without one. */
+export function nameIn(names: Names, value: number): string {
+	return Object.keys(names).find((name) => names[name] === value) ?? hex(value);
 }
 
 /** Reserved: anything but zero is EOPNOTSUPP. */

@@ -84,11 +84,12 @@ test("a program that makes no call has nothing to fail", () => {
 });
 
 test("a program that fails anyway, or isn't there, or a wrong option, is said at once", () => {
-	const fails = ioasis("run", "--fail-each", "--", "false");
+	const fails = ioasis("run", "--fail-each", "--machine", "arm", "--", "sh", "-c", "exit 1");
 	expect([fails.status, fails.stderr]).toEqual([
 		1,
 		expect.stringContaining("fails without anything being made to fail (exit 1)"),
 	]);
+	expect(fails.stderr).toContain("ioasis run --trace --machine arm --policy mainline -- sh -c 'exit 1'\n");
 	expect(ioasis("run", "--fail-each", "--", "/nonexistent/program").status).toBe(127);
 	expect(ioasis("run", "--fail-each", "--trace", "--", "true").status).toBe(2);
 	expect(ioasis("run", "--jobs", "2", "--", "true").status).toBe(2);

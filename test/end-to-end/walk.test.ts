@@ -106,6 +106,15 @@ describe("walk --recording", () => {
 		expect(ioasis("replay", recording).status).toBe(0);
 	});
 
+	test("names the access to a register after which it looks", () => {
+		const edu = join(directory.path, "edu.jsonl");
+		ioasis("run", "-q", "-m", "intel", "--record", edu, "--", process.execPath, "examples/edu.mjs");
+		const lines = readFileSync(edu, "utf8").split("\n");
+		const at = lines.findLastIndex((line) => line.startsWith('{"kind":"pwrite"')) + 1;
+		const { stdout } = ioasis("walk", "--recording", edu, "--at", String(at), "0x0");
+		expect(stdout).toContain(`edu.jsonl, after line ${at} (pwrite):\n`);
+	});
+
 	test("stops where the calls are answered otherwise", () => {
 		const lines = readFileSync(recording, "utf8").split("\n");
 		const at = lines.findIndex((line) => line.includes("IOMMU_HWPT_ALLOC"));

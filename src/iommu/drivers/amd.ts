@@ -4,6 +4,7 @@
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { nameIn } from "../../uapi/field.js";
 import { HwInfoAmd, HwInfoType, HwptAllocFlags } from "../../uapi/iommufd.js";
 import type { Device } from "../device.js";
 import type { PagingDomain } from "../domain.js";
@@ -91,7 +92,7 @@ export class AmdDriver implements IommuDriver {
 
 	hwInfo(device: Device, type: number): HwInfo {
 		if (type !== HwInfoType.NONE && type !== HwInfoType.AMD)
-			throw new Errno("EOPNOTSUPP", `amd: in_data_type is ${hex(type)}, and it knows AMD only`);
+			throw new Errno("EOPNOTSUPP", `amd: in_data_type is ${nameIn(HwInfoType, type)}, and it knows AMD only`);
 		const { registers } = (device as AmdDevice).iommu;
 		const info = HwInfoAmd.newView();
 		info.efr = registers.efr;

@@ -4,6 +4,7 @@
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { nameIn } from "../../uapi/field.js";
 import { HwInfoArmSmmuV3, HwInfoType, HwptAllocFlags, ViommuType } from "../../uapi/iommufd.js";
 import type { Device } from "../device.js";
 import type { PagingDomain } from "../domain.js";
@@ -67,7 +68,10 @@ export class ArmSmmuV3Driver implements IommuDriver {
 
 	hwInfo(device: Device, type: number): HwInfo {
 		if (type !== HwInfoType.NONE && type !== HwInfoType.ARM_SMMUV3)
-			throw new Errno("EOPNOTSUPP", `arm-smmu-v3: in_data_type is ${hex(type)}, and it knows ARM_SMMUV3 only`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`arm-smmu-v3: in_data_type is ${nameIn(HwInfoType, type)}, and it knows ARM_SMMUV3 only`,
+			);
 		const { registers } = (device as SmmuDevice).iommu;
 		const info = HwInfoArmSmmuV3.newView();
 		info.idr.set(registers.idr);

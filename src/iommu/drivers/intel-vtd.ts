@@ -4,6 +4,7 @@
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { nameIn } from "../../uapi/field.js";
 import { HwInfoType, HwInfoVtd, HwInfoVtdFlags, HwptAllocFlags } from "../../uapi/iommufd.js";
 import type { Device } from "../device.js";
 import type { NestedDomain, PagingDomain } from "../domain.js";
@@ -75,7 +76,10 @@ export class IntelVtdDriver implements IommuDriver {
 
 	hwInfo(device: Device, type: number): HwInfo {
 		if (type !== HwInfoType.NONE && type !== HwInfoType.INTEL_VTD)
-			throw new Errno("EOPNOTSUPP", `intel-vtd: in_data_type is ${hex(type)}, and it knows INTEL_VTD only`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`intel-vtd: in_data_type is ${nameIn(HwInfoType, type)}, and it knows INTEL_VTD only`,
+			);
 		const { registers } = (device as VtdDevice).iommu;
 		const info = HwInfoVtd.newView();
 		info.flags = HwInfoVtdFlags.ERRATA_772415_SPR17;

@@ -6,6 +6,7 @@ import { amdv1Mock } from "../../pagetable/formats/amdv1.js";
 import { PageTable } from "../../pagetable/pagetable.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { nameIn } from "../../uapi/field.js";
 import { InvalidateDataType } from "../../uapi/iommufd.js";
 import {
 	HwptInvalidateSelftest,
@@ -76,7 +77,10 @@ export class MockNestedDomain extends NestedDomain {
 	override invalidateCache(array: UserDataArray): void {
 		const type = InvalidateDataType.SELFTEST;
 		if (array.type !== type)
-			throw new Errno("EINVAL", `data_type is ${hex(array.type)}: a nested HWPT of selftest takes ${hex(type)}`);
+			throw new Errno(
+				"EINVAL",
+				`data_type is ${nameIn(InvalidateDataType, array.type)}: a nested HWPT of selftest takes SELFTEST`,
+			);
 		for (; array.done < array.entries; array.done++) {
 			const entry = readUserDataEntry(array, array.done, type, HwptInvalidateSelftest);
 			if (entry.flags & ~TestInvalidateFlags.ALL)

@@ -3,6 +3,7 @@
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { MovableMemory } from "../../memory/movable-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { nameIn } from "../../uapi/field.js";
 import { HwptAllocFlags, HwptDataType, HwQueueType, InvalidateDataType, ViommuType } from "../../uapi/iommufd.js";
 import {
 	HwptSelftest,
@@ -126,6 +127,9 @@ export function allocNested(driver: IommuDriver, flags: number, data: UserData, 
 	if (flags & ~HwptAllocFlags.PASID)
 		throw new Errno("EOPNOTSUPP", `selftest: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`);
 	if (data.type !== HwptDataType.SELFTEST)
-		throw new Errno("EOPNOTSUPP", `selftest: data_type is ${hex(data.type)}, and it nests with SELFTEST only`);
+		throw new Errno(
+			"EOPNOTSUPP",
+			`selftest: data_type is ${nameIn(HwptDataType, data.type)}, and it nests with SELFTEST only`,
+		);
 	return new MockNestedDomain(driver, readUserData(data, HwptDataType.SELFTEST, HwptSelftest).iotlb, viommu);
 }

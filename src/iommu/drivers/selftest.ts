@@ -4,6 +4,7 @@
 import { allocation } from "../../faults/faults.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { nameIn } from "../../uapi/field.js";
 import { HwInfoType, HwptAllocFlags, HwptDataType, ViommuType } from "../../uapi/iommufd.js";
 import {
 	HwptSelftest,
@@ -78,7 +79,10 @@ export class SelftestDriver implements IommuDriver {
 		let type: number = MockPageTable.DEFAULT;
 		if (data !== undefined) {
 			if (data.type !== HwptDataType.SELFTEST)
-				throw new Errno("EOPNOTSUPP", `selftest: data_type is ${hex(data.type)}, and it knows SELFTEST only`);
+				throw new Errno(
+					"EOPNOTSUPP",
+					`selftest: data_type is ${nameIn(HwptDataType, data.type)}, and it knows SELFTEST only`,
+				);
 			type = readUserData(data, HwptDataType.SELFTEST, HwptSelftest).pagetableType;
 		}
 		if (type !== MockPageTable.DEFAULT && type !== MockPageTable.HUGE)
@@ -92,7 +96,10 @@ export class SelftestDriver implements IommuDriver {
 
 	hwInfo(_device: Device, type: number): HwInfo {
 		if (type !== HwInfoType.NONE && type !== HwInfoType.SELFTEST)
-			throw new Errno("EOPNOTSUPP", `selftest: in_data_type is ${hex(type)}, and it knows SELFTEST only`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`selftest: in_data_type is ${nameIn(HwInfoType, type)}, and it knows SELFTEST only`,
+			);
 		allocation("the description of an IOMMU");
 		const info = TestHwInfo.newView();
 		info.testReg = IOMMU_HW_INFO_SELFTEST_REGVAL;

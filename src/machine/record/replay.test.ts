@@ -88,6 +88,25 @@ test("what is read between two calls is known from then on, and nothing else of 
 	expect([...bytes]).toEqual([0x2a, 0x2b, 0, 0]);
 });
 
+test("what was read for who watched is known from then on, though nobody watches now", () => {
+	const { iova } = mapSomething();
+	const pages = questions().find((question) => question.ask === "pages");
+	const [[backing, page]] = pages!.is as Extent[];
+	client.call(IoasAlloc, {});
+	const at = hex(page * 4096);
+	const asked: Question[] = [
+		{ ask: "dma read", backing, at, length: 2, bytes: "2a2b" },
+		{ ask: "dma read", backing, at, length: 2, bytes: "2c2b" },
+	];
+	const last = { ...ioctls().at(-1)!, asked };
+	const machineOfReplay = machine();
+	expect(replay([...lines.slice(0, -1), last], machineOfReplay)).toBeUndefined();
+	const [{ hwpt }] = machineOfReplay.hwpts();
+	const bytes = new Uint8Array(2);
+	new PhysicalMemory(machineOfReplay.frames).read(walkTable(hwpt.paging.domain, iova).physical!, bytes);
+	expect([...bytes]).toEqual([0x2c, 0x2b]);
+});
+
 test("a line has the struct before and after, and what is behind the pages that were asked for", () => {
 	const { iova } = mapSomething();
 	const { in: before, out } = ioctls().at(-1)!;

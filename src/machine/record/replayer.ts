@@ -102,13 +102,21 @@ export class Replayer {
 				this.#release(line.what);
 				return undefined;
 			case "aside":
-				for (const asked of line.asked)
-					if (asked.ask === "dma read")
-						this.#backings.get(asked.backing)!.learn(Number(asked.at), fromHex(asked.bytes));
+				this.#learnMemory(line.asked);
 				return undefined;
 			default:
 				return undefined;
 		}
+	}
+
+	/** What devices have read and written, in that order: also what was read only for who watched then, and isn't read now. */
+	#learnMemory(asked: readonly Question[]): void {
+		for (const question of asked)
+			if (question.ask === "dma read" || question.ask === "dma write") {
+				const bytes = fromHex(question.bytes);
+				const done = question.ask === "dma write" ? question.done : undefined;
+				this.#backings.get(question.backing)!.learn(Number(question.at), bytes.subarray(0, done));
+			}
 	}
 
 	#addName({ kind, id, name }: { kind: "memory" | "backing" | "owner"; id: Name; name: string }): void {
@@ -173,6 +181,7 @@ export class Replayer {
 		const deviations = this.#questions.deviations();
 		const { strays } = this.#questions;
 		for (const file of this.#questions.closedLate()) this.#release(file);
+		this.#learnMemory(asked ?? []);
 		// Who looks at the machine after the call is no part of it.
 		this.#questions.begin();
 		const then: Answer = { result: line.answer, out: "out" in line ? line.out : undefined };

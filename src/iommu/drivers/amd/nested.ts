@@ -3,7 +3,8 @@
 // Linux: drivers/iommu/amd/nested.c. Linux 7.3 has all of it but doesn't name it in its ops yet: nesting fails there with
 // EOPNOTSUPP. Here it can be had.
 
-import { Errno, hex } from "../../../uapi/errno.js";
+import { Errno } from "../../../uapi/errno.js";
+import { nameIn } from "../../../uapi/field.js";
 import { HwptAmdGuest, HwptDataType } from "../../../uapi/iommufd.js";
 import type { Device } from "../../device.js";
 import type { DmaRequest } from "../../dma-fault.js";
@@ -52,7 +53,10 @@ export class AmdViommu implements DriverViommu {
 
 	allocDomainNested(_flags: number, data: UserData): AmdNestedDomain {
 		if (data.type !== HwptDataType.AMD_GUEST)
-			throw new Errno("EOPNOTSUPP", `amd: data_type is ${hex(data.type)}, and it nests with AMD_GUEST only`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`amd: data_type is ${nameIn(HwptDataType, data.type)}, and it nests with AMD_GUEST only`,
+			);
 		const { dte } = readUserData(data, HwptDataType.AMD_GUEST, HwptAmdGuest);
 		const entry = BigUint64Array.from(dte);
 		this.#check(entry);

@@ -3,6 +3,7 @@
 // Linux: drivers/iommu/intel/nested.c, and intel_pasid_setup_nested() in pasid.c.
 
 import { Errno, hex } from "../../../uapi/errno.js";
+import { nameIn } from "../../../uapi/field.js";
 import {
 	HwptDataType,
 	HwptVtdS1,
@@ -30,7 +31,10 @@ export function allocNested(driver: IommuDriver, unit: VtdUnit, parent: PagingDo
 	if (!unit.registers.canNest)
 		throw new Errno("EOPNOTSUPP", "intel-vtd: nesting takes scalable mode and ECAP_REG.NEST, and the unit lacks one");
 	if (data.type !== HwptDataType.VTD_S1)
-		throw new Errno("EOPNOTSUPP", `intel-vtd: data_type is ${hex(data.type)}, and it nests with VTD_S1 only`);
+		throw new Errno(
+			"EOPNOTSUPP",
+			`intel-vtd: data_type is ${nameIn(HwptDataType, data.type)}, and it nests with VTD_S1 only`,
+		);
 	if (!(parent instanceof SecondStageDomain) || !parent.isNestParent)
 		throw new Errno("EINVAL", "intel-vtd: the parent is not a second stage that was made with NEST_PARENT");
 	const { flags: s1Flags, pgtblAddr, addrWidth } = readUserData(data, HwptDataType.VTD_S1, HwptVtdS1);
@@ -128,7 +132,10 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 	override invalidateCache(array: UserDataArray): void {
 		const type = InvalidateDataType.VTD_S1;
 		if (array.type !== type)
-			throw new Errno("EINVAL", `data_type is ${hex(array.type)}: a nested HWPT of intel-vtd takes ${hex(type)}`);
+			throw new Errno(
+				"EINVAL",
+				`data_type is ${nameIn(InvalidateDataType, array.type)}: a nested HWPT of intel-vtd takes VTD_S1`,
+			);
 		for (; array.done < array.entries; array.done++) {
 			const entry = readUserDataEntry(array, array.done, type, HwptVtdS1Invalidate);
 			const { addr, npages, flags } = entry;
