@@ -122,10 +122,8 @@ export class Supervisor {
 	/** Answers until the launcher says that nobody is left. */
 	run(): void {
 		for (let calls = 1; !this.#ended; calls++) {
-			if (this.#events.areUrgent && !this.#notification.isPendingBefore(this.#events.fd)) {
-				this.#events.settle();
-				this.whenWoken();
-			} else if (this.#notification.receive()) this.#answer();
+			if (this.#events.areUrgent && !this.#isCallPending()) this.whenWoken();
+			else if (this.#notification.receive()) this.#answer();
 			else if (errno() === errors.EINTR) this.whenWoken();
 			// One who asked may be killed before we look.
 			else if (errno() !== errors.ENOENT) throw new SystemError("seccomp", errno());
@@ -133,6 +131,14 @@ export class Supervisor {
 			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();
 			this.#mayBeUnused = false;
 		}
+	}
+
+	/** Waits for the next call, or an event that can't wait for one. */
+	#isCallPending(): boolean {
+		const isPending = this.#notification.isPendingBefore(this.#events.fd);
+		// What a program has signalled happens before what it calls next.
+		this.#events.settle();
+		return isPending;
 	}
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
