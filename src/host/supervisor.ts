@@ -238,7 +238,8 @@ export class Supervisor {
 		if (file === undefined && !thread?.isOpen(fd)) {
 			if (this.#isFarewell()) {
 				this.#ended = true;
-				// What the launcher's thread still calls on its way out would wait for us, and may hold a lock that we need.
+				// The launcher's thread is on its way out, and may make trapped calls yet: glibc opens a file when it gives memory
+				// back. With the listener gone these fail; without, they would wait for us, and may hold a lock that we need.
 				notification.close();
 				return;
 			}
