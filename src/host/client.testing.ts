@@ -100,7 +100,7 @@ const prlimit = call<[pid: number, resource: number, limit: Uint8Array, old: nul
 
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
-export const { O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+export const { O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW } = constants;
 export const O_CLOEXEC = 0o2000000;
 export const POLLIN = 1;
 export const POLLOUT = 4;

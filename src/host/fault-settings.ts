@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FaultAttr } from "../faults/fault-attr.js";
 import type { FaultKind } from "../faults/faults.js";
-import { O_ACCMODE, O_CLOEXEC, O_WRONLY } from "./flags.js";
+import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY } from "./flags.js";
 import { parseBoolean, parseNumber } from "./kernel-numbers.js";
 import { close, inotifyAddWatch, inotifyInit, NativeMemory, open, read, succeed } from "./libc.js";
 
@@ -108,9 +108,10 @@ export class FaultSettings {
 		}
 		this.update();
 		const real = this.#realPath(given)!;
-		// What is written to such a file takes the place of what is there, however short it is.
-		const replaces = (flags & O_ACCMODE) === O_WRONLY ? O_TRUNC : 0;
-		return open(path.setString(real), (flags & ~(O_CREAT | O_EXCL)) | replaces | O_CLOEXEC);
+		const mode = flags & O_ACCMODE;
+		// What is written to such a file takes the place of what is there, however short it is; who only reads leaves it alone.
+		const replaces = mode === O_WRONLY ? O_TRUNC : mode === O_RDONLY ? 0 : flags & O_TRUNC;
+		return open(path.setString(real), (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | replaces | O_CLOEXEC);
 	}
 
 	/** Takes over what has been written since the last time. */

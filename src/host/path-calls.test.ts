@@ -75,6 +75,15 @@ test("an open is refused as Linux would", async () => {
 	});
 });
 
+test("a file that is only read can't be made empty", async () => {
+	const { answer } = await asClient(({ open, readText, O_RDONLY, O_TRUNC }) => {
+		const directory = open("/sys/devices/fake", O_RDONLY | O_TRUNC);
+		const opened = open("/sys/devices/fake/dev", O_RDONLY | O_TRUNC) > 0;
+		return { directory, opened, text: readText(open("/sys/devices/fake/dev", O_RDONLY)) };
+	});
+	expect(answer).toEqual({ directory: EISDIR, opened: isRoot, text: "300:2\n" });
+});
+
 test("a bad pointer is EFAULT, and an empty path isn't there", async () => {
 	const { answer } = await asClient(({ syscall, mmap, addressOf, AT_FDCWD }) => {
 		const [newfstatat, readlinkat, faccessat, statx] =
