@@ -122,8 +122,7 @@ export class Opens {
 		if (isName) return undefined;
 		if (node.kind === "link") return errors.ELOOP;
 		const mode = flags & O_ACCMODE;
-		if (node.kind === "directory")
-			return mode !== O_RDONLY || flags & (O_CREAT | O_TRUNC) ? errors.EISDIR : undefined;
+		if (node.kind === "directory") return mode !== O_RDONLY || flags & (O_CREAT | O_TRUNC) ? errors.EISDIR : undefined;
 		const used = mode === O_RDONLY ? R_OK : mode === O_WRONLY ? W_OK : R_OK | W_OK;
 		const wanted = flags & O_TRUNC ? used | W_OK : used;
 		// What nobody can read or write, not even root can: kernfs_fop_open() in fs/kernfs/file.c.
