@@ -38,6 +38,7 @@ export function openat2(directory: number, path: string, flags: number, resolve:
 	const bytes = Buffer.from(`${path}\0`);
 	return syscall(437, directory, addressOf(bytes), addressOf(how), how.length);
 }
+export const mkdir = call<[path: string, mode: number]>("int mkdir(str, uint)");
 export const symlink = call<[target: string, path: string]>("int symlink(str, str)");
 export const close = call<[fd: number]>("int close(int)");
 export const dup = call<[fd: number]>("int dup(int)");
