@@ -114,7 +114,10 @@ export class FaultSettings {
 		return open(path.setString(real), (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | replaces | O_CLOEXEC);
 	}
 
-	/** Takes over what has been written since the last time. */
+	/**
+	 * Takes over what has been written since the last time. What we have written ourselves is looked at once more then: who could
+	 * tell it from what a program has written at the same time?
+	 */
 	update(): void {
 		if (this.#directory === undefined || read(this.#inotify, events.address, events.bytes.length) <= 0) return;
 		while (read(this.#inotify, events.address, events.bytes.length) > 0);
@@ -125,8 +128,6 @@ export class FaultSettings {
 				if (text !== "") parse(attr, text);
 				if (text !== "" && text !== print(attr)) writeFileSync(real, print(attr));
 			}
-		// These were our own.
-		while (read(this.#inotify, events.address, events.bytes.length) > 0);
 	}
 
 	/** Shows numbers that have counted down. */
@@ -135,7 +136,6 @@ export class FaultSettings {
 		for (const [kind, attr] of this.attrs)
 			for (const { file, print } of settingsOf[kind])
 				if (file === "times" || file === "space") writeFileSync(join(this.#directory, kind, file), print(attr));
-		while (read(this.#inotify, events.address, events.bytes.length) > 0);
 	}
 
 	remove(): void {
