@@ -38,6 +38,7 @@ export function openat2(directory: number, path: string, flags: number, resolve:
 	const bytes = Buffer.from(`${path}\0`);
 	return syscall(437, directory, addressOf(bytes), addressOf(how), how.length);
 }
+export const mkdir = call<[path: string, mode: number]>("int mkdir(str, uint)");
 export const symlink = call<[target: string, path: string]>("int symlink(str, str)");
 export const close = call<[fd: number]>("int close(int)");
 export const dup = call<[fd: number]>("int dup(int)");
@@ -100,7 +101,7 @@ const prlimit = call<[pid: number, resource: number, limit: Uint8Array, old: nul
 
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
-export const { O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+export const { O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW } = constants;
 export const O_CLOEXEC = 0o2000000;
 export const POLLIN = 1;
 export const POLLOUT = 4;

@@ -3,16 +3,23 @@
 
 import type { EventFd } from "../iommufd/caller.js";
 import { EPOLLIN, type Events } from "./events.js";
-import { close, NativeMemory, poll, read, write } from "./libc.js";
+import { close, NativeMemory, poll, preadv2, write } from "./libc.js";
 
-const POLLIN = 1;
 const POLLOUT = 4;
+/** <linux/fs.h> */
+const RWF_NOWAIT = 8;
+/** Where a file without positions is read. */
+const NO_POSITION = -1;
 
 /** struct pollfd: fd, and in one word events and revents. */
 const question = new NativeMemory(8);
 const one = new NativeMemory(8);
 one.words[0] = 1;
 const added = new NativeMemory(8);
+/** struct iovec: address, length. */
+const vector = new NativeMemory(16);
+vector.setU64(0, added.address);
+vector.setU64(2, added.bytes.length);
 
 export class ClientEventFd implements EventFd {
 	readonly #fd: number;
@@ -26,14 +33,13 @@ export class ClientEventFd implements EventFd {
 
 	/** A counter that is full can't take any more, and says already what there is to say. */
 	signal(): void {
-		if (this.#isReady(POLLOUT)) write(this.#fd, one.address, 8);
+		if (this.#hasRoom()) write(this.#fd, one.address, 8);
 	}
 
 	onSignal(listener: () => void): void {
+		// Without waiting, whatever the client has chosen by O_NONBLOCK: it may have read the counter itself in the meantime.
 		this.#events.addUrgent(this.#fd, EPOLLIN, () => {
-			if (!this.#isReady(POLLIN)) return;
-			read(this.#fd, added.address, 8);
-			listener();
+			if (preadv2(this.#fd, vector.address, 1, NO_POSITION, RWF_NOWAIT) > 0) listener();
 		});
 	}
 
@@ -42,10 +48,10 @@ export class ClientEventFd implements EventFd {
 		close(this.#fd);
 	}
 
-	/** Asked before each access, because the client decides by O_NONBLOCK whether they wait, and we must not. */
-	#isReady(events: number): boolean {
+	/** Asked before each write(2), which waits for room, and has no flag not to. */
+	#hasRoom(): boolean {
 		question.words[0] = this.#fd;
-		question.words[1] = events;
-		return poll(question.address, 1, 0) === 1 && ((question.words[1] >>> 16) & events) !== 0;
+		question.words[1] = POLLOUT;
+		return poll(question.address, 1, 0) === 1 && ((question.words[1] >>> 16) & POLLOUT) !== 0;
 	}
 }

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FaultAttr } from "../faults/fault-attr.js";
 import type { FaultKind } from "../faults/faults.js";
-import { O_ACCMODE, O_CLOEXEC, O_WRONLY } from "./flags.js";
+import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY } from "./flags.js";
 import { parseBoolean, parseNumber } from "./kernel-numbers.js";
 import { close, inotifyAddWatch, inotifyInit, NativeMemory, open, read, succeed } from "./libc.js";
 
@@ -108,12 +108,16 @@ export class FaultSettings {
 		}
 		this.update();
 		const real = this.#realPath(given)!;
-		// What is written to such a file takes the place of what is there, however short it is.
-		const replaces = (flags & O_ACCMODE) === O_WRONLY ? O_TRUNC : 0;
-		return open(path.setString(real), (flags & ~(O_CREAT | O_EXCL)) | replaces | O_CLOEXEC);
+		const mode = flags & O_ACCMODE;
+		// What is written to such a file takes the place of what is there, however short it is; who only reads leaves it alone.
+		const replaces = mode === O_WRONLY ? O_TRUNC : mode === O_RDONLY ? 0 : flags & O_TRUNC;
+		return open(path.setString(real), (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | replaces | O_CLOEXEC);
 	}
 
-	/** Takes over what has been written since the last time. */
+	/**
+	 * Takes over what has been written since the last time. What we have written ourselves is looked at once more then: who could
+	 * tell it from what a program has written at the same time?
+	 */
 	update(): void {
 		if (this.#directory === undefined || read(this.#inotify, events.address, events.bytes.length) <= 0) return;
 		while (read(this.#inotify, events.address, events.bytes.length) > 0);
@@ -124,8 +128,6 @@ export class FaultSettings {
 				if (text !== "") parse(attr, text);
 				if (text !== "" && text !== print(attr)) writeFileSync(real, print(attr));
 			}
-		// These were our own.
-		while (read(this.#inotify, events.address, events.bytes.length) > 0);
 	}
 
 	/** Shows numbers that have counted down. */
@@ -134,7 +136,6 @@ export class FaultSettings {
 		for (const [kind, attr] of this.attrs)
 			for (const { file, print } of settingsOf[kind])
 				if (file === "times" || file === "space") writeFileSync(join(this.#directory, kind, file), print(attr));
-		while (read(this.#inotify, events.address, events.bytes.length) > 0);
 	}
 
 	remove(): void {

@@ -97,7 +97,12 @@ function launch(): void {
 		tell({ kind: "started", pid: pid.words[0] });
 		waitForAll(pid.words[0], others);
 	} else tell({ kind: "failed", call: "posix_spawn", errno: failure });
-	ioctl(-1, FAREWELL, 0);
+	sayFarewell();
+}
+
+/** A signal may end the call before the supervisor has received it: without it, it would wait for ever. */
+function sayFarewell(): void {
+	while (ioctl(-1, FAREWELL, 0) === -1 && errno() === errors.EINTR);
 }
 
 /** Waits for the program and all that comes from it; `others` are children that don't. */

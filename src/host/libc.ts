@@ -20,6 +20,7 @@ type Call3 = (a: number, b: number, c: number) => number;
 type Call4 = (a: number, b: number, c: number, d: number) => number;
 type Call5 = (a: number, b: number, c: number, d: number, e: number) => number;
 type Call6 = (a: number, b: number, c: number, d: number, e: number, f: number) => number;
+type Call7 = (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => number;
 
 /** ioctl(fd, request, argument) */
 export const ioctl: Call3 = libc.func("int ioctl(int, int64, int64)");
@@ -28,6 +29,7 @@ export const processVmReadv: Call6 = libc.func("int64 process_vm_readv(int, int6
 export const processVmWritev: Call6 = libc.func("int64 process_vm_writev(int, int64, int64, int64, int64, int64)");
 /** syscall(number, five arguments) */
 const syscall: Call6 = libc.func("int64 syscall(int64, int64, int64, int64, int64, int64)");
+const syscallOfSix: Call7 = libc.func("int64 syscall(int64, int64, int64, int64, int64, int64, int64)");
 /** open(path, flags), never with O_CREAT */
 export const open: Call2 = libc.func("int open(int64, int)");
 export const openat: Call3 = libc.func("int openat(int, int64, int)");
@@ -95,6 +97,9 @@ export const memfdCreate: Call2 = (name, flags) => syscall(syscalls.memfdCreate,
 /** statx(directory, path, flags, mask, buffer): unlike stat(2), its struct looks the same on every machine */
 export const statx: Call5 = (directory, path, flags, mask, buffer) =>
 	syscall(syscalls.statx, directory, path, flags, mask, buffer);
+/** preadv2(fd, vector, count, position, flags) */
+export const preadv2: Call5 = (fd, vector, count, position, flags) =>
+	syscallOfSix(syscalls.preadv2, fd, vector, count, position, position, flags);
 /** mknodat(directory, path, mode, device) */
 export const mknodat: Call4 = (directory, path, mode, device) =>
 	syscall(syscalls.mknodat, directory, path, mode, device, 0);

@@ -50,7 +50,7 @@ interface PatternFile extends FilePattern {
 	open(path: string, flags: number): void;
 }
 
-const { O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
+const { O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW } = constants;
 
 const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
 
@@ -109,7 +109,7 @@ export class Opens {
 		this.#shadow.make();
 		const real = name.setString(this.#shadow.realPath(found.path));
 		this.#shadow.refresh(found.path, found.node);
-		if ((flags & O_PATH) === 0) return open(real, (flags & ~(O_CREAT | O_EXCL)) | O_CLOEXEC);
+		if ((flags & O_PATH) === 0) return open(real, (flags & ~withoutMeaning(flags)) | O_CLOEXEC);
 		if (found.node.kind === "device") return this.#shadow.openName(found.path);
 		return open(real, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	}
@@ -122,11 +122,12 @@ export class Opens {
 		if (isName) return undefined;
 		if (node.kind === "link") return errors.ELOOP;
 		const mode = flags & O_ACCMODE;
-		if (node.kind === "directory") return mode !== O_RDONLY || flags & O_CREAT ? errors.EISDIR : undefined;
-		const wanted = mode === O_RDONLY ? R_OK : mode === O_WRONLY ? W_OK : R_OK | W_OK;
+		if (node.kind === "directory") return mode !== O_RDONLY || flags & (O_CREAT | O_TRUNC) ? errors.EISDIR : undefined;
+		const used = mode === O_RDONLY ? R_OK : mode === O_WRONLY ? W_OK : R_OK | W_OK;
+		const wanted = flags & O_TRUNC ? used | W_OK : used;
 		// What nobody can read or write, not even root can: kernfs_fop_open() in fs/kernfs/file.c.
 		const bits = modeOf(node);
-		const isForNobody = (wanted & R_OK && !(bits & 0o444)) || (wanted & W_OK && !(bits & 0o222));
+		const isForNobody = (used & R_OK && !(bits & 0o444)) || (used & W_OK && !(bits & 0o222));
 		return isForNobody || !permits(this.#notification.thread, node, wanted) ? errors.EACCES : undefined;
 	}
 
@@ -218,4 +219,10 @@ export class Opens {
 		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
 		close(fd);
 	}
+}
+
+/** Of the flags of an open(2) those that mean nothing for a file in /sys, which is always there, and is made anew when it is read. */
+function withoutMeaning(flags: number): number {
+	const isWritten = (flags & O_ACCMODE) !== O_RDONLY;
+	return O_CREAT | O_EXCL | (isWritten ? 0 : O_TRUNC);
 }

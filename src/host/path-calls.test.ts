@@ -9,7 +9,9 @@ beforeAll(async () => {
 });
 afterAll(() => cleanUp());
 
-const [ENOENT, EFAULT, EACCES, EEXIST, ENOTDIR, EISDIR, EINVAL, ELOOP] = [-2, -14, -13, -17, -20, -21, -22, -40];
+const [ENOENT, EFAULT, EACCES, EEXIST, ENOTDIR, EISDIR, EINVAL, ELOOP, EXDEV] = [
+	-2, -14, -13, -17, -20, -21, -22, -40, -18,
+];
 
 /** What a shell script prints, its errors among it. */
 async function sh(script: string, before: readonly string[] = []): Promise<string> {
@@ -73,6 +75,39 @@ test("an open is refused as Linux would", async () => {
 		fromADirectory: true,
 		outOfADirectory: true,
 	});
+});
+
+test("a file that is only read can't be made empty", async () => {
+	const { answer } = await asClient(({ open, readText, O_RDONLY, O_TRUNC }) => {
+		const directory = open("/sys/devices/fake", O_RDONLY | O_TRUNC);
+		const opened = open("/sys/devices/fake/dev", O_RDONLY | O_TRUNC) > 0;
+		return { directory, opened, text: readText(open("/sys/devices/fake/dev", O_RDONLY)) };
+	});
+	expect(answer).toEqual({ directory: EISDIR, opened: isRoot, text: "300:2\n" });
+});
+
+test("flags that a call doesn't know are refused as for any file", async () => {
+	const { answer } = await asClient((client) => {
+		const { syscall, openat2, AT_FDCWD, O_RDWR } = client;
+		const [newfstatat, statx] = process.arch === "arm64" ? [79, 291] : [262, 332];
+		const [path, place] = [client.addressOf(Buffer.from("/dev/iommu\0")), client.mmap(4096, 3, 0x22)];
+		const [unknown, faccessat2] = [0x8000, 439];
+		const directory = client.open("/dev/vfio", client.O_RDONLY);
+		const [beneath, unknownResolve] = [8, 0x1000];
+		return {
+			flags: [
+				syscall(newfstatat, AT_FDCWD, path, place, unknown),
+				syscall(statx, AT_FDCWD, path, unknown, 0x7ff),
+				syscall(faccessat2, AT_FDCWD, path, 0, unknown),
+				openat2(AT_FDCWD, "/dev/iommu", O_RDWR, unknownResolve),
+			],
+			beneath: ["/dev/iommu", "../iommu", "./devices/../../iommu"].map((out) =>
+				openat2(directory, out, O_RDWR, beneath),
+			),
+			below: openat2(directory, "./devices/../devices/vfio0", O_RDWR, beneath) > 0,
+		};
+	});
+	expect(answer).toEqual({ flags: [EINVAL, EINVAL, EINVAL, EINVAL], beneath: [EXDEV, EXDEV, EXDEV], below: true });
 });
 
 test("a bad pointer is EFAULT, and an empty path isn't there", async () => {

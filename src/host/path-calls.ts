@@ -2,6 +2,7 @@
 // answered here, all others are the kernel's.
 
 import { constants, writeSync } from "node:fs";
+import { posix } from "node:path";
 import { Errno } from "../uapi/errno.js";
 import { errno, errors, NativeMemory, statx } from "./libc.js";
 import { Opens, type PathServices } from "./opens.js";
@@ -10,18 +11,33 @@ import { ANY_ACCESS, permits } from "./permissions.js";
 import { readRemote, writeRemote } from "./remote.js";
 import type { Notification } from "./seccomp.js";
 import { DEVICE_MODE, type Shadow } from "./shadow.js";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, STATX_BYTES, Stat } from "./stat.js";
+import {
+	AT_EACCESS,
+	AT_EMPTY_PATH,
+	AT_FDCWD,
+	AT_STATX_DONT_SYNC,
+	AT_SYMLINK_NOFOLLOW,
+	STATX_BYTES,
+	Stat,
+} from "./stat.js";
 import { syscalls } from "./syscalls.js";
 
-const { O_NOFOLLOW } = constants;
+const { O_CREAT, O_NOFOLLOW } = constants;
 // struct open_how of openat2(2), in words: flags, mode and resolve, u64 each.
 const OPEN_HOW_BYTES = 24;
 const OPEN_HOW_FLAGS = 0;
+const OPEN_HOW_MODE = 2;
 const OPEN_HOW_RESOLVE = 4;
 const RESOLVE_NO_SYMLINKS = 0x04;
+const RESOLVE_BENEATH = 0x08;
 const RESOLVE_IN_ROOT = 0x10;
+/** RESOLVE_CACHED is the last. */
+const RESOLVE_ALL = 0x3f;
 
 const { ENODATA } = errors;
+
+/** Those that faccessat2(2) knows. */
+const ACCESS_FLAGS = AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
 
 // struct statfs, in words; the same on both machines. <asm-generic/statfs.h>, <linux/magic.h>
 const STATFS_BYTES = 120;
@@ -141,24 +157,30 @@ export class PathCalls {
 
 	// --- open(2) ---
 
+	/** openat2(2): directory, path, struct open_how, its size. */
 	#openat2(): void {
 		const notification = this.#notification;
-		if (readRemote(notification.thread, notification.u64(2), openHow.address, OPEN_HOW_BYTES) !== OPEN_HOW_BYTES)
-			notification.proceed();
-		else
-			this.#open(
-				notification.int(0),
-				notification.u64(1),
-				openHow.words[OPEN_HOW_FLAGS],
-				openHow.words[OPEN_HOW_RESOLVE],
-			);
+		const { words, address } = openHow;
+		const isThere =
+			notification.u64(3) >= OPEN_HOW_BYTES &&
+			readRemote(notification.thread, notification.u64(2), address, OPEN_HOW_BYTES) === OPEN_HOW_BYTES;
+		const [flags, resolve] = [words[OPEN_HOW_FLAGS], words[OPEN_HOW_RESOLVE]];
+		// What is wrong in itself the kernel refuses, before it looks at the path.
+		const isWrong =
+			words[OPEN_HOW_FLAGS + 1] !== 0 ||
+			words[OPEN_HOW_RESOLVE + 1] !== 0 ||
+			(resolve & ~RESOLVE_ALL) !== 0 ||
+			((flags & O_CREAT) === 0 && words[OPEN_HOW_MODE] !== 0);
+		if (isThere && !isWrong) this.#open(notification.int(0), notification.u64(1), flags, resolve);
+		else notification.proceed();
 	}
 
 	#open(directory: number, pathAddress: number, flags: number, resolve: number): void {
 		const followsLinks = (flags & O_NOFOLLOW) === 0 && (resolve & RESOLVE_NO_SYMLINKS) === 0;
 		const staysBelow = (resolve & RESOLVE_IN_ROOT) !== 0;
 		const { thread } = this.#notification;
-		const path = readPath(thread, pathAddress);
+		let path = readPath(thread, pathAddress);
+		if (path !== undefined && resolve & RESOLVE_BENEATH && leadsOut(path)) path = undefined;
 		if (path !== undefined && this.#opens.openSetting({ thread, directory, followsLinks, staysBelow }, path, flags))
 			return;
 		const found = path === undefined ? undefined : this.#findPath(directory, path, followsLinks, staysBelow);
@@ -183,7 +205,7 @@ export class PathCalls {
 	#statFd(fd: number, into: number): void {
 		const path = this.#deviceBehind(fd);
 		if (path === undefined) this.#notification.proceed();
-		else if (this.#statDevice(path, Stat.MASK)) this.#writeOldStat(into);
+		else if (this.#statDevice(path, 0, Stat.MASK)) this.#writeOldStat(into);
 	}
 
 	/** @returns whether `stat` has the answer; if not, the call has been answered */
@@ -192,27 +214,28 @@ export class PathCalls {
 		const path = pathAddress === 0 && isEmptyAllowed ? "" : readPath(this.#notification.thread, pathAddress);
 		if (path === "" && isEmptyAllowed) {
 			const device = directory === AT_FDCWD ? undefined : this.#deviceBehind(directory);
-			if (device !== undefined) return this.#statDevice(device, mask);
+			if (device !== undefined) return this.#statDevice(device, flags, mask);
 			this.#notification.proceed();
 			return false;
 		}
 		const found = path === undefined ? undefined : this.#findPath(directory, path, (flags & AT_SYMLINK_NOFOLLOW) === 0);
-		if (found?.kind === "node") return this.#statNode(found, mask);
+		if (found?.kind === "node") return this.#statNode(found, flags, mask);
 		this.#refuse(found);
 		return false;
 	}
 
-	#statDevice(path: string, mask: number): boolean {
+	#statDevice(path: string, flags: number, mask: number): boolean {
 		const { node } = this.#services.served.files.walk(path, true);
-		if (node?.kind === "device") return this.#statNode({ kind: "node", path, node }, mask);
+		if (node?.kind === "device") return this.#statNode({ kind: "node", path, node }, flags, mask);
 		this.#notification.proceed();
 		return false;
 	}
 
-	#statNode(found: FoundNode, mask: number): boolean {
+	/** Links are followed by now; what else is in the flags, and whether it may be, is for the kernel to know. */
+	#statNode(found: FoundNode, flags: number, mask: number): boolean {
 		const { node } = found;
 		const real = name.setString(this.#realPath(found));
-		if (statx(AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, mask, stat.address) === -1) {
+		if (statx(AT_FDCWD, real, flags | AT_SYMLINK_NOFOLLOW, mask, stat.address) === -1) {
 			this.#notification.fail(errno());
 			return false;
 		}
@@ -243,9 +266,12 @@ export class PathCalls {
 	// --- access(2) ---
 
 	#access(directory: number, pathAddress: number, mask: number, flags: number): void {
+		if (mask & ~ANY_ACCESS || flags & ~ACCESS_FLAGS) {
+			this.#notification.proceed();
+			return;
+		}
 		const found = this.#find(directory, pathAddress, (flags & AT_SYMLINK_NOFOLLOW) === 0);
 		if (found?.kind !== "node") this.#refuse(found);
-		else if (mask & ~ANY_ACCESS) this.#notification.fail(errors.EINVAL);
 		else if (permits(this.#notification.thread, found.node, mask)) this.#notification.succeed(0);
 		else this.#notification.fail(errors.EACCES);
 	}
@@ -345,4 +371,9 @@ export class PathCalls {
 		if (found?.kind === "missing") this.#notification.fail(errors[found.problem]);
 		else this.#notification.proceed();
 	}
+}
+
+/** Whether a path doesn't stay below the directory that it starts from, as far as it shows. */
+function leadsOut(path: string): boolean {
+	return path.startsWith("/") || posix.normalize(path).startsWith("..");
 }

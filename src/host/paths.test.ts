@@ -123,3 +123,17 @@ test.runIf(isRoot)("a chroot has a /dev/iommu of its own", async () => {
 	);
 	expect(answer).toEqual(Array(3).fill("/dev/iommu"));
 });
+
+test("a directory is taken for one in any alphabet, and a link to one isn't", async () => {
+	const { answer } = await asClient((client) =>
+		client.inDirectory((directory) => {
+			const [own, link] = [`${directory}/m\u00fcnchen`, `${directory}/link`];
+			client.mkdir(own, 0o755);
+			client.symlink("/usr/bin", link);
+			const up = "/..".repeat(own.split("/").length - 1);
+			const file = (start: string) => client.open(`${start}${up}/sys/devices/fake/dev`, client.O_RDONLY) > 0;
+			return [file(own), file(link)];
+		}),
+	);
+	expect(answer).toEqual([true, false]);
+});

@@ -4,6 +4,7 @@
 // What is looked at on the way may change before the program's own call: no harm, it would only deceive itself.
 // Not found: a link with a name unlike ours that lies within a chroot(2).
 
+import { constants } from "node:fs";
 import { posix } from "node:path";
 import type { FileTree, Node, Walk } from "../machine/file-tree.js";
 import { O_CLOEXEC, O_PATH } from "./flags.js";
@@ -20,6 +21,8 @@ export interface FilePattern {
 	/** What their paths are like, without links. */
 	readonly path: RegExp;
 }
+
+const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
 const PATH_MAX = 4096;
 const MOST_LINKS = 40;
@@ -193,7 +196,9 @@ function mayLeadToTree(path: string): boolean {
 
 /** Whether a path of the opener's is a directory, and no link to one. */
 function isDirectory(opener: Opener, path: string): boolean {
-	return exists(AT_FDCWD, `${asWeSeeIt(opener, path)}/.`) && readLink(asWeSeeIt(opener, path)) === undefined;
+	const fd = open(latin1(asWeSeeIt(opener, path)), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd !== -1) close(fd);
+	return fd !== -1;
 }
 
 /** The path by which we come to where the opener comes. */

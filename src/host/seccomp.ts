@@ -3,8 +3,18 @@
 
 import { assembledFilter } from "./filter.js";
 import { O_CLOEXEC } from "./flags.js";
-import { close, errno, errors, ioctl, NativeMemory, poll, prctl, SystemError, seccomp } from "./libc.js";
-import { withoutWakeUps } from "./wake-up.js";
+import {
+	close,
+	errno,
+	errors,
+	ioctl,
+	NativeMemory,
+	poll,
+	prctl,
+	pthreadSigmask,
+	SystemError,
+	seccomp,
+} from "./libc.js";
 
 // --- The filter ---
 
@@ -171,7 +181,6 @@ export class Notification {
 		return this.#addFd(fd, closeOnExec, SECCOMP_ADDFD_FLAG_SETFD, number);
 	}
 
-	/** With SECCOMP_ADDFD_FLAG_SEND a signal would be the end of it: the caller would get 0, and no fd. */
 	#addFd(fd: number, closeOnExec: boolean, flags: number, number = 0): number {
 		const words = this.#words;
 		words[ADDFD] = words[0];
@@ -180,6 +189,28 @@ export class Notification {
 		words[ADDFD + 3] = fd;
 		words[ADDFD + 4] = number;
 		words[ADDFD + 5] = closeOnExec ? O_CLOEXEC : 0;
-		return withoutWakeUps(() => ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ADDFD, this.#addfd));
+		return withoutSignals(() => ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ADDFD, this.#addfd));
 	}
+}
+
+// --- Signals ---
+
+// <signal.h>
+const SIG_SETMASK = 2;
+const SIGNAL_SET_BYTES = 128;
+
+const allSignals = new NativeMemory(SIGNAL_SET_BYTES);
+allSignals.bytes.fill(0xff);
+const usualSignals = new NativeMemory(SIGNAL_SET_BYTES);
+
+/**
+ * Does a system call that waits, and can't be made again where a signal has interrupted it: with SECCOMP_ADDFD_FLAG_SEND that would
+ * be the end of it, and the caller would get 0, and no fd. Besides our own (wake-up.ts) a terminal sends signals, and whoever likes
+ * to. errno() is the call's afterwards.
+ */
+function withoutSignals(call: () => number): number {
+	pthreadSigmask(SIG_SETMASK, allSignals.address, usualSignals.address);
+	const result = call();
+	pthreadSigmask(SIG_SETMASK, usualSignals.address, 0);
+	return result;
 }

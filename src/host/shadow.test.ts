@@ -17,6 +17,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FileTree, READ_WRITE } from "../machine/file-tree.js";
+import { RLIMIT_NOFILE } from "./flags.js";
+import { NativeMemory, prlimit } from "./libc.js";
 import { Shadow } from "./shadow.js";
 
 let parent: string;
@@ -156,4 +158,21 @@ test("when it can't be made it is an error that says where, and nothing is half 
 	const made = shadow("missing/ioasis-1-a");
 	expect(() => made.make()).toThrow(expect.objectContaining({ code: "EIO" }));
 	expect([made.isMade, existsSync(made.directory)]).toEqual([false, false]);
+});
+
+test("when it could not be made for want of fds it can be made later", () => {
+	const [before, none] = [new NativeMemory(16), new NativeMemory(16)];
+	prlimit(0, RLIMIT_NOFILE, 0, before.address);
+	none.setU64(2, before.u64(2));
+	const made = shadow();
+	prlimit(0, RLIMIT_NOFILE, none.address, 0);
+	try {
+		expect(() => made.make()).toThrow(expect.objectContaining({ code: "EIO" }));
+	} finally {
+		prlimit(0, RLIMIT_NOFILE, before.address, 0);
+	}
+	expect([made.isMade, existsSync(made.directory)]).toEqual([false, false]);
+	made.make();
+	expect(made.isMade).toBe(true);
+	made.remove();
 });

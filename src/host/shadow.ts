@@ -18,7 +18,7 @@ import { dirname, join } from "node:path";
 import type { FileTree, Node } from "../machine/file-tree.js";
 import { Errno } from "../uapi/errno.js";
 import { O_CLOEXEC, O_RDONLY } from "./flags.js";
-import { close, flock, memfdCreate, mknodat, NativeMemory, open, statx } from "./libc.js";
+import { close, flock, memfdCreate, mknodat, NativeMemory, open, statx, succeed } from "./libc.js";
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, Stat, statOf } from "./stat.js";
 
 const DIRECTORY_MODE = 0o755;
@@ -97,12 +97,8 @@ export class Shadow {
 		removeAbandoned(dirname(this.directory));
 		try {
 			mkdirSync(this.directory, { mode: 0o700 });
-			this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
-			this.#lock = open(name.setString(this.directory), O_RDONLY | O_CLOEXEC);
-			flock(this.#lock, LOCK_EX | LOCK_NB);
-			this.#makeNode("", this.#tree().root);
+			this.#fill();
 		} catch (error) {
-			this.remove();
 			throw new Errno("EIO", `the machine's files can't be put into ${this.directory}: ${(error as Error).message}`);
 		}
 	}
@@ -118,10 +114,28 @@ export class Shadow {
 	}
 
 	remove(): void {
-		if (!this.isMade) return;
-		rmSync(this.directory, { recursive: true, force: true });
-		for (const fd of [this.#lock, ...this.#nameFds.values()]) close(fd);
+		if (this.isMade) this.#clear();
+	}
+
+	#fill(): void {
+		try {
+			this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
+			this.#lock = succeed(open(name.setString(this.directory), O_RDONLY | O_CLOEXEC), "open");
+			flock(this.#lock, LOCK_EX | LOCK_NB);
+			this.#makeNode("", this.#tree().root);
+		} catch (error) {
+			this.#clear();
+			throw error;
+		}
+	}
+
+	/** As far as it was made. */
+	#clear(): void {
+		for (const fd of this.#nameFds.values()) close(fd);
+		this.#nameFds.clear();
+		if (this.isMade) close(this.#lock);
 		this.#lock = -1;
+		rmSync(this.directory, { recursive: true, force: true }); // takes an fd or some
 	}
 
 	#makeNode(path: string, node: Node): void {

@@ -5,6 +5,7 @@ import { NativeMemory, statx } from "./libc.js";
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_EACCESS = 0x200;
 /** Ask nobody over a network; for the files here it makes no difference but to the time it takes. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 

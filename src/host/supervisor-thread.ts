@@ -5,7 +5,7 @@ import { Errno } from "../uapi/errno.js";
 import type { FaultInjection } from "./fault-injection.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
-import { close, gettid } from "./libc.js";
+import { gettid } from "./libc.js";
 import type { ServedFiles } from "./opens.js";
 import { Supervisor, type Tracer } from "./supervisor.js";
 import { answerQuestions, takeWakeUps } from "./wake-up.js";
@@ -89,9 +89,6 @@ export function supervise<Settings>(start: (settings: Settings, host: Host) => E
 		handshake.announceSupervisor(gettid());
 	}
 	supervisor.run();
-	// The launcher's thread is on its way out, and may make trapped calls yet: glibc opens a file when it gives memory back. With
-	// the listener gone these fail; without anybody to answer them they would wait for ever.
-	close(listener);
 	const plan = faults?.plan;
 	const report = finish(supervisor, machine);
 	tell({ kind: "report", report: plan ? { ...report, places: plan.passed, failedPlace: plan.failed?.what } : report });

@@ -122,10 +122,8 @@ export class Supervisor {
 	/** Answers until the launcher says that nobody is left. */
 	run(): void {
 		for (let calls = 1; !this.#ended; calls++) {
-			if (this.#events.areUrgent && !this.#notification.isPendingBefore(this.#events.fd)) {
-				this.#events.settle();
-				this.whenWoken();
-			} else if (this.#notification.receive()) this.#answer();
+			if (this.#events.areUrgent && !this.#isCallPending()) this.whenWoken();
+			else if (this.#notification.receive()) this.#answer();
 			else if (errno() === errors.EINTR) this.whenWoken();
 			// One who asked may be killed before we look.
 			else if (errno() !== errors.ENOENT) throw new SystemError("seccomp", errno());
@@ -133,6 +131,14 @@ export class Supervisor {
 			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();
 			this.#mayBeUnused = false;
 		}
+	}
+
+	/** Waits for the next call, or an event that can't wait for one. */
+	#isCallPending(): boolean {
+		const isPending = this.#notification.isPendingBefore(this.#events.fd);
+		// What a program has signalled happens before what it calls next.
+		this.#events.settle();
+		return isPending;
 	}
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
@@ -232,7 +238,8 @@ export class Supervisor {
 		if (file === undefined && !thread?.isOpen(fd)) {
 			if (this.#isFarewell()) {
 				this.#ended = true;
-				// What the launcher's thread still calls on its way out would wait for us, and may hold a lock that we need.
+				// The launcher's thread is on its way out, and may make trapped calls yet: glibc opens a file when it gives memory
+				// back. With the listener gone these fail; without, they would wait for us, and may hold a lock that we need.
 				notification.close();
 				return;
 			}

@@ -47,6 +47,7 @@ export interface SyscallTable {
 	readonly setns: number;
 	readonly kcmp: number;
 	readonly seccomp: number;
+	readonly preadv2: number;
 	readonly memfdCreate: number;
 	readonly statx: number;
 	readonly pidfdOpen: number;
@@ -96,6 +97,7 @@ const x64: SyscallTable = {
 	setns: 308,
 	kcmp: 312,
 	seccomp: 317,
+	preadv2: 327,
 	memfdCreate: 319,
 	statx: 332,
 	pidfdOpen: 434,
@@ -145,6 +147,7 @@ const arm64: SyscallTable = {
 	setns: 268,
 	kcmp: 272,
 	seccomp: 277,
+	preadv2: 286,
 	memfdCreate: 279,
 	statx: 291,
 	pidfdOpen: 434,

@@ -109,3 +109,21 @@ test("an eventfd that a program signals is heard while the program makes no call
 	});
 	expect(answer).toEqual({ heard: [8, 1, 8, 1, 8, 1], left: 0 });
 });
+
+test("an eventfd that a program signals is heard before the next call that it makes", async () => {
+	const { answer } = await asClient((client) => {
+		const fd = client.open("/dev/iommu", client.O_RDWR);
+		const [one, other] = [client.eventfd(0, 0), client.eventfd(0, 0)];
+		client.ask(fd, { what: "answer", fd: one, to: other });
+		const [signal, into] = [new Uint8Array(new BigUint64Array([1n]).buffer), new Uint8Array(8)];
+		let late = 0;
+		for (let i = 0; i < 500; i++) {
+			client.write(one, signal, 8);
+			client.ask(fd, { what: "who" });
+			if ((client.poll(other) & client.POLLIN) === 0) late++;
+			client.read(other, into, 8);
+		}
+		return late;
+	});
+	expect(answer).toBe(0);
+});

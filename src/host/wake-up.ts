@@ -4,20 +4,13 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Answered, AskedQuestion } from "./asker.js";
 import { reportInternalError } from "./internal-error.js";
-import { addressOfFunction, NativeMemory, pthreadSigmask, sigaction, signals, succeed } from "./libc.js";
+import { addressOfFunction, NativeMemory, sigaction, signals, succeed } from "./libc.js";
 import { WAKE_UP } from "./wake-up-signal.js";
 
 /** struct sigaction of the C library: the handler, 128 bytes of mask, flags, restorer. All the rest is zero. */
 const SIGACTION_BYTES = 152;
 
-// <signal.h>
-const SIG_BLOCK = 0;
-const SIG_UNBLOCK = 1;
-const SIGNAL_SET_BYTES = 128;
-
 const number = signals[WAKE_UP];
-const wakeUpSet = new NativeMemory(SIGNAL_SET_BYTES);
-wakeUpSet.words[0] = 1 << (number - 1);
 
 /**
  * Has the signal interrupt what waits: without SA_RESTART, which Node's own handlers have. A handler is needed for that, and one in
@@ -27,14 +20,6 @@ export function takeWakeUps(): void {
 	const action = new NativeMemory(SIGACTION_BYTES);
 	action.setU64(0, addressOfFunction("abs"));
 	succeed(sigaction(number, action.address, 0), "sigaction");
-}
-
-/** Does a system call that waits, and can't be made again where a signal has interrupted it. errno() is the call's afterwards. */
-export function withoutWakeUps(call: () => number): number {
-	pthreadSigmask(SIG_BLOCK, wakeUpSet.address, 0);
-	const result = call();
-	pthreadSigmask(SIG_UNBLOCK, wakeUpSet.address, 0);
-	return result;
 }
 
 /** Answers what the main thread has asked by now. Nothing is being answered otherwise. */

@@ -53,5 +53,12 @@ test("of what is not owned nothing is known, and a path can lead through it", ()
 	expect(tree.walk("/sys/class/toys/toy/../../../dev/toy", true)).toMatchObject({ assumed: [], isInside: true });
 	expect(tree.walk("/sys/class/../class", true)).toMatchObject({ path: "/sys/class", isInside: false });
 	expect(walk("/dev/toys")).toEqual(["/dev/toys", undefined]);
-	expect(tree.owns("/sys/class/toysoldier")).toBe(false);
+	expect(walk("/sys/class/toysoldier")).toEqual(["/sys/class/toysoldier", undefined]);
+	expect(tree.walk("/sys/class/toysoldier", true).isInside).toBe(false);
+});
+
+test("the longest path takes no longer than any other, within reason", () => {
+	const start = performance.now();
+	for (const beginning of ["/dev", "/sys/class/toys/toy", ""]) tree.walk(`${beginning}${"/a".repeat(2000)}`, true);
+	expect(performance.now() - start).toBeLessThan(500);
 });

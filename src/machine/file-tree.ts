@@ -47,6 +47,14 @@ export const WRITE_ONLY = 0o200;
 
 const MOST_LINKS = 40;
 
+/** How far a walk has come. */
+interface Place {
+	/** "" for the root. */
+	readonly path: string;
+	readonly node: Node | undefined;
+	readonly isOwned: boolean;
+}
+
 /**
  * Of some directories it has all that is in them: these it owns, and what isn't in the tree isn't there. Those above are only on
  * the way, and others have files in them, too.
@@ -64,13 +72,6 @@ export class FileTree {
 	/** The same for all paths that begin so. */
 	ownAll(beginning: string): void {
 		this.#ownedBeginnings.push(beginning);
-	}
-
-	owns(path: string): boolean {
-		if (this.#ownedBeginnings.some((beginning) => path.startsWith(beginning))) return true;
-		for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1))
-			if (this.#owned.has(path.slice(0, end))) return true;
-		return false;
 	}
 
 	addDirectory(path: string): Directory {
@@ -100,38 +101,49 @@ export class FileTree {
 	/** Where an absolute path leads to. What is outside of the tree is taken for directories. */
 	walk(path: string, followsLast: boolean): Walk {
 		const steps = path.split("/").reverse();
-		const names: string[] = [];
-		const nodes: (Node | undefined)[] = [this.root];
+		const above: Place[] = [];
+		let here: Place = { path: "", node: this.root, isOwned: false };
 		let isInside = false;
 		const assumed: string[] = [];
-		const here = () => `/${names.join("/")}`;
-		const failed = (problem: Walk["problem"]) => ({ path: here(), node: undefined, problem, isInside: true, assumed });
+		const reached = (problem?: Walk["problem"]): Walk => ({
+			path: here.path || "/",
+			node: problem === undefined ? here.node : undefined,
+			problem,
+			isInside: isInside || problem !== undefined,
+			assumed,
+		});
 		for (let links = 0; steps.length > 0; ) {
 			const name = steps.pop()!;
-			const at = nodes[nodes.length - 1];
-			if (at === undefined && this.owns(here()) && name !== "") return failed("ENOENT");
-			if (at !== undefined && at.kind !== "directory") return failed("ENOTDIR");
+			if (here.node === undefined && here.isOwned && name !== "") return reached("ENOENT");
+			if (here.node !== undefined && here.node.kind !== "directory") return reached("ENOTDIR");
 			if (name === "" || name === ".") continue;
 			if (name === "..") {
-				if (at === undefined) assumed.push(here());
-				names.pop();
-				if (nodes.length > 1) nodes.pop();
+				if (here.node === undefined) assumed.push(here.path);
+				here = above.pop() ?? here;
 				continue;
 			}
-			const next = at?.entries.get(name);
-			if (next?.kind === "link" && (followsLast || steps.length > 0)) {
-				if (++links > MOST_LINKS) return failed("ELOOP");
+			const next = this.#below(here, name);
+			if (next.node?.kind === "link" && (followsLast || steps.length > 0)) {
+				if (++links > MOST_LINKS) return reached("ELOOP");
 				isInside = true;
-				steps.push(...next.target.split("/").reverse());
+				steps.push(...next.node.target.split("/").reverse());
 				continue;
 			}
-			names.push(name);
-			nodes.push(next);
-			isInside ||= this.owns(here());
+			above.push(here);
+			here = next;
+			isInside ||= here.isOwned;
 		}
-		const node = nodes[nodes.length - 1];
-		if (node === undefined && this.owns(here())) return failed("ENOENT");
-		return { path: here(), node, problem: undefined, isInside, assumed };
+		return reached(here.node === undefined && here.isOwned ? "ENOENT" : undefined);
+	}
+
+	#below({ path: above, node, isOwned }: Place, name: string): Place {
+		const path = `${above}/${name}`;
+		return {
+			path,
+			node: node?.kind === "directory" ? node.entries.get(name) : undefined,
+			isOwned:
+				isOwned || this.#owned.has(path) || this.#ownedBeginnings.some((beginning) => path.startsWith(beginning)),
+		};
 	}
 
 	#add(path: string, node: Node): void {

@@ -139,7 +139,7 @@ function addFunction(tree: FileTree, one: MachineFunction): void {
 	file("rescan", "", WRITE_ONLY);
 	addUevent(tree, path, {
 		...(vfio && { DRIVER: "vfio-pci" }),
-		PCI_CLASS: hex(classCode, 1).toUpperCase(),
+		PCI_CLASS: hex(classCode, 4).toUpperCase(),
 		PCI_ID: `${hex(vendorId, 4)}:${hex(deviceId, 4)}`.toUpperCase(),
 		PCI_SUBSYS_ID: `${hex(subsystemVendorId, 4)}:${hex(subsystemId, 4)}`.toUpperCase(),
 		PCI_SLOT_NAME: device.name,
@@ -231,8 +231,8 @@ export function reservedRegionLines(regions: readonly ReservedRegion[]): string[
 }
 
 const INTERRUPT_LINE = 0x3c;
-/** Six BARs and the ROM. */
-const RESOURCES = 7;
+/** Six BARs, the ROM, and with CONFIG_PCI_IOV the six BARs of virtual functions: PCI_BRIDGE_RESOURCES in include/linux/pci.h. */
+const RESOURCES = 13;
 
 // include/linux/ioport.h; the low bits are those of the BAR.
 const IORESOURCE_IO = 0x100;
