@@ -150,6 +150,16 @@ export const hints = [
 		"no IOAS has been set for VFIO's ioctls",
 		"IOMMU_VFIO_IOAS with VFIO_IOAS_SET first, or bind a device through a group.",
 	],
+	// Devices without an IOMMU.
+	[
+		"to open it takes CAP_SYS_RAWIO",
+		"Run `ioasis` as root, or as root of a user namespace: `unshare -r ioasis run ...`.",
+	],
+	[
+		"physical addresses take CAP_SYS_RAWIO",
+		"Run `ioasis` as root, or as root of a user namespace: `unshare -r ioasis run ...`.",
+	],
+	["for an IOMMU to walk", "Keep an IOAS of its own for devices without an IOMMU, and attach them to that."],
 	// The machine and the process.
 	["RLIMIT_NOFILE", "Raise `ulimit -n`, or close some."],
 	["ioasis can't have more files open itself", "Raise the hard limit of `ulimit -n` of whoever starts ioasis."],

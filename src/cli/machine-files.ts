@@ -45,6 +45,11 @@ export function machineNames(): { name: string; description: string }[] {
 	return names().map((name) => ({ name, description: describe(locate(name)).description }));
 }
 
+/** Those on which programs find ordinary devices: where there is no IOMMU, a program has to be written for that. */
+export function machinesWithIommus(): string[] {
+	return names().filter((name) => !describe(locate(name)).iommus.some(({ driver }) => driver === "none"));
+}
+
 /** A description's file, and what messages call it. */
 interface Place {
 	readonly path: string;

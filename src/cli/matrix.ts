@@ -7,7 +7,7 @@ import { type Combination, type Outcome, runCombination } from "./combination.js
 import { adviceOf, complain, refuse } from "./complain.js";
 import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
 import { junit } from "./junit.js";
-import { loadMachine, machineNames } from "./machine-files.js";
+import { loadMachine, machinesWithIommus } from "./machine-files.js";
 import { beginRuns, positive, showProgress } from "./many-runs.js";
 import { matrixTable } from "./matrix-table.js";
 import { killAll, NotStarted } from "./one-run.js";
@@ -58,7 +58,7 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 }
 
 function allCombinations(options: MatrixOptions): Combination[] {
-	const machines = options.machines?.split(",") ?? machineNames().map(({ name }) => name);
+	const machines = options.machines?.split(",") ?? machinesWithIommus();
 	const policies = options.policies.split(",").map((name) => policyNamed(name).name);
 	for (const machine of machines) checkMachine(machine);
 	return machines.flatMap((machine) => policies.map((policy) => ({ machine, policy })));

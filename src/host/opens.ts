@@ -1,7 +1,7 @@
 // What open(2) does with a path that leads to a file of ours: a device, another file of the machine, or a file of the engine's.
 
 import { constants } from "node:fs";
-import type { OpenFile } from "../iommufd/caller.js";
+import type { Opener as Credentials, OpenFile } from "../iommufd/caller.js";
 import type { FileTree, Node } from "../machine/file-tree.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
@@ -24,7 +24,7 @@ export interface ServedFiles {
 	/** All that is to be seen of it in /sys and /dev, the devices among it. */
 	readonly files: FileTree;
 	/** A new file for a path that it serves. @throws Errno */
-	open(path: string): OpenFile | undefined;
+	open(path: string, opener: Credentials): OpenFile | undefined;
 	/** What is pinned of some memory, in pages, for who looks into /proc. */
 	counts(memory: AddressSpace): MemoryCounts;
 }
@@ -51,6 +51,9 @@ interface PatternFile extends FilePattern {
 }
 
 const { O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW } = constants;
+
+/** A thread that doesn't wait for its answer any more. */
+const gone: Credentials = { capable: () => false };
 
 const NOTHING: MemoryCounts = { pinned: 0, locked: 0 };
 
@@ -149,7 +152,7 @@ export class Opens {
 		if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0)
 			throw new Errno("EEXIST", `${path} exists, and O_CREAT|O_EXCL asks for a new file`);
 		const { served, processes, files } = this.#services;
-		const file = served.open(path);
+		const file = served.open(path, processes.identify(this.#notification.thread) ?? gone);
 		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
 		processes.makeRoom();
 		const fd = files.create(file, flags);

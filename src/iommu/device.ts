@@ -1,4 +1,4 @@
-// A device behind an IOMMU: struct device with its dev_iommu in include/linux/iommu.h.
+// A device behind an IOMMU, or behind none: struct device with its dev_iommu in include/linux/iommu.h.
 
 import type { IommuDriver } from "./driver.js";
 import type { PageRequest } from "./fault.js";
@@ -22,5 +22,10 @@ export class Device {
 		this.maxPasids = maxPasids;
 		this.iommu = iommu;
 		group.devices.push(this);
+	}
+
+	/** Whether one is in front of it: dev->iommu. */
+	get hasIommu(): boolean {
+		return !this.driver.isAbsent;
 	}
 }

@@ -56,6 +56,10 @@ export class Dma {
 
 	#transfer(whole: DmaRequest, data: Uint8Array): DmaFault | undefined {
 		try {
+			if (!whole.device.hasIommu) {
+				this.#byPhysicalAddress(whole, data);
+				return undefined;
+			}
 			const domain = domainFor(whole);
 			const interrupts = interruptsOf(whole);
 			for (let done = 0; done < data.length; ) {
@@ -73,6 +77,18 @@ export class Dma {
 			this.#tell("fault", fault.request, fault.message);
 			return fault;
 		}
+	}
+
+	/** Nothing is in the way. */
+	#byPhysicalAddress(request: DmaRequest, data: Uint8Array): void {
+		checkPasid(request);
+		const { iova, write } = request;
+		// Of an address that a double doesn't hold exactly there is no memory, nor near it.
+		const done = write ? this.#memory.write(Number(iova), data) : this.#memory.read(Number(iova), data);
+		if (done === data.length) return;
+		const where = hex(iova + BigInt(done));
+		const reason = `there is no memory at ${where}, which no IOMMU translates: what IOAS_NOIOMMU_GET_PA tells is needed here`;
+		throw new DmaFault(request, "memory", "no-memory", reason);
 	}
 
 	#translate(domain: Domain, request: DmaRequest): Stretch {
@@ -146,18 +162,22 @@ export class Dma {
 
 /** What a request's address is an address of. @throws DmaFault when that is nothing */
 function domainFor(request: DmaRequest): Domain {
+	checkPasid(request);
 	const { device, pasid } = request;
-	const { group, maxPasids } = device;
-	if (pasid !== NO_PASID && pasid >= maxPasids) {
-		const reason = `the device has ${maxPasids === 0 ? "no PASIDs" : `the PASIDs 1 to ${maxPasids - 1}`}`;
-		throw new DmaFault(request, "attachment", "blocked", reason);
-	}
+	const { group } = device;
 	const attachment = group.attachment(pasid);
 	if (attachment !== undefined) return attachment.domain;
 	const base = group.attachment(NO_PASID)?.domain;
 	if (base?.type === "nested" && (base as NestedDomain).bringsPasids) return base;
 	const what = pasid === NO_PASID ? `group ${group.id}` : `PASID ${pasid} of group ${group.id}`;
 	throw new DmaFault(request, "attachment", "blocked", `${what} is attached to nothing`);
+}
+
+function checkPasid(request: DmaRequest): void {
+	const { maxPasids } = request.device;
+	if (request.pasid === NO_PASID || request.pasid < maxPasids) return;
+	const reason = `the device has ${maxPasids === 0 ? "no PASIDs" : `the PASIDs 1 to ${maxPasids - 1}`}`;
+	throw new DmaFault(request, "attachment", "blocked", reason);
 }
 
 /** @throws DmaFault when the IOMMU takes a request for an interrupt */

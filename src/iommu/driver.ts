@@ -25,6 +25,9 @@ export interface HwInfo {
 export interface IommuDriver {
 	readonly name: string;
 
+	/** There is no IOMMU: what the devices read and write are physical addresses, and nothing can be attached to them. */
+	readonly isAbsent?: true;
+
 	/** Whether an IOMMU of this driver can do something for this device. */
 	capable(device: Device, capability: IommuCapability): boolean;
 

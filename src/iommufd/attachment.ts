@@ -1,5 +1,5 @@
 // What ties a device to a HWPT. All devices of a group are attached to the same one, for each PASID: the first one attaches
-// the group, the last one detaches it. drivers/iommu/iommufd/device.c.
+// the group, the last one detaches it. A device without an IOMMU is attached in the books only. drivers/iommu/iommufd/device.c.
 
 import { allocation } from "../faults/faults.js";
 import { NO_PASID, type Pasid } from "../iommu/domain.js";
@@ -27,12 +27,13 @@ export function attachHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): void 
 	if (attachment === undefined) allocation("what a group is attached to");
 	allocation("a place in the list of attached devices");
 	const { map } = hwpt.paging.ioas;
-	if (pasid === NO_PASID) group.softwareMsi = map.reserveForDevice(device.device) ?? group.softwareMsi;
+	const reserves = pasid === NO_PASID && device.device.hasIommu;
+	if (reserves) group.softwareMsi = map.reserveForDevice(device.device) ?? group.softwareMsi;
 	try {
 		if (attachment === undefined) attachGroup(device, hwpt, pasid);
 		else attachment.devices.add(device);
 	} catch (error) {
-		if (pasid === NO_PASID) map.ranges.unreserve(device.device);
+		if (reserves) map.ranges.unreserve(device.device);
 		throw error;
 	}
 	hwpt.users++;
@@ -41,9 +42,11 @@ export function attachHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): void 
 function attachGroup(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): void {
 	const { group } = device;
 	checkPasidCompatible(group, hwpt, pasid);
-	allocation("the handle of an attachment");
-	if (pasid === NO_PASID) group.group.attach(hwpt.domain, device);
-	else group.group.attachPasid(hwpt.domain, pasid, device);
+	if (device.device.hasIommu) {
+		allocation("the handle of an attachment");
+		if (pasid === NO_PASID) group.group.attach(hwpt.domain, device);
+		else group.group.attachPasid(hwpt.domain, pasid, device);
+	}
 	group.attachments.set(pasid, { hwpt, devices: new Set([device]) });
 }
 
@@ -57,10 +60,12 @@ export function detachHwpt(device: BoundDevice, pasid: Pasid): boolean {
 	if (attachment === undefined) return false;
 	attachment.devices.delete(device);
 	if (attachment.devices.size === 0) {
-		const gone = group.group.attachment(pasid)!;
-		if (pasid === NO_PASID) group.group.detach();
-		else group.group.detachPasid(pasid);
-		attachment.hwpt.faultQueue?.answerFor(gone);
+		if (device.device.hasIommu) {
+			const gone = group.group.attachment(pasid)!;
+			if (pasid === NO_PASID) group.group.detach();
+			else group.group.detachPasid(pasid);
+			attachment.hwpt.faultQueue?.answerFor(gone);
+		}
 		group.attachments.delete(pasid);
 	}
 	if (pasid === NO_PASID) attachment.hwpt.paging.ioas.map.ranges.unreserve(device.device);
@@ -84,20 +89,23 @@ export function replaceHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): Hwpt
 	if (old === hwpt) return undefined;
 	const newIoas = hwpt.paging.ioas;
 	const oldIoas = old.paging.ioas;
-	const moves = pasid === NO_PASID && newIoas !== oldIoas;
-	const gone = group.group.attachment(pasid)!;
+	const { hasIommu } = device.device;
+	const moves = hasIommu && pasid === NO_PASID && newIoas !== oldIoas;
+	const gone = group.group.attachment(pasid);
 	try {
 		if (moves) for (const member of attachment.devices) newIoas.map.reserveForDevice(member.device);
 		checkPasidCompatible(group, hwpt, pasid);
-		allocation("the handle of another attachment");
-		if (pasid === NO_PASID) group.group.replace(hwpt.domain, device);
-		else group.group.replacePasid(hwpt.domain, pasid, device);
+		if (hasIommu) {
+			allocation("the handle of another attachment");
+			if (pasid === NO_PASID) group.group.replace(hwpt.domain, device);
+			else group.group.replacePasid(hwpt.domain, pasid, device);
+		}
 	} catch (error) {
 		// As in Linux, also where the IOAS stays the same: then its devices lose their reserved regions.
 		if (pasid === NO_PASID) for (const member of attachment.devices) newIoas.map.ranges.unreserve(member.device);
 		throw error;
 	}
-	old.faultQueue?.answerFor(gone);
+	if (gone !== undefined) old.faultQueue?.answerFor(gone);
 	if (moves) for (const member of attachment.devices) oldIoas.map.ranges.unreserve(member.device);
 	attachment.hwpt = hwpt;
 	hwpt.users += attachment.devices.size;

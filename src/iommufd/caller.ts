@@ -10,12 +10,16 @@ export type { MemoryOwner } from "../memory/memlock.js";
 /** The capabilities that iommufd asks for. capabilities(7) */
 export type Capability = "CAP_IPC_LOCK" | "CAP_SYS_RESOURCE" | "CAP_SYS_RAWIO";
 
-export interface Caller {
+/** Who opens a file. */
+export interface Opener {
+	capable(capability: Capability): boolean;
+}
+
+export interface Caller extends Opener {
 	/** Thread id, for the trace. */
 	readonly thread: number;
 	readonly memory: AddressSpace;
 	readonly owner: MemoryOwner;
-	capable(capability: Capability): boolean;
 	/** What the caller's fd number refers to; undefined when it is not open. */
 	file(fd: number): CallerFile | undefined;
 	/**

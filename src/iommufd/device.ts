@@ -59,7 +59,7 @@ export class BoundDevice extends IommufdObject {
 	}
 
 	override destroy(): void {
-		this.group.group.release();
+		if (this.device.hasIommu) this.group.group.release();
 		this.group.bound--;
 		if (this.group.bound === 0) this.context.groups.delete(this.group.group);
 		if (this.#keepsContext) this.context.drop();
@@ -78,30 +78,41 @@ export class BoundDevice extends IommufdObject {
  */
 export function bindDevice(context: Context, device: Device, keepsContext = true): BoundDevice {
 	const id = context.objects.reserve("DEVICE");
+	let group: IommufdGroup;
 	try {
-		if (!device.driver.capable(device, "cache-coherency"))
-			throw new Errno(
-				"EINVAL",
-				`${device.name} is not cache coherent behind ${device.driver.name}, and user space can't flush caches`,
-			);
-		context.platform.policy.checkBind?.(device);
-		if (device.driver.isolatesInterrupts?.(device) === false)
-			throw new Errno("EPERM", `${device.name} could forge interrupts: its IOMMU doesn't remap them`);
-		if (!context.groups.has(device.group)) allocation("a group");
-		device.group.claim(context);
+		group = device.hasIommu ? claimGroup(context, device) : groupOfItsOwn(device);
 	} catch (error) {
 		context.objects.cancel(id);
 		throw error;
-	}
-	let group = context.groups.get(device.group);
-	if (group === undefined) {
-		group = new IommufdGroup(device.group);
-		context.groups.set(device.group, group);
 	}
 	const bound = new BoundDevice(context, id, device, group, keepsContext);
 	bound.users++; // the driver that binds it
 	context.objects.install(bound);
 	return bound;
+}
+
+function claimGroup(context: Context, device: Device): IommufdGroup {
+	if (!device.driver.capable(device, "cache-coherency"))
+		throw new Errno(
+			"EINVAL",
+			`${device.name} is not cache coherent behind ${device.driver.name}, and user space can't flush caches`,
+		);
+	context.platform.policy.checkBind?.(device);
+	if (device.driver.isolatesInterrupts?.(device) === false)
+		throw new Errno("EPERM", `${device.name} could forge interrupts: its IOMMU doesn't remap them`);
+	const known = context.groups.get(device.group);
+	if (known === undefined) allocation("a group");
+	device.group.claim(context);
+	if (known !== undefined) return known;
+	const group = new IommufdGroup(device.group);
+	context.groups.set(device.group, group);
+	return group;
+}
+
+/** Without an IOMMU there is nothing that keeps the device from memory, and so nothing to claim. */
+function groupOfItsOwn(device: Device): IommufdGroup {
+	allocation("a group for a device without an IOMMU");
+	return new IommufdGroup(device.group);
 }
 
 /** Undoes bindDevice(); nothing is attached any more. */

@@ -1,6 +1,7 @@
 // IOMMU_GET_HW_INFO: what the IOMMU in front of a device says of itself. drivers/iommu/iommufd/device.c.
 
 import { clearOut, copyOut } from "../memory/address-space.js";
+import { Errno } from "../uapi/errno.js";
 import { type GetHwInfo, HwCapabilities, HwInfoFlags, HwInfoType } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
@@ -14,6 +15,7 @@ export function getHwInfo(call: Call, query: Args<typeof GetHwInfo>): void {
 	const wanted = query.flags & HwInfoFlags.INPUT_TYPE ? query.inDataType : HwInfoType.NONE;
 	const { device } = call.context.objects.get(query.devId, BoundDevice, "dev_id");
 	const { driver } = device;
+	if (!device.hasIommu) throw new Errno("EOPNOTSUPP", `${device.name} has no IOMMU in front of it to tell of`);
 	const info = driver.hwInfo?.(device, wanted) ?? NO_INFO;
 	const copied = Math.min(query.dataLen, info.bytes.length);
 	copyOut(memory, query.dataUptr, info.bytes.subarray(0, copied), "data_uptr");

@@ -164,6 +164,7 @@ test.each([
 	"s390",
 	"s390-2023",
 	"arm-smmu-2023",
+	"noiommu",
 	"qemu-arm-nested",
 ])("on %s no failed allocation leaves anything", (name) => {
 	const on = machine(name);

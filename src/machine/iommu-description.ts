@@ -84,6 +84,9 @@ const s390In2023 = v.strictObject({ driver: v.literal("s390-2023"), ...s390Funct
 const armSmmuIn2023 = v.strictObject({ driver: v.literal("arm-smmu-2023"), registers: smmuRegisters, devices });
 const pamuIn2023 = v.strictObject({ driver: v.literal("pamu-2023"), devices });
 
+/** No IOMMU: VFIO takes the functions all the same, as with its parameter enable_unsafe_noiommu_mode. */
+const none = v.strictObject({ driver: v.literal("none"), devices });
+
 export const iommuDescription = v.variant("driver", [
 	intelVtd,
 	amd,
@@ -93,6 +96,7 @@ export const iommuDescription = v.variant("driver", [
 	s390In2023,
 	armSmmuIn2023,
 	pamuIn2023,
+	none,
 ]);
 
 export type IommuDescription = v.InferOutput<typeof iommuDescription>;

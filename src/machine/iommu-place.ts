@@ -29,6 +29,8 @@ export function iommuPlace({ description, functions }: MachineIommu, index: numb
 			return functions.map((one) => [`${VIRTUAL}/s390-iommu.${functionId(one)}`, [one]]);
 		case "pamu-2023":
 			return [[`${VIRTUAL}/iommu${index}`, functions]];
+		case "none":
+			return [];
 	}
 }
 

@@ -6,6 +6,7 @@ import type { SmmuRegisters } from "../iommu/drivers/arm-smmu-v3/registers.js";
 import { ArmSmmuV3Driver } from "../iommu/drivers/arm-smmu-v3.js";
 import { VtdRegisters } from "../iommu/drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../iommu/drivers/intel-vtd.js";
+import { NoIommuDriver } from "../iommu/drivers/noiommu.js";
 import { PamuDriver2023 } from "../iommu/drivers/pamu-2023.js";
 import { RiscvDriver } from "../iommu/drivers/riscv.js";
 import { S390Driver } from "../iommu/drivers/s390.js";
@@ -45,6 +46,8 @@ export class Drivers {
 				return this.#the(ArmSmmuDriver2023).addIommu(smmuRegisters(iommu.registers));
 			case "pamu-2023":
 				return this.#the(PamuDriver2023).addIommu();
+			case "none":
+				return this.#the(NoIommuDriver).addIommu();
 		}
 	}
 

@@ -3,7 +3,7 @@
 import type { Endpoint } from "../devices/endpoint.js";
 import { Dma } from "../iommu/dma.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
-import type { OpenFile } from "../iommufd/caller.js";
+import type { Opener, OpenFile } from "../iommufd/caller.js";
 import type { Context } from "../iommufd/context.js";
 import { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptPolicy, mainline } from "../iommufd/hwpt-policy.js";
@@ -13,7 +13,7 @@ import type { AddressSpace } from "../memory/address-space.js";
 import { Frames } from "../memory/frames.js";
 import { Memlock } from "../memory/memlock.js";
 import { TableMemory } from "../pagetable/table-memory.js";
-import { VfioCdev } from "../vfio/cdev.js";
+import { openCdev } from "../vfio/cdev.js";
 import type { VfioDevice } from "../vfio/device.js";
 import type { MachineDescription } from "./description.js";
 import { endpointOf } from "./endpoints.js";
@@ -23,6 +23,8 @@ import { type MachineIommu, PciBus } from "./pci-bus.js";
 import { machineFiles } from "./sysfs.js";
 
 const IOMMUFD_PATHS: readonly string[] = ["/dev/iommu", "/dev/vfio/vfio"];
+
+const root: Opener = { capable: () => true };
 
 export class Machine {
 	readonly name: string;
@@ -88,12 +90,16 @@ export class Machine {
 		return this.#files;
 	}
 
-	/** A new open file for a path that is served, undefined for any other. */
-	open(path: string): OpenFile | undefined {
+	/**
+	 * A new open file for a path that is served, undefined for any other.
+	 * @param opener who may do everything if absent
+	 * @throws EPERM
+	 */
+	open(path: string, opener: Opener = root): OpenFile | undefined {
 		if (IOMMUFD_PATHS.includes(path)) return this.#openIommufd(path);
 		const index = this.paths.indexOf(path);
 		if (index < 0) return undefined;
-		return new VfioCdev(this.vfioDevices[index - IOMMUFD_PATHS.length], () => this.settle());
+		return openCdev(this.vfioDevices[index - IOMMUFD_PATHS.length], opener, () => this.settle());
 	}
 
 	#openIommufd(path: string): OpenFile {

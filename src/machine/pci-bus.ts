@@ -29,7 +29,7 @@ export interface MachineIommu {
 }
 
 export class PciBus {
-	/** In the order of the description: vfio0, vfio1 ... */
+	/** In the order of the description: vfio0, vfio1 ..., with "noiommu-" before it where there is no IOMMU. */
 	readonly vfioDevices: VfioDevice[] = [];
 	readonly #groups = new Map<number, Group>();
 	#groupCount = 0;
@@ -38,7 +38,7 @@ export class PciBus {
 	readonly #free: Record<Bar["space"], bigint> = { ...FIRST_ADDRESS };
 
 	/**
-	 * Adds a function behind an IOMMU. VFIO takes it if the IOMMU's driver says that it is cache coherent.
+	 * Adds a function. VFIO takes it if the driver of its IOMMU says that it is cache coherent, or if it has no IOMMU.
 	 * @throws MachineDescriptionError
 	 */
 	add(description: PciDescription, iommu: Iommu): MachineFunction {
@@ -46,13 +46,17 @@ export class PciBus {
 		if (this.#addresses.has(address))
 			throw new MachineDescriptionError(`two PCI functions have the address ${address}`);
 		this.#addresses.add(address);
+		if (iommu.driver.isAbsent && description.group !== undefined)
+			throw new MachineDescriptionError(
+				`${address} has no IOMMU: VFIO gives it a group of its own, so it can't have the field "group"`,
+			);
 		const device = iommu.probe(functionOf(description), this.#groupOf(description));
 		const sriov = this.#sriovRole(description);
 		const hardware = this.#hardwareOf(description);
 		// A program has no way to flush caches, so VFIO leaves out what would need it.
-		const isCoherent = iommu.driver.capable(device, "cache-coherency");
-		const name = `vfio${this.vfioDevices.length}`;
-		const vfio = isCoherent ? new VfioDevice(name, device, hardware, sriov) : undefined;
+		const isTaken = !device.hasIommu || iommu.driver.capable(device, "cache-coherency");
+		const name = `${device.hasIommu ? "" : "noiommu-"}vfio${this.vfioDevices.length}`;
+		const vfio = isTaken ? new VfioDevice(name, device, hardware, sriov) : undefined;
 		if (vfio !== undefined) this.vfioDevices.push(vfio);
 		return { description, hardware, device, vfio };
 	}

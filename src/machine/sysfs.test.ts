@@ -91,7 +91,7 @@ test("functions that VFIO doesn't take have no driver", () => {
 	expect(read(riscv, `/sys/bus/pci/devices/${name}/driver_override`)).toBe("(null)\n");
 });
 
-test.each(["selftest", "intel", "amd", "arm", "riscv", "s390", "pamu-2023", "arm-smmu-2023"])(
+test.each(["selftest", "intel", "amd", "arm", "riscv", "s390", "pamu-2023", "arm-smmu-2023", "noiommu"])(
 	"no link of %s leads nowhere",
 	(name) => {
 		const { files } = machine(name);

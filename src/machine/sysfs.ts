@@ -39,7 +39,10 @@ export function machineFiles(iommus: readonly MachineIommu[]): FileTree {
 	tree.ownAll("/sys/devices/pci");
 	addMiscDevices(tree);
 	addPciBus(tree);
-	addModules(tree);
+	addModules(
+		tree,
+		iommus.some(({ description }) => description.driver === "none"),
+	);
 	iommus.forEach((iommu, index) => {
 		for (const [path, functions] of iommuPlace(iommu, index)) addIommu(tree, path, iommu, functions);
 		for (const one of iommu.functions) addFunction(tree, one);
@@ -79,12 +82,13 @@ function addPciBus(tree: FileTree): void {
 	tree.addLink("/sys/module/vfio_pci/drivers/pci:vfio-pci", DRIVER);
 }
 
-/** Programs look here for whether VFIO is loaded. */
-function addModules(tree: FileTree): void {
+/** Programs look here for whether VFIO is loaded, and whether it takes devices without an IOMMU. */
+function addModules(tree: FileTree, takesNoIommu: boolean): void {
 	for (const module of ["iommufd", "vfio", "vfio_pci"]) {
 		tree.own(`/sys/module/${module}`);
 		tree.addFile(`/sys/module/${module}/initstate`, "live\n");
 	}
+	tree.addFile("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", takesNoIommu ? "Y\n" : "N\n", READ_WRITE);
 }
 
 function addIommu(tree: FileTree, path: string, iommu: MachineIommu, functions: readonly MachineFunction[]): void {
@@ -197,7 +201,11 @@ const defaultDomainType: { readonly [driver in IommuDescription["driver"]]: stri
 	"arm-smmu-2023": "DMA",
 	"s390-2023": "unknown",
 	"pamu-2023": "unknown",
+	none: "unknown",
 };
+
+/** vfio_noiommu_group_alloc() in drivers/vfio/group.c */
+const NOIOMMU_GROUP = "vfio-noiommu";
 
 function addGroup(tree: FileTree, group: Group, type: string): void {
 	const path = `${GROUPS}/${group.id}`;
@@ -205,6 +213,7 @@ function addGroup(tree: FileTree, group: Group, type: string): void {
 	const regions = group.devices.flatMap((device) => device.driver.reservedRegions?.(device) ?? []);
 	tree.addFile(`${path}/reserved_regions`, reservedRegionLines(regions).join(""));
 	tree.addFile(`${path}/type`, `${type}\n`, READ_WRITE);
+	if (!group.devices[0].hasIommu) tree.addFile(`${path}/name`, `${NOIOMMU_GROUP}\n`);
 }
 
 /** In the order of enum iommu_resv_type, with the names that sysfs has for them. */

@@ -43,6 +43,7 @@ export interface Named {
 export interface Opened {
 	readonly kind: "open";
 	readonly path: string;
+	readonly asked?: readonly Question[];
 	/** The new file's name, or why there is none. */
 	readonly answer: Name | Failed;
 }

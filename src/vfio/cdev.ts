@@ -1,7 +1,7 @@
 // /dev/vfio/devices/vfioN as a file: which handler answers which ioctl.
 // drivers/vfio/device_cdev.c, vfio_main.c and pci/vfio_pci_core.c.
 
-import type { Caller, MappableFile, PositionedFile } from "../iommufd/caller.js";
+import type { Caller, MappableFile, Opener, PositionedFile } from "../iommufd/caller.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import { type AddressSpace, copyIn } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
@@ -32,6 +32,17 @@ import { getIrqInfo, setIrqs } from "./irq.js";
 import { placeAt, readRegion, writeRegion } from "./region-access.js";
 import { getRegionInfo } from "./regions.js";
 import { checkToken, UUID_SIZE } from "./vf-token.js";
+
+/**
+ * open(2) of the device's file.
+ * @param settle see VfioCdev
+ * @throws EPERM for who may not reach all of the machine's memory, which a device without an IOMMU does
+ */
+export function openCdev(device: VfioDevice, opener: Opener, settle: () => void): VfioCdev {
+	if (!device.device.hasIommu && !opener.capable("CAP_SYS_RAWIO"))
+		throw new Errno("EPERM", `${device.name} has no IOMMU, and so reaches all memory: to open it takes CAP_SYS_RAWIO`);
+	return new VfioCdev(device, settle);
+}
 
 /** One open of the device. It answers nothing but BIND_IOMMUFD until it is bound, and only one open can be. */
 export class VfioCdev implements PositionedFile, MappableFile {

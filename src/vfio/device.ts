@@ -17,7 +17,7 @@ import type { SriovRole } from "./vf-token.js";
 const LAST_PASID = 0x7fffffff;
 
 export class VfioDevice {
-	/** "vfio0": the name in /dev/vfio/devices. */
+	/** "vfio0", or "noiommu-vfio0" where there is no IOMMU: the name in /dev/vfio/devices. */
 	readonly cdevName: string;
 	readonly device: PciDevice;
 	readonly hardware: PciHardware;

@@ -1,6 +1,6 @@
 // Writes down all that a machine is asked: a machine for the host, in front of the one that answers.
 
-import type { OpenFile } from "../../iommufd/caller.js";
+import type { Opener, OpenFile } from "../../iommufd/caller.js";
 import type { AddressSpace } from "../../memory/address-space.js";
 import { RECORD_VERSION, type RecordLine } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
@@ -40,16 +40,32 @@ export class Recorder {
 		this.#machine.settle = (...which) => this.#questions.settle(() => settle(...which));
 	}
 
-	open(path: string): OpenFile | undefined {
+	open(path: string, opener: Opener): OpenFile | undefined {
+		const { result, asked } = this.#questions.during(() => this.#openFile(path, opener));
+		if (result === undefined) return undefined;
+		const questions = asked.length > 0 ? { asked } : {};
+		if (result instanceof Errno) {
+			const answer = { errno: result.code, reason: result.reason };
+			this.#questions.write({ kind: "open", path, ...questions, answer });
+			throw result;
+		}
+		const recorded = recordedFile(this.#memories, result);
+		this.#questions.write({ kind: "open", path, ...questions, answer: recorded.id });
+		return recorded;
+	}
+
+	#openFile(path: string, opener: Opener): OpenFile | Errno | undefined {
+		const asking: Opener = {
+			capable: (capability) => {
+				const is = opener.capable(capability);
+				this.#questions.ask({ ask: "capable", of: capability, is });
+				return is;
+			},
+		};
 		try {
-			const file = this.#machine.open(path);
-			if (file === undefined) return undefined;
-			const recorded = recordedFile(this.#memories, file);
-			this.#questions.write({ kind: "open", path, answer: recorded.id });
-			return recorded;
+			return this.#machine.open(path, asking);
 		} catch (error) {
-			if (error instanceof Errno)
-				this.#questions.write({ kind: "open", path, answer: { errno: error.code, reason: error.reason } });
+			if (error instanceof Errno) return error;
 			throw error;
 		}
 	}

@@ -18,6 +18,7 @@ import type { RecordedDevice } from "./recorded-file.js";
 import { Recorder } from "./recorder.js";
 import { type Difference, Replayer } from "./replayer.js";
 
+const root = { capable: () => true };
 const MACHINE = '{ "name": "selftest", "description": "", "selftest": true }';
 const machine = () => new Machine(parseMachineDescription(MACHINE, "the test"));
 
@@ -31,7 +32,7 @@ beforeEach(() => {
 	recorder = new Recorder(machine(), JSON.parse(MACHINE), "mainline", (line) =>
 		lines.push(JSON.parse(JSON.stringify(line))),
 	);
-	client = new TestClient(undefined, {}, recorder.open("/dev/iommu") as IommufdFile);
+	client = new TestClient(undefined, {}, recorder.open("/dev/iommu", root) as IommufdFile);
 });
 
 /** The first difference. */
@@ -178,8 +179,8 @@ describe("the registers of a device", () => {
 		const recorder = new Recorder(intel(), JSON.parse(source), "mainline", (line) =>
 			recorded.push(JSON.parse(JSON.stringify(line))),
 		);
-		const device = recorder.open("/dev/vfio/devices/vfio0") as RecordedDevice;
-		const iommu = recorder.open("/dev/iommu") as OpenFile as IommufdFile;
+		const device = recorder.open("/dev/vfio/devices/vfio0", root) as RecordedDevice;
+		const iommu = recorder.open("/dev/iommu", root) as OpenFile as IommufdFile;
 		const program = new TestProgram(iommu);
 		program.bind(device);
 		const { memory } = program.client;

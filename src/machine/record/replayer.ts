@@ -86,7 +86,7 @@ export class Replayer {
 	replay(line: RecordLine): Difference | undefined {
 		switch (line.kind) {
 			case "open":
-				return this.#compare(line, [], () => this.#open(line));
+				return this.#compare(line, line.asked, () => this.#open(line));
 			case "ioctl":
 				return this.#ioctl(line);
 			case "read":
@@ -130,7 +130,7 @@ export class Replayer {
 	}
 
 	#open({ path, answer }: Opened): number {
-		const file = this.#machine.open(path);
+		const file = this.#machine.open(path, { capable: (capability) => this.#capable(capability) });
 		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
 		if (typeof answer !== "number") return 0;
 		this.#files.set(answer, file);
