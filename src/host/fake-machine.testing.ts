@@ -75,6 +75,8 @@ class FakeMachine implements Machine {
 		return { pinned: 0, locked: 0 };
 	}
 
+	pinnedOf(): void {}
+
 	leftovers(): string[] {
 		return this.#open.map((number) => `file ${number}`);
 	}

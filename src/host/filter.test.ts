@@ -51,6 +51,7 @@ const machines = [
 		pread: 17,
 		preadv: 295,
 		getpid: 39,
+		exits: { exit: 60, exitGroup: 231 },
 		aboutFiles: [4, 5, 6, 21, 89, 137, 138, 191, 192, 194, 195, 262, 267, 269, 332, 439],
 	},
 	{
@@ -64,11 +65,26 @@ const machines = [
 		pread: 67,
 		preadv: 69,
 		getpid: 172,
+		exits: { exit: 93, exitGroup: 94 },
 		aboutFiles: [8, 9, 11, 12, 43, 44, 48, 78, 79, 80, 291, 439],
 	},
 ];
 
-for (const { name, arch, foreign, ioctl, openat, mmap, read, pread, preadv, open, getpid, aboutFiles } of machines) {
+for (const {
+	name,
+	arch,
+	foreign,
+	ioctl,
+	openat,
+	mmap,
+	read,
+	pread,
+	preadv,
+	open,
+	getpid,
+	exits,
+	aboutFiles,
+} of machines) {
 	describe(name, () => {
 		const { arch: actual } = process;
 		let filter: Filter;
@@ -128,6 +144,10 @@ for (const { name, arch, foreign, ioctl, openat, mmap, read, pread, preadv, open
 			const [shared, isPrivate, anonymous, validate] = [1, 2, 0x21, 3];
 			const verdicts = [shared, isPrivate, anonymous, validate].map((flags) => verdict(mmap, 0, 4096, 3, flags, 5, 0));
 			expect(verdicts).toEqual([TRAP, ALLOW, ALLOW, TRAP]);
+		});
+
+		test("the end of a process is trapped, that of a thread isn't", () => {
+			expect([verdict(exits.exitGroup), verdict(exits.exit)]).toEqual([TRAP, ALLOW]);
 		});
 
 		test("everything else goes on, and so does every call in another ABI", () => {

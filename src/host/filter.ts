@@ -68,6 +68,7 @@ const trappedAlways = [
 	syscalls.fstatfs,
 	syscalls.execve,
 	syscalls.execveat,
+	syscalls.exitGroup,
 	syscalls.setuid,
 	syscalls.setreuid,
 	syscalls.setresuid,

@@ -3,7 +3,7 @@
 import { constants } from "node:fs";
 import type { Opener as Credentials, OpenFile } from "../iommufd/caller.js";
 import type { FileTree, Node } from "../machine/file-tree.js";
-import type { AddressSpace } from "../memory/address-space.js";
+import type { AddressSpace, Backing, Extents } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { FAIL_NTH_PATH, type FaultInjection } from "./fault-injection.js";
 import { DEBUGFS } from "./fault-settings.js";
@@ -27,6 +27,8 @@ export interface ServedFiles {
 	open(path: string, opener: Credentials): OpenFile | undefined;
 	/** What is pinned of some memory, in pages, for who looks into /proc. */
 	counts(memory: AddressSpace): MemoryCounts;
+	/** Appends the pages that are pinned of a backing to `into`. */
+	pinnedOf(backing: Backing, into: Extents): void;
 }
 
 /** What the calls here are answered with. */

@@ -4,6 +4,7 @@
 import { readdirSync } from "node:fs";
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
+import { KeptMemory } from "./kept-memory.js";
 import { addressOf, errno, errors, NativeMemory } from "./libc.js";
 import type { Process } from "./process.js";
 import { readRemote, writeRemote } from "./remote.js";
@@ -31,6 +32,9 @@ export class ProcessMemory implements AddressSpace, Backing {
 	readonly users = new Set<Process>();
 	readonly #vmas: Vmas;
 	readonly #sharedFiles: SharedFiles;
+	/** What was pinned when the memory was about to go, which an execve(2) that fails prevents. */
+	#kept: KeptMemory | undefined;
+	#isGone = false;
 
 	/** The memory that a thread has now. */
 	constructor(process: number, thread: number, sharedFiles: SharedFiles) {
@@ -46,6 +50,8 @@ export class ProcessMemory implements AddressSpace, Backing {
 
 	read(address: number, into: Uint8Array): number {
 		const { length } = into;
+		const kept = this.#keptInstead();
+		if (kept !== undefined) return kept.read(address, into);
 		if (length > STAGED) return this.#transfer(readRemote, address, addressOf(into), length);
 		const done = this.#transfer(readRemote, address, stage.address, length);
 		for (let i = 0; i < done; i++) into[i] = stage.bytes[i];
@@ -54,6 +60,8 @@ export class ProcessMemory implements AddressSpace, Backing {
 
 	write(address: number, from: Uint8Array): number {
 		const { length } = from;
+		const kept = this.#keptInstead();
+		if (kept !== undefined) return kept.write(address, from);
 		if (length > STAGED) return this.#transfer(writeRemote, address, addressOf(from), length);
 		for (let i = 0; i < length; i++) stage.bytes[i] = from[i];
 		return this.#transfer(writeRemote, address, stage.address, length);
@@ -82,6 +90,30 @@ export class ProcessMemory implements AddressSpace, Backing {
 	areaAt(address: number): Vmas | undefined {
 		this.#vmas.refresh();
 		return this.#vmas.find(address) ? this.#vmas : undefined;
+	}
+
+	/**
+	 * The memory is about to go: copies what has to be there afterwards.
+	 * @param thread one that has it, stopped
+	 * @param isCertain whether nothing can prevent it any more
+	 */
+	keep(pinned: Extents, thread: number, isCertain: boolean): void {
+		this.stopped = thread;
+		this.#kept = new KeptMemory(pinned, (address, into) => this.read(address, into));
+		this.stopped = 0;
+		this.#isGone = isCertain;
+	}
+
+	/** It didn't go. */
+	forgetKept(): void {
+		this.#kept = undefined;
+		this.#isGone = false;
+	}
+
+	/** The copy, if that is what counts by now. The process's own calls see its memory to the end. */
+	#keptInstead(): KeptMemory | undefined {
+		if (this.#kept === undefined || this.stopped !== 0) return undefined;
+		return this.#isGone || !this.alive ? this.#kept : undefined;
 	}
 
 	/** Call it when the process is gone, or has another memory. */

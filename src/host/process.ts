@@ -100,7 +100,10 @@ export class Process implements MemoryOwner {
 			this.#memory = new ProcessMemory(this.id, stopped, this.#sharedFiles);
 			this.#memory.users.add(this);
 			this.#replacing.clear();
-		} else this.#replacing.delete(stopped); // It failed. Of the others we don't know.
+		} else {
+			this.#replacing.delete(stopped); // It failed. Of the others we don't know.
+			this.#memory.forgetKept();
+		}
 	}
 
 	#memoryIsMine(): boolean {

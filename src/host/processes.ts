@@ -84,6 +84,15 @@ export class Processes {
 		return process?.alive ? process.memory : undefined;
 	}
 
+	/** The memory that goes when the process of a stopped thread ends or becomes another program, if we know of it. */
+	memoryToGo(thread: number): ProcessMemory | undefined {
+		if (this.#processes.size === 0) return undefined;
+		const status = statusOf(thread);
+		const memory = status && this.#processes.get(status.process)?.memory;
+		// After vfork(2) it is still the parent's.
+		return memory?.users.size === 1 && memory.alive ? memory : undefined;
+	}
+
 	/** The process of a thread that may be unknown, if that is known; when we can't find out, all that it could be. */
 	#changing(thread: number): Iterable<Process> {
 		if (this.#processes.size === 0) return [];

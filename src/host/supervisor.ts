@@ -5,6 +5,7 @@
 
 import { withFaults } from "../faults/faults.js";
 import type { OpenFile } from "../iommufd/caller.js";
+import { Extents } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { outOfFds } from "./descriptors.js";
@@ -13,6 +14,7 @@ import { FaultInjection } from "./fault-injection.js";
 import { HandedFiles, isMappable } from "./files.js";
 import { FAREWELL } from "./filter.js";
 import { reportInternalError } from "./internal-error.js";
+import { MOST_KEPT } from "./kept-memory.js";
 import { errno, errors, SystemError } from "./libc.js";
 import type { ServedFiles } from "./opens.js";
 import { PathCalls } from "./path-calls.js";
@@ -64,6 +66,7 @@ export class Supervisor {
 	readonly tally: Tally = { calls: 0, errors: new Map() };
 	/** Is called between two calls: when a signal has interrupted the wait, and now and then, for one who is always busy hardly waits. */
 	whenWoken: () => void = () => {};
+	readonly #served: ServedFiles;
 	readonly #tracer: Tracer | undefined;
 	readonly #launcher: number;
 	readonly #notification: Notification;
@@ -93,6 +96,7 @@ export class Supervisor {
 		faults = new FaultInjection(false, undefined),
 	) {
 		this.#faults = faults;
+		this.#served = served;
 		this.#tracer = tracer;
 		this.#launcher = launcher;
 		this.#notification = new Notification(listener);
@@ -217,7 +221,12 @@ export class Supervisor {
 				break;
 			case syscalls.execve:
 			case syscalls.execveat:
+				this.#keepPinned(false);
 				this.#processes.programMayChange(notification.thread);
+				notification.proceed();
+				break;
+			case syscalls.exitGroup:
+				this.#keepPinned(true);
 				notification.proceed();
 				break;
 			default:
@@ -226,6 +235,20 @@ export class Supervisor {
 				this.#processes.credentialsMayChange(notification.thread);
 				notification.proceed();
 		}
+	}
+
+	/**
+	 * The memory of the stopped thread is about to go. Somebody else may hold what is pinned of it, so that it has to live on.
+	 * @param isCertain whether nothing can prevent it any more
+	 */
+	#keepPinned(isCertain: boolean): void {
+		const { thread } = this.#notification;
+		const memory = this.#processes.memoryToGo(thread);
+		if (memory === undefined) return;
+		const pinned = new Extents();
+		this.#served.pinnedOf(memory, pinned);
+		const pages = pinned.count.reduce((sum, count) => sum + count, 0);
+		if (pages > 0 && pages <= MOST_KEPT) memory.keep(pinned, thread, isCertain);
 	}
 
 	/** Nearly all calls come this way, so nothing is made on it: what the others share in #find() costs 0.8 us. */

@@ -39,6 +39,7 @@ export interface SyscallTable {
 	readonly mknodat: number;
 	readonly execve: number;
 	readonly execveat: number;
+	readonly exitGroup: number;
 	readonly setuid: number;
 	readonly setreuid: number;
 	readonly setresuid: number;
@@ -89,6 +90,7 @@ const x64: SyscallTable = {
 	mknodat: 259,
 	execve: 59,
 	execveat: 322,
+	exitGroup: 231,
 	setuid: 105,
 	setreuid: 113,
 	setresuid: 117,
@@ -139,6 +141,7 @@ const arm64: SyscallTable = {
 	mknodat: 33,
 	execve: 221,
 	execveat: 281,
+	exitGroup: 94,
 	setuid: 146,
 	setreuid: 145,
 	setresuid: 147,

@@ -9,7 +9,7 @@ import { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptPolicy, mainline } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import type { Platform } from "../iommufd/platform.js";
-import type { AddressSpace } from "../memory/address-space.js";
+import type { AddressSpace, Backing, Extents } from "../memory/address-space.js";
 import { Frames } from "../memory/frames.js";
 import { Memlock } from "../memory/memlock.js";
 import { TableMemory } from "../pagetable/table-memory.js";
@@ -115,6 +115,11 @@ export class Machine {
 	/** What is pinned of some memory, in pages: VmPin and VmLck of the process that has it. */
 	counts(memory: AddressSpace): { readonly pinned: number; readonly locked: number } {
 		return this.#platform.memlock.shown(memory);
+	}
+
+	/** Appends the pages that are pinned of a backing to `into`. */
+	pinnedOf(backing: Backing, into: Extents): void {
+		this.frames.pinnedOf(backing, into);
 	}
 
 	/** What there is of each open of /dev/iommu now, as long as its file or a device holds it. */

@@ -5,7 +5,7 @@
 // program aligned for huge pages is aligned in physical memory too. How the frames lie within a block, and so which page sizes
 // an I/O page table can use, is the machine's contiguity.
 
-import type { Backing } from "./address-space.js";
+import type { Backing, Extents } from "./address-space.js";
 import { PAGES_PER_BLOCK, PinCounts } from "./pin-counts.js";
 import type { Runs } from "./runs.js";
 
@@ -84,6 +84,12 @@ export class Frames {
 			}
 			at += length;
 		}
+	}
+
+	/** Appends what is pinned of a backing to `into`. */
+	pinnedOf(backing: Backing, into: Extents): void {
+		for (const { index, pins } of this.#blocks.get(backing)?.values() ?? [])
+			if (pins.total > 0) pins.each((first, count) => into.add(backing, index * PAGES_PER_BLOCK + first, count));
 	}
 
 	/** How often a page is pinned. */

@@ -32,3 +32,27 @@ test("a page can be pinned more often than 16 bits count", () => {
 	for (let i = 0; i < 40_000; i++) counts.add(7, 2, -1);
 	expect(counts.of(8)).toBe(0);
 });
+
+test("tells of the pages that are pinned, at whatever level they are counted", () => {
+	const counts = new PinCounts();
+	const pinned = () => {
+		const stretches: number[][] = [];
+		counts.each((first, count) => stretches.push([first, count]));
+		return stretches;
+	};
+	counts.add(3, 2, 1);
+	counts.add(PAGES_PER_CHUNK, PAGES_PER_CHUNK, 1);
+	expect(pinned()).toEqual([
+		[3, 1],
+		[4, 1],
+		[512, 512],
+	]);
+	counts.add(0, PAGES_PER_BLOCK, 1);
+	counts.add(1, PAGES_PER_BLOCK - 1, -1);
+	expect(pinned()).toEqual([
+		[0, 1],
+		[3, 1],
+		[4, 1],
+		[512, 512],
+	]);
+});

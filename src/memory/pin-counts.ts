@@ -25,6 +25,16 @@ export class PinCounts {
 		return this.#whole + (this.#chunks?.[chunk] ?? 0) + (this.#pages?.[chunk]?.[page & 511] ?? 0);
 	}
 
+	/** Tells of the pages that are pinned, in order, as stretches; neighbours may come as two. */
+	each(tell: (first: number, count: number) => void): void {
+		for (let chunk = 0; chunk < CHUNKS_PER_BLOCK; chunk++) {
+			const first = chunk * PAGES_PER_CHUNK;
+			if (this.#pages?.[chunk] !== undefined) {
+				for (let page = first; page < first + PAGES_PER_CHUNK; page++) if (this.of(page) > 0) tell(page, 1);
+			} else if (this.of(first) > 0) tell(first, PAGES_PER_CHUNK);
+		}
+	}
+
 	/** Adds `change` to each of `count` pages from `first` on; the range lies within the block. */
 	add(first: number, count: number, change: number): void {
 		this.total += count * change;

@@ -69,4 +69,13 @@ describe.skipIf(!hasCompiler)("the edu device", () => {
 		);
 		expect(ioasis("replay", recording)).toMatchObject({ status: 0, stderr: "" });
 	});
+
+	test("reaches what a process had pinned that has gone", () => {
+		expect(run("gone")).toEqual({
+			status: 0,
+			stdout: ["exit: from the child", "becomes another program: from the child", "killed: refused", ""].join("\n"),
+			stderr: "",
+		});
+		expect(ioasis("replay", recording)).toMatchObject({ status: 0, stderr: "" });
+	});
 });

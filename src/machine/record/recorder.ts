@@ -1,7 +1,7 @@
 // Writes down all that a machine is asked: a machine for the host, in front of the one that answers.
 
 import type { Opener, OpenFile } from "../../iommufd/caller.js";
-import type { AddressSpace } from "../../memory/address-space.js";
+import type { AddressSpace, Backing, Extents } from "../../memory/address-space.js";
 import { RECORD_VERSION, type RecordLine } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
 import type { FileTree } from "../file-tree.js";
@@ -72,6 +72,11 @@ export class Recorder {
 
 	counts(memory: AddressSpace): { readonly pinned: number; readonly locked: number } {
 		return this.#machine.counts(this.#memories.space(memory));
+	}
+
+	pinnedOf(backing: Backing, into: Extents): void {
+		const recording = this.#memories.knownBacking(backing);
+		if (recording !== undefined) this.#machine.pinnedOf(recording, into);
 	}
 
 	leftovers(): string[] {

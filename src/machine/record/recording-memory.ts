@@ -44,6 +44,11 @@ export class RecordingMemories {
 		});
 	}
 
+	/** The same, if the engine has met it. */
+	knownBacking(backing: Backing): RecordingBacking | undefined {
+		return this.#backings.get(backing);
+	}
+
 	owner(owner: MemoryOwner): RecordingOwner {
 		return this.#of(this.#owners, owner, () => {
 			const recording = new RecordingOwner(this.questions, owner);
