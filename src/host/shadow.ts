@@ -103,7 +103,10 @@ export class Shadow {
 			this.#makeNode("", this.#tree().root);
 		} catch (error) {
 			this.remove();
-			throw new Errno("EIO", `the machine's files can't be put into ${this.directory}: ${(error as Error).message}`);
+			throw new Errno(
+				"EIO",
+				`the machine's files can't be put into ${this.directory}, where TMPDIR has them: ${(error as Error).message}`,
+			);
 		}
 	}
 
