@@ -148,7 +148,7 @@ export const hints = [
 	["a VFIO PCI device", "Are iommufd's ioctls meant? They go to /dev/iommu."],
 	[
 		"no IOAS has been set for VFIO's ioctls",
-		"IOMMU_VFIO_IOAS with VFIO_IOAS_SET first, or bind a device through a group.",
+		"IOMMU_VFIO_IOAS with VFIO_IOAS_SET first. In Linux attaching a group does it, too, and there are no groups' files here.",
 	],
 	// Devices without an IOMMU.
 	[
@@ -164,5 +164,6 @@ export const hints = [
 	["RLIMIT_NOFILE", "Raise `ulimit -n`, or close some."],
 	["ioasis can't have more files open itself", "Raise the hard limit of `ulimit -n` of whoever starts ioasis."],
 	["this machine has no", "`ioasis machines` lists the machines, and the devices that each has."],
+	["where TMPDIR has them", "Have TMPDIR name a directory that is there, is yours, and has room."],
 	["a bug in ioasis", "Please report it, with a recording: `ioasis run --record FILE`."],
 ];

@@ -24,8 +24,20 @@ test("an entry that names a call doesn't allow a failure without one", () => {
 
 test.each([
 	["{", /^expect\.json is not JSON/],
-	["{}", /^expect\.json: mayFail: /],
-	['{ "mayFail": [{ "machine": "intel" }] }', /^expect\.json: mayFail\.0\.machine: /],
+	["{}", /^expect\.json: the field "mayFail" is missing$/],
+	['{ "mayFail": {} }', /^expect\.json: mayFail: a list is expected here, and this is an object$/],
+	[
+		'{ "mayFail": [{ "machine": "intel" }] }',
+		/^expect\.json: mayFail\.0: unknown field "machine": did you mean "machines"\?$/,
+	],
+	[
+		'{ "mayFail": [{ "policies": ["postd"] }] }',
+		/^expect\.json: mayFail\.0\.policies\.0: "postd" is none of .*"posted"/,
+	],
+	[
+		'{ "mayFail": [{ "errno": "EOPNOTSUP" }] }',
+		/^expect\.json: mayFail\.0\.errno: "EOPNOTSUP" is none of .*"EOPNOTSUPP"/,
+	],
 	['{ "mayFail": [{ "machines": [] }] }', /^expect\.json: mayFail\.0\.machines: leave it out to mean all/],
 ])("of %s the field that is wrong is named", (text, message) => {
 	expect(() => parseExpectations(text, "expect.json")).toThrow(message);

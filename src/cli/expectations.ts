@@ -1,17 +1,23 @@
 // --expect FILE: which combinations may fail. docs/matrix.md shows one.
 
 import * as v from "valibot";
+import { policies } from "../iommufd/hwpt-policy.js";
+import { explain, messageOf } from "../machine/errors.js";
+import { errnoNumbers } from "../uapi/errno.js";
 import type { Outcome } from "./combination.js";
 
-const names = v.pipe(v.array(v.string()), v.minLength(1, "leave it out to mean all"));
+const ALL = "leave it out to mean all";
+/** In the table and in --machines a machine is called by its name or its file, and there may be others in another run. */
+const machineNames = v.pipe(v.array(v.string()), v.minLength(1, ALL));
+const policyNames = v.pipe(v.array(v.picklist([...policies.keys()])), v.minLength(1, ALL));
 
 const allowance = v.strictObject({
 	/** Absent: all of them. */
-	machines: v.optional(names),
-	policies: v.optional(names),
+	machines: v.optional(machineNames),
+	policies: v.optional(policyNames),
 	/** The first call that fails, and its errno. Absent: any, or none. */
 	call: v.optional(v.string()),
-	errno: v.optional(v.string()),
+	errno: v.optional(v.picklist(Object.keys(errnoNumbers))),
 	/** For people. */
 	because: v.optional(v.string()),
 });
@@ -33,11 +39,9 @@ export function parseExpectations(text: string, source: string): Expectations {
 	} catch (error) {
 		throw new Error(`${source} is not JSON: ${(error as Error).message}`);
 	}
-	const result = v.safeParse(schema, value);
+	const result = v.safeParse(schema, value, { message: messageOf });
 	if (result.success) return result.output;
-	const [issue] = result.issues;
-	const field = v.getDotPath(issue);
-	throw new Error(`${source}: ${field === null ? "" : `${field}: `}${issue.message}`);
+	throw new Error(`${source}: ${explain(result.issues, schema)}`);
 }
 
 /** The first entry that allows an outcome to be a failure. */

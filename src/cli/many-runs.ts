@@ -12,7 +12,8 @@ const INTERRUPTED = 130;
 /** A number of seconds or jobs. */
 export function positive(option: string, text: string): number {
 	const number = Number(text);
-	if (!Number.isInteger(number) || number < 1) refuse(`${option} ${text}: not a number`, "give 1 or more");
+	if (!Number.isInteger(number) || number < 1)
+		refuse(`${option} ${text}: not a whole number above 0`, "give 1 or more");
 	return number;
 }
 

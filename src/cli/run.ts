@@ -110,7 +110,7 @@ function refuseOptionsOfMany({ timeout, jobs, json }: RunOptions): void {
 
 function checkPlace(text: string, { record }: RunOptions): number {
 	if (!/^\d{1,9}$/.test(text))
-		refuse(`--fail-nth ${text}: not a number`, "give 1 for the first place, or 0 to count them");
+		refuse(`--fail-nth ${text}: not a whole number from 0 on`, "give 1 for the first place, or 0 to count them");
 	if (record !== undefined)
 		refuse("--fail-nth and --record: a replay wouldn't know what failed", "leave one of them out");
 	return Number(text);

@@ -177,7 +177,7 @@ test("where there is no room for the files it is said once, and the program gets
 		["env", "TMPDIR=/nonexistent"],
 	).outcome;
 	expect(stdout).toBe("on\n");
-	expect(stderr.match(/machine's files can't be put into \/nonexistent/g)).toHaveLength(1);
+	expect(stderr.match(/machine's files can't be put into \/nonexistent.*, where TMPDIR has them: /g)).toHaveLength(1);
 	expect(stderr).toMatch(/Input\/output error/);
 });
 

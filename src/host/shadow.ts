@@ -99,7 +99,10 @@ export class Shadow {
 			mkdirSync(this.directory, { mode: 0o700 });
 			this.#fill();
 		} catch (error) {
-			throw new Errno("EIO", `the machine's files can't be put into ${this.directory}: ${(error as Error).message}`);
+			throw new Errno(
+				"EIO",
+				`the machine's files can't be put into ${this.directory}, where TMPDIR has them: ${(error as Error).message}`,
+			);
 		}
 	}
 

@@ -49,7 +49,7 @@ export function vfioIoas(call: Call, request: Args<typeof VfioIoas>): void {
 /** The IOAS that stands in for a container's. @throws ENODEV when there is none */
 export function compatIoas(context: Context): Ioas {
 	if (context.vfioIoas === undefined)
-		throw new Errno("ENODEV", "no IOAS has been set for VFIO's ioctls: VFIO_IOAS does it, or attaching a group");
+		throw new Errno("ENODEV", "no IOAS has been set for VFIO's ioctls: IOMMU_VFIO_IOAS does it");
 	return context.vfioIoas;
 }
 

@@ -46,6 +46,27 @@ test("an error names the file and the field", () => {
 	expect(wrong({ firmwareRegions: [{ kind: "direct", first: "0x2", last: "0x1" }] })).toMatch(/first is after last/);
 });
 
+test("BARs and what is in them have to fit together", () => {
+	const wrong = (more: object) => problem(machine([{ ...amd, devices: [{ ...device, ...more }] }]));
+	const bars = [{ index: 0, size: 4096, space: "memory64" }];
+	const msix = { vectors: 64, bar: 0 };
+	expect(wrong({ bars, msix })).toBe("nothing");
+	expect(wrong({ bars: [...bars, { index: 1, size: 4096 }] })).toMatch(/devices\.0: two BARs take BAR1: a memory64/);
+	expect(wrong({ bars: [{ ...bars[0], index: 5 }] })).toMatch(/BAR5 has no register after it/);
+	expect(wrong({ bars, msix: { ...msix, bar: 2 } })).toMatch(/msix is in BAR2, and there is no such BAR of memory/);
+	expect(wrong({ bars, msix: { ...msix, vectors: 2048 } })).toMatch(
+		/table for 2048 vectors ends at byte 32768 of BAR0/,
+	);
+	expect(wrong({ bars, msix: { ...msix, vectors: 200 } })).toMatch(
+		/the bytes 0 to 3199, and the pending bits are at 2048/,
+	);
+	expect(wrong({ bars, msix: { ...msix, pendingOffset: 2052 } })).toMatch(
+		/pending bits at byte 2052 of BAR0 must be at/,
+	);
+	const large = { size: 2 ** 31 };
+	expect(wrong({ bars: [{ index: 0, ...large }] })).toMatch(/BARs of memory32 are too large: .* 2147483648 more bytes/);
+});
+
 test("an error says what is missing, and what could be meant", () => {
 	const said = (description: unknown) => problem(description).replace("mine.json: ", "");
 	expect(said({})).toBe('the field "name" is missing');

@@ -11,6 +11,8 @@ import type { PciDescription } from "./pci-description.js";
 
 /** Windows below 4 GiB, above it, and of I/O ports, as firmware of PCs lays them out. */
 const FIRST_ADDRESS = { memory32: 0xc000_0000n, memory64: 0x80_0000_0000n, io: 0x6000n } as const;
+/** How far the registers of a BAR count. */
+const LAST_ADDRESS = { memory32: 0xffff_ffffn, memory64: 0xffff_ffff_ffff_ffffn, io: 0xffffn } as const;
 /** A BAR that shares no page of the CPU with another one can be mapped by a program. */
 const SMALLEST_WINDOW = 4096n;
 
@@ -101,6 +103,8 @@ export class PciBus {
 	#place(space: Bar["space"], size: bigint): bigint {
 		const window = space !== "io" && size < SMALLEST_WINDOW ? SMALLEST_WINDOW : size;
 		const address = (this.#free[space] + window - 1n) & ~(window - 1n);
+		if (address + size - 1n > LAST_ADDRESS[space])
+			throw new MachineDescriptionError(`the BARs of ${space} are too large: there is no room for ${size} more bytes`);
 		this.#free[space] = address + window;
 		return address;
 	}

@@ -3,6 +3,11 @@
 import * as v from "valibot";
 import { hex16, hex24, hex64, integer, powerOfTwo } from "./values.js";
 
+/** An entry of the MSI-X table, and eight bytes for each 64 pending bits. PCI Express 7.7.2 */
+const MSIX_ENTRY = 16;
+const PENDING_BITS = 64;
+const PENDING_BYTES = 8;
+
 const bar = v.strictObject({
 	index: integer(0, 5),
 	/** Bytes. */
@@ -29,7 +34,7 @@ const firmwareRegion = v.pipe(
 	v.check(({ first, last }) => first <= last, "first is after last"),
 );
 
-export const pciDescription = v.strictObject({
+const fields = v.strictObject({
 	/** Segment, bus, device, function. */
 	address: v.pipe(
 		v.string(),
@@ -63,4 +68,46 @@ export const pciDescription = v.strictObject({
 	firmwareRegions: v.optional(v.array(firmwareRegion), []),
 });
 
-export type PciDescription = v.InferOutput<typeof pciDescription>;
+/** A function whose parts fit together. */
+export const pciDescription = v.pipe(
+	fields,
+	v.rawCheck(({ dataset, addIssue }) => {
+		if (!dataset.typed) return;
+		const message = problemOfBars(dataset.value) ?? problemOfMsix(dataset.value);
+		if (message !== undefined) addIssue({ message });
+	}),
+);
+
+export type PciDescription = v.InferOutput<typeof fields>;
+
+/** A 64-bit BAR takes two of the six registers. */
+function problemOfBars({ bars }: PciDescription): string | undefined {
+	const taken = new Set<number>();
+	for (const { index, space } of bars) {
+		if (space === "memory64" && index === 5) return "BAR5 has no register after it, which a memory64 one takes, too";
+		for (const register of space === "memory64" ? [index, index + 1] : [index]) {
+			if (taken.has(register))
+				return `two BARs take BAR${register}: a memory64 one takes the register after its own, too`;
+			taken.add(register);
+		}
+	}
+	return undefined;
+}
+
+function problemOfMsix({ bars, msix }: PciDescription): string | undefined {
+	if (msix === undefined) return undefined;
+	const { vectors, tableOffset, pendingOffset } = msix;
+	const bar = bars.find(({ index, space }) => index === msix.bar && space !== "io");
+	if (bar === undefined) return `msix is in BAR${msix.bar}, and there is no such BAR of memory`;
+	const table = { name: "table", from: tableOffset, to: tableOffset + vectors * MSIX_ENTRY };
+	const pendingBytes = Math.ceil(vectors / PENDING_BITS) * PENDING_BYTES;
+	const pending = { name: "pending bits", from: pendingOffset, to: pendingOffset + pendingBytes };
+	for (const { name, from, to } of [table, pending]) {
+		if (from % 8 !== 0) return `msix: the ${name} at byte ${from} of BAR${bar.index} must be at a multiple of 8`;
+		if (to > bar.size)
+			return `msix: the ${name} for ${vectors} vectors ends at byte ${to} of BAR${bar.index}, which has ${bar.size}`;
+	}
+	if (table.from < pending.to && pending.from < table.to)
+		return `msix: the table takes the bytes ${table.from} to ${table.to - 1}, and the pending bits are at ${pending.from}`;
+	return undefined;
+}
