@@ -49,5 +49,5 @@ supervise(
 		return tracer!; // Nobody asks for one where none is wanted.
 	},
 	(question) => answerWalk(machine, question as PackedWalkQuestion),
-	() => new FaultInjection(machine.hasTests, plan),
+	(directory) => new FaultInjection(machine.hasTests, plan, directory),
 );

@@ -25,10 +25,11 @@ export class FaultInjection implements FaultInjector {
 	/**
 	 * @param hasTests whether the kernel has CONFIG_IOMMUFD_TEST, and so places of iommufd's own
 	 * @param plan what whoever has started the program wants to fail
+	 * @param directory where debugfs's files may be put, and nothing is yet
 	 */
-	constructor(hasTests: boolean, plan: FailNth | undefined) {
+	constructor(hasTests: boolean, plan: FailNth | undefined, directory: string) {
 		this.#kinds = hasTests ? ["failslab", "fail_page_alloc", "fail_iommufd"] : ["failslab", "fail_page_alloc"];
-		this.settings = new FaultSettings(this.#kinds);
+		this.settings = new FaultSettings(this.#kinds, directory);
 		this.plan = plan;
 	}
 

@@ -2,7 +2,7 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Errno } from "../uapi/errno.js";
-import type { FaultInjection } from "./fault-injection.js";
+import { FaultInjection } from "./fault-injection.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
 import { gettid } from "./libc.js";
@@ -20,8 +20,8 @@ export interface SupervisorData {
 	readonly handshake: SharedArrayBuffer;
 	/** The machine's name, or a file that describes it. */
 	readonly machine: string;
-	/** Where the machine's files may be put; nothing is there yet. */
-	readonly directory: string;
+	/** Where the machine's files, and those of debugfs, may be put; nothing is there yet. */
+	readonly directories: { readonly files: string; readonly debugfs: string };
 	/** The fd that the trace is written to; undefined for none. */
 	readonly trace: number | undefined;
 	/** Where questions come from: see asker.ts. */
@@ -58,13 +58,13 @@ export interface Host {
  * The whole of the worker.
  * @param load gives the machine, or throws an Errno or Error that says why not; what to do may be in its `advice`
  * @param answerTo answers a question of the main thread's, between two calls
- * @param makeFaults who decides which places fail
+ * @param makeFaults gives who decides which places fail, and may put debugfs's files into a directory
  */
 export function supervise(
 	load: (nameOrFile: string, host: Host) => Machine,
 	makeTracer?: (fd: number) => Tracer,
 	answerTo?: (question: unknown) => unknown,
-	makeFaults?: () => FaultInjection,
+	makeFaults = (directory: string) => new FaultInjection(false, undefined, directory),
 ): void {
 	const data: SupervisorData = workerData;
 	const handshake = new Handshake(data.handshake);
@@ -81,15 +81,16 @@ export function supervise(
 	handshake.announceMachine(true);
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
-	const faults = makeFaults?.();
-	supervisor = new Supervisor(machine, listener, handshake.launcher, data.directory, tracer, faults);
+	const { files, debugfs } = data.directories;
+	const faults = makeFaults(debugfs);
+	supervisor = new Supervisor(machine, listener, handshake.launcher, files, tracer, faults);
 	if (answerTo !== undefined) {
 		supervisor.whenWoken = () => answerQuestions(data.questions, answerTo);
 		takeWakeUps();
 		handshake.announceSupervisor(gettid());
 	}
 	supervisor.run();
-	const plan = faults?.plan;
+	const { plan } = faults;
 	const report = finish(supervisor, machine);
 	tell({ kind: "report", report: plan ? { ...report, places: plan.passed, failedPlace: plan.failed?.what } : report });
 }
