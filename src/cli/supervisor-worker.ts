@@ -27,7 +27,7 @@ supervise((settings: EngineSettings, host) => {
 	return {
 		machine: served,
 		tracer: tracerOf(machine, settings, plan),
-		faults: new FaultInjection(machine.hasTests, plan),
+		faults: new FaultInjection(machine.hasTests, plan, host.debugfs),
 		answer: (question) => answerWalk(machine, question as PackedWalkQuestion),
 	};
 });

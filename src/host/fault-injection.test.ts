@@ -1,6 +1,9 @@
 // The files of a kernel with CONFIG_FAULT_INJECTION, as a program finds them. What fails here is the open of a file.
 
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FaultInjection } from "./fault-injection.js";
 import { asClient, buildHarness } from "./harness.testing.js";
 
 let cleanUp: () => void;
@@ -80,4 +83,14 @@ test("debugfs says what may fail, and the thread that has asked for it sees it f
 	expect(answer.values).toEqual(["N\n", "0\n", "100\n", "1\n"]);
 	expect(answer.missing).toBe(ENOENT);
 	expect(outcome.report?.errors).toEqual([["ENOMEM", 4]]);
+});
+
+test("threads whose fail-nth is not in use any more take no fds", () => {
+	const injection = new FaultInjection(false, undefined, "/nowhere");
+	const fds = () => readdirSync("/proc/self/fd").length;
+	const programs = Array.from({ length: 60 }, () => spawn("sleep", ["60"], { stdio: "ignore" }));
+	const before = fds();
+	for (const { pid } of programs) injection.openFailNth(`/proc/${pid}/fail-nth`, 2)?.release();
+	expect(fds() - before).toBeLessThan(20);
+	for (const program of programs) program.kill();
 });

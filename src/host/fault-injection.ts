@@ -13,22 +13,27 @@ import { exists, openDirectory } from "./proc.js";
 /** What fail-nth is called: of a process's first thread, or of one of them. */
 export const FAIL_NTH_PATH = /^\/proc\/(\d+)(?:\/task\/(\d+))?\/fail-nth$/;
 
+/** When so many threads are remembered we look which of them are gone, at the earliest. */
+const LEAST_TO_SWEEP = 16;
+
 export class FaultInjection implements FaultInjector {
 	readonly settings: FaultSettings;
 	readonly #kinds: readonly FaultKind[];
 	readonly plan: FailNth | undefined;
 	/** Threads whose fail-nth is open, or set, by number. */
 	readonly #tasks = new Map<number, Task>();
+	#sweepAt = LEAST_TO_SWEEP;
 	/** Who makes the call that is under way. */
 	#current: FaultyTask | undefined;
 
 	/**
 	 * @param hasTests whether the kernel has CONFIG_IOMMUFD_TEST, and so places of iommufd's own
 	 * @param plan what whoever has started the program wants to fail
+	 * @param directory where debugfs's files may be put, and nothing is yet
 	 */
-	constructor(hasTests: boolean, plan: FailNth | undefined) {
+	constructor(hasTests: boolean, plan: FailNth | undefined, directory: string) {
 		this.#kinds = hasTests ? ["failslab", "fail_page_alloc", "fail_iommufd"] : ["failslab", "fail_page_alloc"];
-		this.settings = new FaultSettings(this.#kinds);
+		this.settings = new FaultSettings(this.#kinds, directory);
 		this.plan = plan;
 	}
 
@@ -69,6 +74,7 @@ export class FaultInjection implements FaultInjector {
 			if (directory === -1) return undefined;
 			if (task !== undefined) close(directory);
 			else {
+				if (this.#tasks.size >= this.#sweepAt) this.#sweep();
 				task = new Task(directory);
 				this.#tasks.set(number, task);
 			}
@@ -85,6 +91,12 @@ export class FaultInjection implements FaultInjector {
 		this.#tasks.delete(number);
 		task.forget();
 		return undefined;
+	}
+
+	/** Nobody tells of threads that end with a number left. */
+	#sweep(): void {
+		for (const number of this.#tasks.keys()) this.#taskOf(number);
+		this.#sweepAt = Math.max(LEAST_TO_SWEEP, 2 * this.#tasks.size);
 	}
 }
 

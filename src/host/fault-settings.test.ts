@@ -1,12 +1,19 @@
 // Numbers in debugfs that a program and we write at the same time.
 
-import { readlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { DEBUGFS, FaultSettings } from "./fault-settings.js";
 import { close } from "./libc.js";
 
-const settings = new FaultSettings(["failslab"]);
-afterEach(() => settings.remove());
+const parent = mkdtempSync(join(tmpdir(), "ioasis-test-"));
+const settings = new FaultSettings(["failslab"], join(parent, "ioasis-1-a-debug"));
+afterEach(() => {
+	settings.remove();
+	expect(readdirSync(parent)).toEqual([]);
+	rmSync(parent, { recursive: true });
+});
 
 /** Where a file really is. */
 function realPath(name: string): string {

@@ -4,14 +4,14 @@
 // They are real files in a directory of our own, made when somebody first looks for them. So all of open(2), readdir(3) and
 // read(2) is the kernel's, and programs write at full speed; we are told of it, and look at what is there by now.
 
-import { constants, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FaultAttr } from "../faults/fault-attr.js";
 import type { FaultKind } from "../faults/faults.js";
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY } from "./flags.js";
 import { parseBoolean, parseNumber } from "./kernel-numbers.js";
 import { close, inotifyAddWatch, inotifyInit, NativeMemory, open, read, succeed } from "./libc.js";
+import { OwnDirectory } from "./own-directory.js";
 
 export const DEBUGFS = "/sys/kernel/debug";
 
@@ -19,7 +19,6 @@ const { O_CREAT, O_EXCL, O_TRUNC } = constants;
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_MODIFY = 2;
-const PREFIX = "ioasis-debug-";
 
 /** A number of an attribute, and the file that has it. */
 interface Setting {
@@ -81,17 +80,21 @@ const events = new NativeMemory(4096);
 export class FaultSettings {
 	readonly attrs: ReadonlyMap<FaultKind, FaultAttr>;
 	/** Where the files are, once there are any. */
-	#directory: string | undefined;
+	readonly #directory: OwnDirectory;
 	#inotify = -1;
 
-	/** @param kinds those that the kernel has */
-	constructor(kinds: readonly FaultKind[]) {
+	/**
+	 * @param kinds those that the kernel has
+	 * @param directory see OwnDirectory
+	 */
+	constructor(kinds: readonly FaultKind[], directory: string) {
+		this.#directory = new OwnDirectory(directory);
 		this.attrs = new Map(kinds.map((kind) => [kind, new FaultAttr(kind)]));
 	}
 
 	/** Whether somebody may have changed something. */
 	get isMade(): boolean {
-		return this.#directory !== undefined;
+		return this.#directory.isMade;
 	}
 
 	/** Whether a path without links is one of ours: by the name that programs know, or by its own. */
@@ -119,11 +122,11 @@ export class FaultSettings {
 	 * tell it from what a program has written at the same time?
 	 */
 	update(): void {
-		if (this.#directory === undefined || read(this.#inotify, events.address, events.bytes.length) <= 0) return;
+		if (!this.isMade || read(this.#inotify, events.address, events.bytes.length) <= 0) return;
 		while (read(this.#inotify, events.address, events.bytes.length) > 0);
 		for (const [kind, attr] of this.attrs)
 			for (const { file, parse, print } of settingsOf[kind]) {
-				const real = join(this.#directory, kind, file);
+				const real = join(this.#directory.path, kind, file);
 				const text = readFileSync(real, "latin1").replaceAll("\0", "");
 				if (text !== "") parse(attr, text);
 				if (text !== "" && text !== print(attr)) writeFileSync(real, print(attr));
@@ -132,33 +135,34 @@ export class FaultSettings {
 
 	/** Shows numbers that have counted down. */
 	show(): void {
-		if (this.#directory === undefined) return;
+		if (!this.isMade) return;
 		for (const [kind, attr] of this.attrs)
 			for (const { file, print } of settingsOf[kind])
-				if (file === "times" || file === "space") writeFileSync(join(this.#directory, kind, file), print(attr));
+				if (file === "times" || file === "space") writeFileSync(join(this.#directory.path, kind, file), print(attr));
 	}
 
 	remove(): void {
-		if (this.#directory === undefined) return;
-		rmSync(this.#directory, { recursive: true, force: true });
-		close(this.#inotify);
-		this.#directory = undefined;
+		this.#directory.remove();
+		if (this.#inotify !== -1) close(this.#inotify);
+		this.#inotify = -1;
 	}
 
+	/** @throws Error where there is no room */
 	#make(): void {
-		if (this.#directory !== undefined) return;
-		const directory = mkdtempSync(join(tmpdir(), PREFIX));
-		this.#inotify = succeed(inotifyInit(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1");
-		for (const [kind, attr] of this.attrs) {
-			mkdirSync(join(directory, kind));
-			for (const { file, print } of settingsOf[kind]) writeFileSync(join(directory, kind, file), print(attr));
-			inotifyAddWatch(this.#inotify, path.setString(join(directory, kind)), IN_MODIFY);
-		}
-		this.#directory = directory;
+		if (this.isMade) return;
+		if (this.#inotify === -1) this.#inotify = succeed(inotifyInit(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1");
+		this.#directory.make(() => {
+			for (const [kind, attr] of this.attrs) {
+				const directory = join(this.#directory.path, kind);
+				mkdirSync(directory);
+				for (const { file, print } of settingsOf[kind]) writeFileSync(join(directory, file), print(attr));
+				succeed(inotifyAddWatch(this.#inotify, path.setString(directory), IN_MODIFY), "inotify_add_watch");
+			}
+		});
 	}
 
 	#realPath(given: string): string | undefined {
-		const root = this.#directory ?? DEBUGFS;
+		const root = this.isMade ? this.#directory.path : DEBUGFS;
 		if (given === DEBUGFS || given === root) return root;
 		for (const [kind] of this.attrs)
 			for (const base of [DEBUGFS, root]) {

@@ -80,6 +80,8 @@ export class HandedFiles {
 	readonly #held = new Set<HeldFile>();
 	/** A file that shows memory can be found at two places. */
 	readonly #byPlace = new Map<string, HeldFile>();
+	/** The numbers of the mounts that those are on: that of all memfds, and that of all pipes. */
+	readonly #mounts = new Set<string>();
 	/** Those that nobody has but through what they show. */
 	readonly #lingering = new Set<HeldFile>();
 	readonly #byWatch = new Map<number, HeldFile>();
@@ -114,7 +116,7 @@ export class HandedFiles {
 
 	/** Whether one of our files has this inode number; another file on another file system may have it, too. */
 	hasInode(inode: number): boolean {
-		for (const place of this.#byPlace.keys()) if (place.endsWith(`:${inode}`)) return true;
+		for (const mount of this.#mounts) if (this.#byPlace.has(`${mount}:${inode}`)) return true;
 		return false;
 	}
 
@@ -183,7 +185,7 @@ export class HandedFiles {
 		}
 		const stat = statOf(fd);
 		if (stat !== undefined) [this.#deviceMajor, this.#deviceMinor] = [stat.deviceMajor, stat.deviceMinor];
-		this.#mount = place.split(":")[0];
+		this.#mount = mountOf(place);
 		const held = this.#hold(file, place, () => this.#byWatch.delete(watch));
 		this.#byWatch.set(watch, held);
 		return fd;
@@ -192,8 +194,13 @@ export class HandedFiles {
 	#hold(file: OpenFile, place: string, forget: () => void): HeldFile {
 		const held = { file, place, released: false, shown: undefined, shownPlace: undefined, forget };
 		this.#held.add(held);
-		this.#byPlace.set(place, held);
+		this.#put(place, held);
 		return held;
+	}
+
+	#put(place: string, held: HeldFile): void {
+		this.#byPlace.set(place, held);
+		this.#mounts.add(mountOf(place));
 	}
 
 	/**
@@ -222,7 +229,7 @@ export class HandedFiles {
 		}
 		held.shown = shown;
 		held.shownPlace = place;
-		this.#byPlace.set(place, held);
+		this.#put(place, held);
 		// Only to be woken: isInUse says whether it was the last.
 		inotifyAddWatch(this.#inotify, this.#path.setString(`/proc/self/fd/${shown.fd}`), IN_CLOSE);
 		return shown;
@@ -314,4 +321,8 @@ function placeOf(fd: number): string | undefined {
 function placeIn(info: string): string | undefined {
 	const match = info.match(/^mnt_id:\t(\d+)\nino:\t(\d+)$/m);
 	return match === null ? undefined : `${match[1]}:${match[2]}`;
+}
+
+function mountOf(place: string): string {
+	return place.slice(0, place.indexOf(":"));
 }

@@ -38,12 +38,13 @@ export interface Observer {
 	ended?(status: Status): void;
 }
 
-/** Where the supervisor puts the machine's files, once somebody looks at them. */
+/** Where the supervisor puts the machine's files and those of debugfs, once somebody looks at them. */
 const directory = join(tmpdir(), `ioasis-${process.pid}-${Math.random().toString(36).slice(2)}`);
+const directories = { files: directory, debugfs: `${directory}-debug` };
 
 /** Removes what we leave in the file system, for who ends without waiting for launch(). */
 export function removeFiles(): void {
-	rmSync(directory, { recursive: true, force: true });
+	for (const path of Object.values(directories)) rmSync(path, { recursive: true, force: true });
 }
 
 /** @returns when the program and all that it started is gone */
@@ -59,7 +60,7 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 	const supervisorData: SupervisorData = {
 		handshake: handshake.memory,
 		settings: what.settings,
-		directory,
+		directories,
 		questions: asker.port,
 	};
 	process.on("exit", removeFiles); // The supervisor does it at its end, but it may not come to that.

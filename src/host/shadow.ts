@@ -4,21 +4,12 @@
 // A device's node there is one that anybody may make: a character device 0:0 (Linux 5.8). It can't be opened, and a listing
 // shows it as what it is. Its number is put right where somebody asks for it.
 
-import {
-	chmodSync,
-	lstatSync,
-	mkdirSync,
-	readdirSync,
-	realpathSync,
-	rmSync,
-	symlinkSync,
-	writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import type { FileTree, Node } from "../machine/file-tree.js";
 import { Errno } from "../uapi/errno.js";
 import { O_CLOEXEC, O_RDONLY } from "./flags.js";
-import { close, flock, memfdCreate, mknodat, NativeMemory, open, statx, succeed } from "./libc.js";
+import { close, memfdCreate, mknodat, NativeMemory, open, statx } from "./libc.js";
+import { OwnDirectory } from "./own-directory.js";
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, Stat, statOf } from "./stat.js";
 
 const DIRECTORY_MODE = 0o755;
@@ -26,34 +17,33 @@ const DIRECTORY_MODE = 0o755;
 export const DEVICE_MODE = 0o600;
 const S_IFCHR = 0o020000;
 const MFD_CLOEXEC = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-/** Whoever makes one has taken its lock by then, in milliseconds. */
-const TIME_TO_LOCK = 60_000;
-const NAME = /^ioasis-\d+-/;
 
 const name = new NativeMemory(4096);
 const stat = new Stat();
 
 export class Shadow {
-	/** Where it is, or will be. */
-	readonly directory: string;
+	readonly #directory: OwnDirectory;
 	readonly #tree: () => FileTree;
 	/** The same without links, as the kernel names it: bytes, one character each. */
 	#canonical = "";
-	#lock = -1;
 	readonly #nodes = new Stand();
 	readonly #names = new Stand();
 	/** Our fds for the latter, by the devices' paths. */
 	readonly #nameFds = new Map<string, number>();
 
+	/** @param directory see OwnDirectory */
 	constructor(tree: () => FileTree, directory: string) {
 		this.#tree = tree;
-		this.directory = directory;
+		this.#directory = new OwnDirectory(directory);
 	}
 
 	get isMade(): boolean {
-		return this.#lock !== -1;
+		return this.#directory.isMade;
+	}
+
+	/** Where it is, or will be. */
+	get directory(): string {
+		return this.#directory.path;
 	}
 
 	/** The real path of a path in the tree. */
@@ -94,10 +84,11 @@ export class Shadow {
 	/** @throws EIO where there is no room, or it isn't ours to write to */
 	make(): void {
 		if (this.isMade) return;
-		removeAbandoned(dirname(this.directory));
 		try {
-			mkdirSync(this.directory, { mode: 0o700 });
-			this.#fill();
+			this.#directory.make(() => {
+				this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
+				this.#makeNode("", this.#tree().root);
+			});
 		} catch (error) {
 			throw new Errno(
 				"EIO",
@@ -117,28 +108,9 @@ export class Shadow {
 	}
 
 	remove(): void {
-		if (this.isMade) this.#clear();
-	}
-
-	#fill(): void {
-		try {
-			this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
-			this.#lock = succeed(open(name.setString(this.directory), O_RDONLY | O_CLOEXEC), "open");
-			flock(this.#lock, LOCK_EX | LOCK_NB);
-			this.#makeNode("", this.#tree().root);
-		} catch (error) {
-			this.#clear();
-			throw error;
-		}
-	}
-
-	/** As far as it was made. */
-	#clear(): void {
 		for (const fd of this.#nameFds.values()) close(fd);
 		this.#nameFds.clear();
-		if (this.isMade) close(this.#lock);
-		this.#lock = -1;
-		rmSync(this.directory, { recursive: true, force: true }); // takes an fd or some
+		this.#directory.remove();
 	}
 
 	#makeNode(path: string, node: Node): void {
@@ -188,22 +160,4 @@ class Stand {
 		const isHere = stat.deviceMajor === this.#major && stat.deviceMinor === this.#minor;
 		return isHere ? this.#paths.get(stat.inode) : undefined;
 	}
-}
-
-/** Removes what those left that were killed: the kernel has let go of their locks. */
-function removeAbandoned(parent: string): void {
-	try {
-		for (const entry of readdirSync(parent)) if (NAME.test(entry)) removeIfAbandoned(join(parent, entry));
-	} catch {
-		// Somebody else's to read, or gone meanwhile.
-	}
-}
-
-function removeIfAbandoned(directory: string): void {
-	const stat = lstatSync(directory, { throwIfNoEntry: false });
-	if (!stat?.isDirectory() || stat.uid !== process.getuid?.() || Date.now() - stat.ctimeMs < TIME_TO_LOCK) return;
-	const fd = open(name.setString(directory), O_RDONLY | O_CLOEXEC);
-	if (fd === -1) return;
-	if (flock(fd, LOCK_EX | LOCK_NB) === 0) rmSync(directory, { recursive: true, force: true });
-	close(fd);
 }

@@ -2,7 +2,7 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Errno } from "../uapi/errno.js";
-import type { FaultInjection } from "./fault-injection.js";
+import { FaultInjection } from "./fault-injection.js";
 import { Handshake } from "./handshake.js";
 import { reportInternalError } from "./internal-error.js";
 import { gettid } from "./libc.js";
@@ -20,8 +20,8 @@ export interface SupervisorData {
 	readonly handshake: SharedArrayBuffer;
 	/** Of the engine: what supervise() was given a function for. */
 	readonly settings: unknown;
-	/** Where the machine's files may be put; nothing is there yet. */
-	readonly directory: string;
+	/** Where the machine's files, and those of debugfs, may be put; nothing is there yet. */
+	readonly directories: { readonly files: string; readonly debugfs: string };
 	/** Where questions come from: see asker.ts. */
 	readonly questions: MessagePort;
 }
@@ -45,6 +45,8 @@ export interface Report {
 
 /** What the engine can ask of the host. */
 export interface Host {
+	/** Where debugfs's files may be put. */
+	readonly debugfs: string;
 	/**
 	 * Releases files that are closed but whose release hasn't been carried out yet.
 	 * @param mappingsToo the same for mappings, which takes a look at every process
@@ -72,7 +74,10 @@ export function supervise<Settings>(start: (settings: Settings, host: Host) => E
 	let supervisor: Supervisor | undefined;
 	let engine: Engine;
 	try {
-		engine = start(data.settings as Settings, { settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
+		engine = start(data.settings as Settings, {
+			debugfs: data.directories.debugfs,
+			settle: (mappingsToo) => supervisor?.settle(mappingsToo),
+		});
 	} catch (error) {
 		handshake.announceMachine(false);
 		tell({ kind: "no machine", reason: reasonOf(error), advice: (error as { advice?: string }).advice });
@@ -81,15 +86,16 @@ export function supervise<Settings>(start: (settings: Settings, host: Host) => E
 	handshake.announceMachine(true);
 	const listener = handshake.waitForListener();
 	if (listener === undefined) return;
-	const { machine, tracer, faults } = engine;
-	supervisor = new Supervisor(machine, listener, handshake.launcher, data.directory, tracer, faults);
+	const { files, debugfs } = data.directories;
+	const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
+	supervisor = new Supervisor(machine, listener, handshake.launcher, files, tracer, faults);
 	if (engine.answer !== undefined) {
 		supervisor.whenWoken = () => answerQuestions(data.questions, (question) => engine.answer?.(question));
 		takeWakeUps();
 		handshake.announceSupervisor(gettid());
 	}
 	supervisor.run();
-	const plan = faults?.plan;
+	const { plan } = faults;
 	const report = finish(supervisor, machine);
 	tell({ kind: "report", report: plan ? { ...report, places: plan.passed, failedPlace: plan.failed?.what } : report });
 }

@@ -10,7 +10,7 @@ import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { outOfFds } from "./descriptors.js";
 import { Events } from "./events.js";
-import { FaultInjection } from "./fault-injection.js";
+import type { FaultInjection } from "./fault-injection.js";
 import { HandedFiles, isMappable } from "./files.js";
 import { FAREWELL } from "./filter.js";
 import { reportInternalError } from "./internal-error.js";
@@ -86,14 +86,15 @@ export class Supervisor {
 	 * @param listener where the notifications come from
 	 * @param launcher the thread that will say FAREWELL
 	 * @param directory where the machine's files may be put, and nothing is yet
+	 * @param faults who decides which places fail
 	 */
 	constructor(
 		served: ServedFiles,
 		listener: number,
 		launcher: number,
 		directory: string,
-		tracer?: Tracer,
-		faults = new FaultInjection(false, undefined),
+		tracer: Tracer | undefined,
+		faults: FaultInjection,
 	) {
 		this.#faults = faults;
 		this.#served = served;
