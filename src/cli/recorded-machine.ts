@@ -3,11 +3,11 @@
 import { policies } from "../iommufd/hwpt-policy.js";
 import { parseMachineDescription } from "../machine/description.js";
 import { Machine } from "../machine/machine.js";
-import type { RecordLine, Start } from "../trace/record.js";
+import type { Start } from "../trace/record.js";
 import { adviceOf, refuse } from "./complain.js";
 import { loadMachine } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
-import { RecordingError, readRecording } from "./recording-file.js";
+import { RecordingError, type RecordingText, readRecording } from "./recording-file.js";
 
 /** What replaces what was recorded. */
 interface Instead {
@@ -16,7 +16,7 @@ interface Instead {
 }
 
 /** Reads it, or ends with what is wrong with it. */
-export function readOrRefuse(path: string): { start: Start; lines: RecordLine[] } {
+export function readOrRefuse(path: string): RecordingText {
 	try {
 		return readRecording(path);
 	} catch (error) {

@@ -21,15 +21,22 @@ export function recordTo(path: string): (line: RecordLine) => void {
 /** What keeps a recording from being replayed. */
 export class RecordingError extends Error {}
 
+/** What is in a recording's file. */
+export interface RecordingText {
+	readonly start: Start;
+	readonly lines: RecordLine[];
+	/** Whether it ends in the middle of a line, which isn't among them: ioasis was killed when it wrote that. */
+	readonly isCut: boolean;
+}
+
 /** @throws RecordingError that says what is wrong with it */
-export function readRecording(path: string): { start: Start; lines: RecordLine[] } {
+export function readRecording(path: string): RecordingText {
 	let text: string;
 	try {
 		text = readFileSync(path, "utf8");
 	} catch (error) {
 		throw new RecordingError(`${path} can't be read: ${(error as NodeJS.ErrnoException).code}`);
 	}
-	// A last line without its end was being written when ioasis was killed.
 	const lines = text
 		.slice(0, text.lastIndexOf("\n") + 1)
 		.split("\n")
@@ -39,7 +46,7 @@ export function readRecording(path: string): { start: Start; lines: RecordLine[]
 	if (start?.kind !== "start") throw new RecordingError(`${path} is not a recording: it doesn't begin as one`);
 	if (start.version !== RECORD_VERSION)
 		throw new RecordingError(`${path} is of version ${start.version}, and this ioasis reads version ${RECORD_VERSION}`);
-	return { start, lines };
+	return { start, lines, isCut: !text.endsWith("\n") };
 }
 
 function parse(line: string, place: string): RecordLine {

@@ -17,7 +17,7 @@ export interface ReplayOptions {
 }
 
 export function replay(path: string, options: ReplayOptions): void {
-	const { start, lines } = readOrRefuse(path);
+	const { start, lines, isCut } = readOrRefuse(path);
 	const replayer = new Replayer(machineOf(start, path, options));
 	for (const line of lines) replayer.learn(line);
 	const calls = lines.filter((line) => "answer" in line);
@@ -31,7 +31,9 @@ export function replay(path: string, options: ReplayOptions): void {
 		process.exitCode = DIFFERS;
 		return;
 	}
-	if (!options.quiet) console.log(`ioasis: ${calls.length} calls, each answered as it was`);
+	if (options.quiet) return;
+	const end = isCut ? "; the recording ends in the middle of the next one" : "";
+	console.log(`ioasis: ${calls.length} calls, each answered as it was${end}`);
 }
 
 /** Both answers, one above the other, and what may be behind it. */

@@ -40,6 +40,16 @@ test("a changed answer is found, also in the last line of a recording that was c
 	expect(status).toBe(1);
 });
 
+test("of a recording that was cut off it says so", () => {
+	record("selftest", "examples/first-steps.mjs");
+	writeFileSync(recording, readFileSync(recording, "utf8").slice(0, -20));
+	const { status, stdout } = ioasis("replay", recording);
+	expect(stdout).toMatch(
+		/^ioasis: \d calls, each answered as it was; the recording ends in the middle of the next one\n$/,
+	);
+	expect(status).toBe(0);
+});
+
 test.each([
 	["what isn't there", "/no/such/file", /no\/such\/file can't be read: ENOENT/],
 	["what is no recording", "package.json", /package\.json:1 is not JSON/],
