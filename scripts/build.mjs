@@ -20,9 +20,9 @@ const ENTRIES = {
 	walk: "src/cli/walk.ts",
 	machines: "src/cli/machines.ts",
 	doctor: "src/cli/doctor.ts",
-	"launcher-thread": "src/host/launcher-thread.ts",
+	"launcher-thread": "src/host/launch/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
-	"exit-now": "src/host/exit-now.ts",
+	"exit-now": "src/host/launch/exit-now.ts",
 };
 /** What one entry imports of another only when it needs it stays a file of its own. */
 const loadedWhenAskedFor = {

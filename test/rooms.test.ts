@@ -57,6 +57,16 @@ test("an import from a room above is an offence, in every form that an import ca
 	expect(offences(Object.fromEntries(files))).toEqual(expected);
 });
 
+test("the rooms within host have a direction, too, but not for tests", () => {
+	const found = offences({
+		"host/memory/vma.ts": 'import { Process } from "../processes/process.js";\n',
+		"host/memory/vma.test.ts": 'import { asClient } from "../testing/harness.testing.js";\n',
+		"host/processes/process.ts": 'import { Vmas } from "../memory/vma.js";\nimport { close } from "./close.js";\n',
+		"host/supervisor.ts": 'import { Paths } from "./paths/paths.js";\nimport { box } from "./attic/box.js";\n',
+	});
+	expect(found.map((line) => line.split(":")[0])).toEqual(["host/memory/vma.ts", "host/supervisor.ts"]);
+});
+
 test("rooms on one floor don't use each other", () => {
 	const found = offences({
 		"iommufd/device.ts": 'import { Edu } from "../devices/edu.js";\n',

@@ -52,7 +52,7 @@ function files(graph) {
 		{
 			name: "open of /dev/iommu or a VFIO device",
 			of: "file",
-			entries: [graph.named("host/opens.ts", "Opens.#handOver")],
+			entries: [graph.named("host/paths/opens.ts", "Opens.#handOver")],
 		},
 		{ name: "mmap of /dev/iommu", of: "file", entries: [graph.named("iommufd/mmap-regions.ts", "MmapRegions.map")] },
 		{

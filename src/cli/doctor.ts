@@ -48,7 +48,7 @@ async function nativeCalls(): Promise<Finding> {
 	const what = "system calls from Node (koffi)";
 	const advice = "install the packages again: npm ci. There are builds of koffi for x86-64 and arm64";
 	try {
-		await import("../host/libc.js");
+		await import("../host/linux/libc.js");
 		return { what, ok: true, found: `${process.platform} ${process.arch}`, advice };
 	} catch (error) {
 		return { what, ok: false, found: (error as Error).message, advice };

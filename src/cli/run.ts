@@ -3,8 +3,8 @@
 import { openSync } from "node:fs";
 import { constants } from "node:os";
 import { isatty } from "node:tty";
-import { launch, type NotStarted, removeFiles, type Status } from "../host/launch.js";
-import type { Report } from "../host/supervisor-thread.js";
+import { launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
+import type { Report } from "../host/launch/supervisor-thread.js";
 import { complain, refuse } from "./complain.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
@@ -165,7 +165,7 @@ function waitForTheRest(status: Status, quiet: boolean): void {
 
 /** Ends without waiting for anybody: process.exit() would wait for the supervisor's thread, and that for the next call. */
 async function leave(status: Status): Promise<void> {
-	const { exitNow } = await import("../host/exit-now.js");
+	const { exitNow } = await import("../host/launch/exit-now.js");
 	removeFiles();
 	exitNow(codeOf(status));
 }

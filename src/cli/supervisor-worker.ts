@@ -1,9 +1,9 @@
 // The supervisor's thread: the machine and the engine live here.
 
 import { FailNth } from "../faults/fail-nth.js";
-import { FaultInjection } from "../host/fault-injection.js";
+import { FaultInjection } from "../host/fault-injection/fault-injection.js";
+import { supervise } from "../host/launch/supervisor-thread.js";
 import type { Tracer } from "../host/supervisor.js";
-import { supervise } from "../host/supervisor-thread.js";
 import { policies } from "../iommufd/hwpt-policy.js";
 import type { Machine } from "../machine/machine.js";
 import { Recorder } from "../machine/record/recorder.js";

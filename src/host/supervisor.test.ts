@@ -2,8 +2,8 @@
 
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { asClient, asNobody, buildHarness, isRoot, run, start, underSupervisor } from "./harness.testing.js";
-import type { Who } from "./questions.testing.js";
+import { asClient, asNobody, buildHarness, isRoot, run, start, underSupervisor } from "./testing/harness.testing.js";
+import type { Who } from "./testing/questions.testing.js";
 
 let cleanUp: () => void;
 beforeAll(async () => {

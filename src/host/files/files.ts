@@ -1,0 +1,328 @@
+// The files that clients have open with us, and how we hear that one is closed for the last time. Event queues are something
+// else: see queues.ts.
+//
+// Each open is an empty memfd of its own, whose inode number says which open it is, whatever fd it has by now and in
+// whichever process: dup(2), fork(2), SCM_RIGHTS and mmap(2) work on it without us. The program holds the only references.
+// An inotify watch on it reports IN_DELETE_SELF when the last fd, the last copy and the last mapping are gone, before the
+// close(2), munmap(2) or exit(2) that did it returns; that is the file's release. memfd_create(2), inotify(7)
+//
+// (IN_CLOSE_WRITE would say so too, but since Linux 6.14 it isn't sent for the fd that memfd_create() returns. An O_PATH fd,
+// which a program can get by opening /proc/self/fd/N with that flag, delays the release; in Linux it would not.)
+
+import { readFileSync } from "node:fs";
+import { allocation } from "../../faults/faults.js";
+import type { MappableFile, OpenFile, ReadableFile } from "../../iommufd/caller.js";
+import { Errno } from "../../uapi/errno.js";
+import { reportInternalError } from "../internal-error.js";
+import { EPOLLERR, EPOLLIN, type Events } from "../linux/events.js";
+import { F_SETFL, O_ACCMODE, O_CLOEXEC, O_RDWR } from "../linux/flags.js";
+import {
+	close,
+	errno,
+	errorName,
+	errors,
+	fcntl,
+	inotifyAddWatch,
+	inotifyInit,
+	memfdCreate,
+	NativeMemory,
+	openat,
+	poll,
+	read,
+	succeed,
+} from "../linux/libc.js";
+import { readFileAt } from "../linux/proc.js";
+import { AT_FDCWD, type Stat, statOf } from "../linux/stat.js";
+import { ShownMemory } from "../memory/shown-memory.js";
+import { isPositioned, isQueue, QueuePipe } from "./queues.js";
+
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const F_ADD_SEALS = 1033;
+const F_SEAL_SEAL = 1;
+const F_SEAL_SHRINK = 2;
+const F_SEAL_GROW = 4;
+const IN_NONBLOCK = 0o4000;
+const IN_CLOEXEC = 0o2000000;
+const IN_DELETE_SELF = 0x400;
+const IN_CLOSE = 0x18;
+const IN_Q_OVERFLOW = 0x4000;
+const POLLIN = 1;
+
+/** What fcntl(F_SETFL) can set: O_APPEND, O_NONBLOCK, O_ASYNC. */
+const STATUS_FLAGS = 0o2000 | 0o4000 | 0o20000;
+
+/** sizeof(struct inotify_event): wd, mask, cookie, len. A watch on a file has no name behind it. */
+const EVENT_WORDS = 4;
+
+/** One open of one of our paths, as long as somebody has it. */
+export interface HeldFile {
+	readonly file: OpenFile;
+	/** What it is known by, see placeIn(). */
+	readonly place: string;
+	released: boolean;
+	/** What it shows to those who have mapped something of it, from the first of them on. */
+	shown: ShownMemory | undefined;
+	/** The place of that, at which it is found too. */
+	shownPlace: string | undefined;
+	/** Gives back what we have because of it. */
+	forget(): void;
+}
+
+export function isMappable(file: OpenFile): file is MappableFile {
+	return "mmap" in file;
+}
+
+export class HandedFiles {
+	readonly #inotify = succeed(inotifyInit(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1");
+	/** Tells that something was closed. */
+	readonly #told: Events;
+	readonly #held = new Set<HeldFile>();
+	/** A file that shows memory can be found at two places. */
+	readonly #byPlace = new Map<string, HeldFile>();
+	/** The numbers of the mounts that those are on: that of all memfds, and that of all pipes. */
+	readonly #mounts = new Set<string>();
+	/** Those that nobody has but through what they show. */
+	readonly #lingering = new Set<HeldFile>();
+	readonly #byWatch = new Map<number, HeldFile>();
+	readonly #path = new NativeMemory(256);
+	/** Where all memfds are: the numbers of the device and of the mount. */
+	#deviceMajor = -1;
+	#deviceMinor = -1;
+	#mount = "";
+	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
+
+	constructor(events: Events) {
+		this.#told = events;
+		events.add(this.#inotify, EPOLLIN, () => this.#readEvents());
+	}
+
+	/** How many are open. */
+	get count(): number {
+		return this.#held.size;
+	}
+
+	/** The file of ours that the text of a /proc/PID/fdinfo/N is about, if it is one. */
+	withInfo(text: Uint8Array, length: number): HeldFile | undefined {
+		const place = placeIn(Buffer.from(text.buffer, text.byteOffset, length).toString("latin1"));
+		return place === undefined ? undefined : this.#byPlace.get(place);
+	}
+
+	/** The file of ours that something is about, if it is one; not a queue. */
+	withStat(stat: Stat): HeldFile | undefined {
+		if (stat.deviceMajor !== this.#deviceMajor || stat.deviceMinor !== this.#deviceMinor) return undefined;
+		return this.#byPlace.get(`${this.#mount}:${stat.inode}`);
+	}
+
+	/** Whether one of our files has this inode number; another file on another file system may have it, too. */
+	hasInode(inode: number): boolean {
+		for (const mount of this.#mounts) if (this.#byPlace.has(`${mount}:${inode}`)) return true;
+		return false;
+	}
+
+	/**
+	 * Makes the fd that a client will get. It has to be closed here as soon as the client has it, or can't have it:
+	 * from now on the file is released when nobody has it any more.
+	 * @param flags the client's flags of open(2)
+	 * @throws Errno ENOMEM when we can have no more of them, or that is to fail; the file is released then
+	 */
+	create(file: OpenFile, flags: number): number {
+		try {
+			allocation("an open file");
+		} catch (error) {
+			file.release();
+			throw error;
+		}
+		const isPipe = isQueue(file) && !isPositioned(file);
+		const fd = isPipe ? this.#createQueue(file) : this.#createMemfd(file, flags);
+		if (fd !== undefined) return fd;
+		const problem = errorName(errno());
+		file.release();
+		throw new Errno("ENOMEM", `ioasis can't have more files open itself (${problem})`);
+	}
+
+	#createQueue(file: ReadableFile): number | undefined {
+		const pipe = QueuePipe.create(file.writable);
+		if (pipe === undefined) return undefined;
+		const place = placeOf(pipe.theirs);
+		if (place === undefined) {
+			pipe.close();
+			close(pipe.theirs);
+			return undefined;
+		}
+		const held = this.#hold(file, place, () => {
+			file.onReadableChange = undefined;
+			this.#told.remove(pipe.ours);
+			pipe.close();
+		});
+		this.#told.add(pipe.ours, EPOLLERR, () => this.#release(held));
+		file.onReadableChange = () => {
+			pipe.readable = file.readable;
+		};
+		return pipe.theirs;
+	}
+
+	#createMemfd(file: OpenFile, flags: number): number | undefined {
+		const name = this.#path.setString(`ioasis:${file.path}`);
+		const memfd = memfdCreate(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		if (memfd === -1) return undefined;
+		// What a client writes to the file is nothing, and takes no memory.
+		fcntl(memfd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+		let fd = memfd;
+		const link = this.#path.setString(`/proc/self/fd/${memfd}`);
+		if ((flags & O_ACCMODE) !== O_RDWR) {
+			// The client sees the flags in F_GETFL, and mmap(2) goes by them.
+			fd = openat(AT_FDCWD, link, (flags & O_ACCMODE) | O_CLOEXEC);
+			if (fd === -1) fd = memfd;
+		}
+		if (flags & STATUS_FLAGS) fcntl(fd, F_SETFL, flags & STATUS_FLAGS);
+		const place = placeOf(fd);
+		const watch = place === undefined ? -1 : inotifyAddWatch(this.#inotify, link, IN_DELETE_SELF);
+		if (fd !== memfd) close(memfd);
+		if (place === undefined || watch === -1) {
+			close(fd); // errno() stays: ENOSPC for fs.inotify.max_user_watches
+			return undefined;
+		}
+		const stat = statOf(fd);
+		if (stat !== undefined) [this.#deviceMajor, this.#deviceMinor] = [stat.deviceMajor, stat.deviceMinor];
+		this.#mount = mountOf(place);
+		const held = this.#hold(file, place, () => this.#byWatch.delete(watch));
+		this.#byWatch.set(watch, held);
+		return fd;
+	}
+
+	#hold(file: OpenFile, place: string, forget: () => void): HeldFile {
+		const held = { file, place, released: false, shown: undefined, shownPlace: undefined, forget };
+		this.#held.add(held);
+		this.#put(place, held);
+		return held;
+	}
+
+	#put(place: string, held: HeldFile): void {
+		this.#byPlace.set(place, held);
+		this.#mounts.add(mountOf(place));
+	}
+
+	/**
+	 * Shows what an mmap(2) is about, which counts as mapped from now on.
+	 * @param length whole pages
+	 * @throws what the file throws, ENOMEM
+	 */
+	map(held: HeldFile, offset: number, length: number): ShownMemory {
+		const mapping = (held.file as MappableFile).mmap(offset, length);
+		const shown = held.shown ?? this.#show(held);
+		if (shown === undefined) {
+			mapping.release();
+			throw new Errno("ENOMEM", "ioasis can't have more files open itself");
+		}
+		shown.add(mapping, offset);
+		return shown;
+	}
+
+	#show(held: HeldFile): ShownMemory | undefined {
+		const shown = ShownMemory.create(held.file);
+		if (shown === undefined) return undefined;
+		const place = placeOf(shown.fd);
+		if (place === undefined) {
+			shown.close();
+			return undefined;
+		}
+		held.shown = shown;
+		held.shownPlace = place;
+		this.#put(place, held);
+		// Only to be woken: isInUse says whether it was the last.
+		inotifyAddWatch(this.#inotify, this.#path.setString(`/proc/self/fd/${shown.fd}`), IN_CLOSE);
+		return shown;
+	}
+
+	/** Releases mappings that are gone. */
+	settleMappings(): void {
+		for (const { shown } of this.#held) shown?.dropUnmapped();
+	}
+
+	/** Releases what its mappings alone have kept, once they are gone. Of all else the events tell. */
+	settle(): void {
+		for (const held of this.#lingering) if (!held.shown?.isInUse) this.#release(held);
+	}
+
+	#readEvents(): void {
+		const { words, address, bytes } = this.#events;
+		for (;;) {
+			const length = read(this.#inotify, address, bytes.length);
+			if (length <= 0) return;
+			for (let at = 0; at < length / 4; at += EVENT_WORDS) {
+				const mask = words[at + 1];
+				if (mask & IN_DELETE_SELF) this.#gone(this.#byWatch.get(words[at]));
+				else if (mask & IN_Q_OVERFLOW) this.#releaseLost();
+			}
+		}
+	}
+
+	/** Waits for something to be closed. May return early. */
+	wait(milliseconds: number): void {
+		this.#events.words.set([this.#told.fd, POLLIN]);
+		poll(this.#events.address, 1, Math.ceil(milliseconds));
+	}
+
+	/** Releases all that is left, whoever may have it. @returns what it was */
+	abandon(): OpenFile[] {
+		const left = [...this.#held];
+		for (const held of left) this.#release(held);
+		return left.map((held) => held.file);
+	}
+
+	/** Nobody has the memfd any more that the file was opened as. */
+	#gone(held: HeldFile | undefined): void {
+		if (held === undefined) return;
+		if (held.shown?.isInUse) this.#lingering.add(held);
+		else this.#release(held);
+	}
+
+	#release(held: HeldFile): void {
+		this.#held.delete(held);
+		this.#lingering.delete(held);
+		this.#byPlace.delete(held.place);
+		if (held.shownPlace !== undefined) this.#byPlace.delete(held.shownPlace);
+		held.shown?.close();
+		held.released = true;
+		held.forget();
+		try {
+			held.file.release();
+		} catch (error) {
+			reportInternalError(error, `the release of ${held.file.path}`);
+		}
+	}
+
+	/** More was closed at once than the queue holds (fs.inotify.max_queued_events), so look which watches are left. */
+	#releaseLost(): void {
+		const watches = readFileSync(`/proc/self/fdinfo/${this.#inotify}`, "latin1").matchAll(/^inotify wd:([0-9a-f]+)/gm);
+		const alive = new Set(Array.from(watches, ([, wd]) => Number.parseInt(wd, 16)));
+		for (const [watch, held] of this.#byWatch) if (!alive.has(watch)) this.#gone(held);
+	}
+}
+
+/** Why the one who asked could not be given an fd, from the errno of that. */
+export function notInstalled(problem: number): Errno {
+	if (problem === errors.EMFILE) return new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows");
+	if (problem === errors.ENOMEM) return new Errno("ENOMEM", "the kernel has no memory for another fd of the process");
+	return new Errno("ENOENT", `the thread that made this call is gone (${errorName(problem)})`);
+}
+
+/** Which file an fd of ours refers to; undefined when that can't be read, because it takes one more fd: see errno(). */
+function placeOf(fd: number): string | undefined {
+	const text = readFileAt(AT_FDCWD, `/proc/self/fdinfo/${fd}`);
+	return text === undefined ? undefined : placeIn(text);
+}
+
+/**
+ * Which file an fd refers to, from its /proc/PID/fdinfo/N: a mount and an inode number, which is there since Linux 5.14.
+ * proc_pid_fdinfo(5)
+ */
+function placeIn(info: string): string | undefined {
+	const match = info.match(/^mnt_id:\t(\d+)\nino:\t(\d+)$/m);
+	return match === null ? undefined : `${match[1]}:${match[2]}`;
+}
+
+function mountOf(place: string): string {
+	return place.slice(0, place.indexOf(":"));
+}

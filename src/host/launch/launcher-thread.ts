@@ -1,0 +1,193 @@
+// The thread that puts the filter on itself and starts the program, which inherits it; and the program's parent. It is a
+// worker, because a filter is a thread's own: the supervisor's thread must not be stopped by it.
+//
+// It waits for the program, and for whatever the program leaves running: as "subreaper" it becomes the parent of orphans, so
+// that wait(2) says when the last process is gone. (As the parent of them all it also keeps the right to look into their memory
+// where yama restricts that to a process's ancestors.) posix_spawn(3), wait(2), PR_SET_CHILD_SUBREAPER(2const)
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { RLIMIT_NOFILE } from "../linux/flags.js";
+import {
+	environ,
+	errno,
+	errors,
+	fcntl,
+	gettid,
+	ioctl,
+	mallopt,
+	NativeMemory,
+	posixSpawnattrInit,
+	posixSpawnattrSetflags,
+	posixSpawnattrSetsigdefault,
+	posixSpawnattrSetsigmask,
+	posixSpawnp,
+	prctl,
+	prlimit,
+	SystemError,
+	signals,
+	waitpid,
+} from "../linux/libc.js";
+import { FAREWELL } from "../trap/filter.js";
+import { installFilter } from "../trap/seccomp.js";
+import { Handshake } from "./handshake.js";
+
+export interface LauncherData {
+	readonly handshake: SharedArrayBuffer;
+	/** The program's name and arguments, as the bytes that they are. */
+	readonly program: readonly Uint8Array[];
+	/** The fds that it inherits. */
+	readonly fds: readonly number[];
+	/** The soft RLIMIT_NOFILE that it gets, if not ours. */
+	readonly fileLimit: number | undefined;
+}
+
+/** What it tells the main thread, in this order; after "failed" there is nothing more. */
+export type LauncherMessage =
+	| { readonly kind: "started"; readonly pid: number }
+	| { readonly kind: "failed"; readonly call: "seccomp" | "posix_spawn"; readonly errno: number }
+	/** As wait(2) gives it. */
+	| { readonly kind: "ended"; readonly status: number };
+
+const F_SETFD = 2;
+const PR_SET_CHILD_SUBREAPER = 36;
+/** <malloc.h> */
+const M_TRIM_THRESHOLD = -1;
+const LARGEST_INT = 0x7fffffff;
+const POSIX_SPAWN_SETSIGDEF = 4;
+const POSIX_SPAWN_SETSIGMASK = 8;
+
+/** The two that glibc uses within a program; its posix_spawn() leaves them ignored, as no shell does. */
+const IGNORED_BY_GLIBC = [32, 33];
+
+/** Larger than a sigset_t or a posix_spawnattr_t of any C library. */
+const SPAWN_ATTRIBUTES_BYTES = 1024;
+const SIGNAL_SET_BYTES = 128;
+
+const data: LauncherData = workerData;
+const handshake = new Handshake(data.handshake);
+
+if (handshake.waitForMachine()) launch();
+
+function launch(): void {
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	const program = stringArray(data.program);
+	const attributes = spawnAttributes();
+	const pid = new NativeMemory(4);
+	const environment = environ();
+	// Who ran exec(3) on us may have had children: they are ours now, but none of our business.
+	const others = new Set(children());
+	for (const fd of data.fds) fcntl(fd, F_SETFD, 0); // libuv made all of them close-on-exec.
+	// glibc opens /proc/sys/vm/overcommit_memory when it first makes a heap smaller, with that heap locked. If the supervisor has
+	// memory of the same heap, and this thread's open waits for the supervisor, neither goes on. So no heap gets smaller.
+	mallopt(M_TRIM_THRESHOLD, LARGEST_INT);
+
+	try {
+		handshake.announceListener(installFilter(), gettid());
+	} catch (error) {
+		handshake.announceListener(undefined, 0);
+		tell({ kind: "failed", call: "seccomp", errno: error instanceof SystemError ? error.errno : errors.EIO });
+		return;
+	}
+	// From here on this thread's own calls are trapped too, and answered as everybody's.
+	const failure = withFileLimit(data.fileLimit, () =>
+		posixSpawnp(pid.address, program.u64(0), 0, attributes.address, program.address, environment),
+	);
+	if (failure === 0) {
+		tell({ kind: "started", pid: pid.words[0] });
+		waitForAll(pid.words[0], others);
+	} else tell({ kind: "failed", call: "posix_spawn", errno: failure });
+	sayFarewell();
+}
+
+/** A signal may end the call before the supervisor has received it: without it, it would wait for ever. */
+function sayFarewell(): void {
+	while (ioctl(-1, FAREWELL, 0) === -1 && errno() === errors.EINTR);
+}
+
+/** Waits for the program and all that comes from it; `others` are children that don't. */
+function waitForAll(program: number, others: ReadonlySet<number>): void {
+	const status = new NativeMemory(4);
+	for (let running = true; running || (children()?.some((child) => !others.has(child)) ?? true); ) {
+		const pid = waitpid(-1, status.address, 0);
+		if (pid === -1 && errno() !== errors.EINTR) return; // ECHILD
+		if (pid !== program) continue;
+		tell({ kind: "ended", status: status.words[0] });
+		running = false;
+	}
+}
+
+/**
+ * The children of this process, whichever of its threads they belong to; undefined where the kernel doesn't list them
+ * (CONFIG_PROC_CHILDREN), or we have no fds left to look. proc_pid_task(5)
+ */
+function children(): number[] | undefined {
+	if (!existsSync("/proc/thread-self/children")) return undefined;
+	try {
+		return readdirSync("/proc/self/task").flatMap(childrenOf);
+	} catch {
+		return undefined;
+	}
+}
+
+function childrenOf(thread: string): number[] {
+	try {
+		const list = readFileSync(`/proc/self/task/${thread}/children`, "latin1");
+		return Array.from(list.matchAll(/\d+/g), Number);
+	} catch (error) {
+		if (isOutOfFds(error)) throw error;
+		return []; // The thread has just ended.
+	}
+}
+
+function isOutOfFds(error: unknown): boolean {
+	const { code } = error as NodeJS.ErrnoException;
+	return code === "EMFILE" || code === "ENFILE";
+}
+
+/** Undoes what Node has changed of the signals for itself, and exec(3) would leave as it is. */
+function spawnAttributes(): NativeMemory {
+	const attributes = new NativeMemory(SPAWN_ATTRIBUTES_BYTES);
+	const ignored = new NativeMemory(SIGNAL_SET_BYTES);
+	const none = new NativeMemory(SIGNAL_SET_BYTES);
+	for (const signal of [signals.SIGPIPE, signals.SIGXFSZ, ...IGNORED_BY_GLIBC])
+		ignored.words[(signal - 1) >> 5] |= 1 << ((signal - 1) & 31);
+	posixSpawnattrInit(attributes.address);
+	posixSpawnattrSetflags(attributes.address, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	posixSpawnattrSetsigdefault(attributes.address, ignored.address);
+	posixSpawnattrSetsigmask(attributes.address, none.address);
+	return attributes;
+}
+
+/** Does something with another soft RLIMIT_NOFILE, and so starts a program that has it. */
+function withFileLimit<T>(soft: number | undefined, action: () => T): T {
+	const before = new NativeMemory(16);
+	if (soft === undefined || prlimit(0, RLIMIT_NOFILE, 0, before.address) === -1) return action();
+	const lowered = new NativeMemory(16);
+	lowered.words.set(before.words);
+	lowered.setU64(0, soft);
+	prlimit(0, RLIMIT_NOFILE, lowered.address, 0);
+	try {
+		return action();
+	} finally {
+		prlimit(0, RLIMIT_NOFILE, before.address, 0);
+	}
+}
+
+/** A `char *[]` with NULL at its end, and behind it the strings. */
+function stringArray(strings: readonly Uint8Array[]): NativeMemory {
+	const pointers = (strings.length + 1) * 8;
+	const bytes = strings.reduce((sum, string) => sum + string.length + 1, pointers);
+	const memory = new NativeMemory((bytes + 3) & ~3);
+	let at = pointers;
+	strings.forEach((string, i) => {
+		memory.setU64(i * 2, memory.address + at);
+		memory.bytes.set(string, at);
+		at += string.length + 1;
+	});
+	return memory;
+}
+
+function tell(message: LauncherMessage): void {
+	parentPort!.postMessage(message);
+}

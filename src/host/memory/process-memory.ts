@@ -1,0 +1,150 @@
+// The memory of a process that runs under us: one mm, in the kernel's words.
+// What it consists of is vma.ts's concern, how bytes come over remote.ts's.
+
+import { readdirSync } from "node:fs";
+import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../memory/address-space.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import { addressOf, errno, errors, NativeMemory } from "../linux/libc.js";
+import { KeptMemory } from "./kept-memory.js";
+import { readRemote, writeRemote } from "./remote.js";
+import type { SharedFiles } from "./shared-files.js";
+import { Vmas } from "./vma.js";
+
+/** Up to here bytes go through memory whose address is known; for more it pays to find out where the array is. */
+const STAGED = 4096;
+
+const stage = new NativeMemory(STAGED);
+
+/**
+ * Both the address space and the backing of what is private in it: there, a page's number is that of its address.
+ */
+export class ProcessMemory implements AddressSpace, Backing {
+	readonly name: string;
+	/** Its thread group. */
+	readonly process: number;
+	/**
+	 * The thread whose call is being answered, 0 when there is none. It is how the kernel is told whose memory is meant:
+	 * as long as we have it stopped, its number can't become anybody else's.
+	 */
+	stopped = 0;
+	/** The processes that have it now: more than one after vfork(2). */
+	readonly users = new Set<{ readonly id: number }>();
+	readonly #vmas: Vmas;
+	readonly #sharedFiles: SharedFiles;
+	/** What was pinned when the memory was about to go, which an execve(2) that fails prevents. */
+	#kept: KeptMemory | undefined;
+	#isGone = false;
+
+	/** The memory that a thread has now. */
+	constructor(process: number, thread: number, sharedFiles: SharedFiles) {
+		this.name = `memory of process ${process}`;
+		this.process = process;
+		this.#vmas = new Vmas(thread);
+		this.#sharedFiles = sharedFiles;
+	}
+
+	get alive(): boolean {
+		return this.#vmas.alive;
+	}
+
+	read(address: number, into: Uint8Array): number {
+		const { length } = into;
+		const kept = this.#keptInstead();
+		if (kept !== undefined) return kept.read(address, into);
+		if (length > STAGED) return this.#transfer(readRemote, address, addressOf(into), length);
+		const done = this.#transfer(readRemote, address, stage.address, length);
+		for (let i = 0; i < done; i++) into[i] = stage.bytes[i];
+		return done;
+	}
+
+	write(address: number, from: Uint8Array): number {
+		const { length } = from;
+		const kept = this.#keptInstead();
+		if (kept !== undefined) return kept.write(address, from);
+		if (length > STAGED) return this.#transfer(writeRemote, address, addressOf(from), length);
+		for (let i = 0; i < length; i++) stage.bytes[i] = from[i];
+		return this.#transfer(writeRemote, address, stage.address, length);
+	}
+
+	resolve(first: number, count: number, writable: boolean, into: Extents): void {
+		const vmas = this.#vmas;
+		const end = (first + count) * PAGE_SIZE;
+		vmas.refresh();
+		for (let at = first * PAGE_SIZE; at < end; at = vmas.end) {
+			if (!vmas.find(at)) throw new Errno("EFAULT", `nothing is mapped at ${hex(at)} in process ${this.process}`);
+			// check_vma_flags() in mm/gup.c: who asks to write isn't asked whether it may read.
+			if (writable && !vmas.writable)
+				throw new Errno("EFAULT", `the memory at ${hex(at)} can't be written: it is mapped without PROT_WRITE`);
+			if (!writable && !vmas.readable)
+				throw new Errno("EFAULT", `the memory at ${hex(at)} can't be read: it is mapped without PROT_READ`);
+			const pages = (Math.min(vmas.end, end) - at) / PAGE_SIZE;
+			if (vmas.shared && vmas.inode !== 0) {
+				const backing = this.#sharedFiles.mapped(this, vmas, writable);
+				into.add(backing, (vmas.offset + at - vmas.start) / PAGE_SIZE, pages);
+			} else into.add(this, at / PAGE_SIZE, pages);
+		}
+	}
+
+	/** The area that an address is in now, if there is one. Good until the next question. */
+	areaAt(address: number): Vmas | undefined {
+		this.#vmas.refresh();
+		return this.#vmas.find(address) ? this.#vmas : undefined;
+	}
+
+	/**
+	 * The memory is about to go: copies what has to be there afterwards.
+	 * @param thread one that has it, stopped
+	 * @param isCertain whether nothing can prevent it any more
+	 */
+	keep(pinned: Extents, thread: number, isCertain: boolean): void {
+		this.stopped = thread;
+		this.#kept = new KeptMemory(pinned, (address, into) => this.read(address, into));
+		this.stopped = 0;
+		this.#isGone = isCertain;
+	}
+
+	/** It didn't go. */
+	forgetKept(): void {
+		this.#kept = undefined;
+		this.#isGone = false;
+	}
+
+	/** The copy, if that is what counts by now. The process's own calls see its memory to the end. */
+	#keptInstead(): KeptMemory | undefined {
+		if (this.#kept === undefined || this.stopped !== 0) return undefined;
+		return this.#isGone || !this.alive ? this.#kept : undefined;
+	}
+
+	/** Call it when the process is gone, or has another memory. */
+	close(): void {
+		this.#vmas.close();
+	}
+
+	#transfer(call: typeof readRemote, address: number, local: number, length: number): number {
+		if (this.stopped === 0) return this.#transferLater(call, address, local, length);
+		const done = call(this.stopped, address, local, length);
+		return done < 0 ? 0 : done;
+	}
+
+	/** What a device does when no call is being answered: any thread will do, but it must be one of this memory's. */
+	#transferLater(call: typeof readRemote, address: number, local: number, length: number): number {
+		if (!this.alive) return 0;
+		const done = call(this.process, address, local, length);
+		if (done >= 0) return done;
+		if (errno() !== errors.ESRCH) return 0;
+		// The first thread has ended, but others go on.
+		for (const thread of threadsOf(this.process)) {
+			const done = call(thread, address, local, length);
+			if (done >= 0) return done;
+		}
+		return 0;
+	}
+}
+
+function threadsOf(process: number): number[] {
+	try {
+		return readdirSync(`/proc/${process}/task`).map(Number);
+	} catch {
+		return [];
+	}
+}

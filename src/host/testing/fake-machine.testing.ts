@@ -1,0 +1,212 @@
+// A machine that knows nothing of IOMMUs, but tells its clients what the host tells it. The tests of this room run this
+// worker instead of the real one.
+
+import type { Caller, EventFd, OpenFile } from "../../iommufd/caller.js";
+import { FileTree, READ_WRITE, WRITE_ONLY } from "../../machine/file-tree.js";
+import { type Backing, Extents } from "../../memory/address-space.js";
+import { Errno } from "../../uapi/errno.js";
+import { type Host, type Machine, supervise } from "../launch/supervisor-thread.js";
+import { FakeQueue, FakeRegion, FakeRegisters } from "./fake-files.testing.js";
+import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
+
+/** The devices, and some files in a /sys of one class. */
+function fakeFiles(): FileTree {
+	const files = new FileTree();
+	for (const path of [PATHS[0], "/dev/vfio", "/sys/class/vfio-dev", "/sys/devices/fake"]) files.own(path);
+	PATHS.forEach((path, i) => {
+		files.addDevice(path, 300, i);
+	});
+	files.addFile("/sys/devices/fake/dev", "300:2\n");
+	files.addFile("/sys/devices/fake/setting", "0\n", READ_WRITE);
+	files.addFile("/sys/devices/fake/unbind", "", WRITE_ONLY);
+	files.addLink("/sys/class/vfio-dev/vfio0", "/sys/devices/fake");
+	files.addLink("/sys/devices/fake/subsystem", "/sys/class/vfio-dev");
+	return files;
+}
+
+/** The file that a question is asked on. */
+interface Asked {
+	readonly number: number;
+	readonly path: string;
+	readonly file: OpenFile;
+}
+
+class FakeMachine implements Machine {
+	readonly paths = PATHS;
+	readonly files = fakeFiles();
+	readonly #host: Host;
+	readonly #open: number[] = [];
+	readonly #released: number[] = [];
+	readonly #seen: object[] = [];
+	readonly #listening: EventFd[] = [];
+	/** The last of each. */
+	#queue: FakeQueue | undefined;
+	#region: FakeRegion | undefined;
+	readonly #question = new Uint8Array(ASK_BYTES);
+	readonly #count = new Uint32Array(3);
+
+	constructor(host: Host) {
+		this.#host = host;
+	}
+
+	open(path: string): OpenFile {
+		if (path === "/dev/vfio/vfio") throw new Errno("EBUSY", "this one is always busy");
+		const { number, release } = this.#addFile();
+		const file: OpenFile = {
+			path,
+			ioctl: (caller, command, argument) => this.#ioctl({ number, path, file }, caller, command, argument),
+			release,
+		};
+		return path === PATHS[2] ? Object.assign(file, new FakeRegisters()) : file;
+	}
+
+	#addFile(): { number: number; release: () => void } {
+		const number = this.#open.length + this.#released.length + 1;
+		this.#open.push(number);
+		const release = () => {
+			this.#open.splice(this.#open.indexOf(number), 1);
+			this.#released.push(number);
+			for (const eventFd of this.#listening.splice(0)) eventFd.release();
+		};
+		return { number, release };
+	}
+
+	counts(): { pinned: number; locked: number } {
+		return { pinned: 0, locked: 0 };
+	}
+
+	pinnedOf(): void {}
+
+	leftovers(): string[] {
+		return this.#open.map((number) => `file ${number}`);
+	}
+
+	#ioctl(file: Asked, caller: Caller, command: number, argument: number): number {
+		if (command === COUNT) {
+			const bytes = new Uint8Array(this.#count.buffer);
+			if (caller.memory.read(argument, bytes) !== bytes.length) throw new Errno("EFAULT", "no struct");
+			this.#count[2]++;
+			if (caller.memory.write(argument, bytes) !== bytes.length) throw new Errno("EFAULT", "no room");
+			return 0;
+		}
+		if (command !== ASK) throw new Errno("ENOTTY", "unknown");
+		if (caller.memory.read(argument, this.#question) !== ASK_BYTES) throw new Errno("EFAULT", "no question");
+		const length = new DataView(this.#question.buffer).getUint32(0, true);
+		const question = JSON.parse(Buffer.from(this.#question.buffer, 4, length).toString()) as Question;
+		const text = Buffer.from(JSON.stringify(this.#answer(file, caller, question) ?? null));
+		const answer = Buffer.concat([Buffer.alloc(4), text]);
+		answer.writeUInt32LE(text.length);
+		if (caller.memory.write(argument, answer) !== answer.length) throw new Errno("EFAULT", "no room");
+		return ANSWERED;
+	}
+
+	#answer(file: Asked, caller: Caller, question: Question): unknown {
+		const { memory, owner } = caller;
+		switch (question.what) {
+			case "who":
+				return {
+					file: file.number,
+					path: file.path,
+					thread: caller.thread,
+					memory: this.#numberOf(memory),
+					owner: this.#numberOf(owner),
+					alive: memory.alive,
+					uid: owner.uid,
+					memlock: Number.isFinite(owner.memlockLimit()) ? owner.memlockLimit() : -1,
+					ipcLock: caller.capable("CAP_IPC_LOCK"),
+				};
+			case "settle":
+				this.#host.settle();
+				return this.#files();
+			case "files":
+				return this.#files();
+			case "totals":
+				return { open: this.#open.length, released: this.#released.length };
+			case "resolve": {
+				const found = new Extents();
+				memory.resolve(question.address / 4096, question.pages, question.writable ?? false, found);
+				return found.backing.map((backing, i) => ({
+					backing: this.#numberOf(backing),
+					name: backing.name,
+					page: found.page[i],
+					count: found.count[i],
+				}));
+			}
+			case "read": {
+				const bytes = new Uint8Array(question.length);
+				const length = (this.#seen[question.backing] as Backing).read(question.at, bytes);
+				return Buffer.from(bytes.buffer, 0, length).toString("latin1");
+			}
+			case "write":
+				return (this.#seen[question.backing] as Backing).write(question.at, Buffer.from(question.text));
+			case "forget":
+				for (const thing of this.#seen) (thing as Partial<Backing>).drop?.();
+				this.#seen.length = 0;
+				return;
+			case "file": {
+				const found = caller.file(question.fd);
+				if (found?.kind !== "shared-memory") return found?.kind;
+				return { backing: this.#numberOf(found.backing), name: found.backing.name, size: found.size() };
+			}
+			case "signal": {
+				const eventFd = this.#eventFd(caller, question.fd);
+				eventFd.signal();
+				eventFd.release();
+				return;
+			}
+			case "answer": {
+				const to = this.#eventFd(caller, question.to);
+				const eventFd = this.#eventFd(caller, question.fd);
+				eventFd.onSignal(() => to.signal());
+				this.#listening.push(to, eventFd);
+				return;
+			}
+			case "install":
+				return caller.install(this.open("/dev/iommu"));
+			case "queue":
+				this.#queue = new FakeQueue(question.writable, this.#addFile().release);
+				return caller.install(this.#queue);
+			case "push":
+				this.#queue?.push(question.text);
+				return;
+			case "written":
+				return this.#queue?.written;
+			case "add region":
+				this.#region = new FakeRegion(question.text);
+				Object.assign(file.file, { mmap: this.#region.mmap });
+				return FakeRegion.OFFSET;
+			case "region": {
+				this.#host.settle(true);
+				const bytes = Buffer.alloc(8);
+				this.#region?.memory.read(0, bytes);
+				this.#region?.memory.write(8, Buffer.from("device"));
+				return { mappings: this.#region?.mappings, text: bytes.toString() };
+			}
+			case "bug":
+				throw new TypeError("a bug made on purpose");
+			case "sleep":
+				for (const end = performance.now() + question.milliseconds; performance.now() < end; );
+				return;
+		}
+	}
+
+	#eventFd(caller: Caller, fd: number): EventFd {
+		const found = caller.file(fd);
+		if (found?.kind !== "eventfd") throw new Errno("EINVAL", `a file of the kind ${found?.kind}`);
+		return found.open();
+	}
+
+	#files(): Files {
+		return { open: this.#open.slice(-100), released: this.#released.slice(-100) };
+	}
+
+	#numberOf(thing: object): number {
+		if (!this.#seen.includes(thing)) {
+			this.#seen.push(thing);
+			(thing as Partial<Backing>).hold?.();
+		}
+		return this.#seen.indexOf(thing);
+	}
+}
+
+supervise((_settings, host) => ({ machine: new FakeMachine(host) }));

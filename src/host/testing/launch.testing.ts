@@ -1,0 +1,22 @@
+// Runs a program under the supervisor in front of the fake machine: launch.testing.mjs RESULT_FILE PROGRAM ARGS...
+// RESULT_FILE gets what launch() returned, as JSON, and one line more for each thing that happened before.
+
+import { appendFileSync } from "node:fs";
+import { launch } from "../launch/launch.js";
+
+const [result, ...program] = process.argv.slice(2);
+const tell = (what: object) => appendFileSync(result, `${JSON.stringify(what)}\n`);
+tell({
+	result: await launch(
+		{
+			program,
+			settings: undefined,
+			workers: {
+				launcher: new URL("./launcher-thread.mjs", import.meta.url),
+				supervisor: new URL("./fake-machine.testing.mjs", import.meta.url),
+			},
+		},
+		{ started: (pid) => tell({ started: pid }), ended: (status) => tell({ ended: status }) },
+	),
+	// What is open then is what Node itself has open.
+});
