@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { policies } from "../iommufd/hwpt-policy.js";
-import { explain, messageOf } from "../machine/errors.js";
+import { explain, messageOf, notJson } from "../machine/errors.js";
 import { errnoNumbers } from "../uapi/errno.js";
 import type { Outcome } from "./combination.js";
 
@@ -37,7 +37,7 @@ export function parseExpectations(text: string, source: string): Expectations {
 	try {
 		value = JSON.parse(text);
 	} catch (error) {
-		throw new Error(`${source} is not JSON: ${(error as Error).message}`);
+		throw new Error(notJson(source, error));
 	}
 	const result = v.safeParse(schema, value, { message: messageOf });
 	if (result.success) return result.output;

@@ -1,6 +1,7 @@
 // --record FILE: a recording as a file. docs/record.md is its description.
 
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { notJson } from "../machine/errors.js";
 import { RECORD_VERSION, type RecordLine, type Start } from "../trace/record.js";
 import { LineFile } from "./line-file.js";
 
@@ -53,6 +54,6 @@ function parse(line: string, place: string): RecordLine {
 	try {
 		return JSON.parse(line);
 	} catch (error) {
-		throw new RecordingError(`${place} is not JSON: ${(error as Error).message}`);
+		throw new RecordingError(notJson(place, error));
 	}
 }

@@ -99,5 +99,13 @@ test("an error says what is missing, and what could be meant", () => {
 
 test("what isn't JSON, or doesn't fit together, is an error too", () => {
 	expect(() => parseMachineDescription("{", "mine.json")).toThrow(MachineDescriptionError);
+	// What the text is may be quoted, but a terminal must not obey it.
+	expect(() => parseMachineDescription("\x1b[2J\x7fELF", "mine.json")).toThrow(
+		/^mine\.json is not JSON: [\x20-\x7e]+$/,
+	);
 	expect(problem(machine([amd, amd]))).toMatch(/two PCI functions have the address 0000:00:02.0/);
+	const virtual = { ...device, address: "0000:00:02.1", virtualFunctionOf: "0000:00:03.0" };
+	expect(problem(machine([{ ...amd, devices: [device, virtual] }]))).toMatch(
+		/0000:00:02.1 is a virtual function of 0000:00:03.0, and no function with "sriov" before it has that address/,
+	);
 });

@@ -1,7 +1,7 @@
 // What a machine description says: the schema of the files in machines/. docs/machines.md says it to those who write one.
 
 import * as v from "valibot";
-import { explain, MachineDescriptionError, messageOf } from "./errors.js";
+import { explain, MachineDescriptionError, messageOf, notJson } from "./errors.js";
 import { iommuDescription } from "./iommu-description.js";
 
 export { MachineDescriptionError } from "./errors.js";
@@ -36,7 +36,7 @@ export function parseMachineDescription(text: string, source: string): MachineDe
 	try {
 		value = JSON.parse(text);
 	} catch (error) {
-		throw new MachineDescriptionError(`${source} is not JSON: ${(error as Error).message}`);
+		throw new MachineDescriptionError(notJson(source, error));
 	}
 	const result = v.safeParse(schema, value, { message: messageOf });
 	if (result.success) return result.output;

@@ -72,7 +72,13 @@ export class PciBus {
 	}
 
 	#sriovRole({ address, sriov, virtualFunctionOf }: PciDescription): SriovRole {
-		if (virtualFunctionOf !== undefined) return { kind: "virtual", token: this.#tokens.get(virtualFunctionOf) };
+		if (virtualFunctionOf !== undefined) {
+			const token = this.#tokens.get(virtualFunctionOf);
+			if (token !== undefined) return { kind: "virtual", token };
+			throw new MachineDescriptionError(
+				`${address} is a virtual function of ${virtualFunctionOf}, and no function with "sriov" before it has that address`,
+			);
+		}
 		if (!sriov) return { kind: "none" };
 		const token = new VfToken();
 		this.#tokens.set(address, token);
