@@ -89,11 +89,15 @@ test("thousands of random inserts, removals and searches agree with a sorted arr
 	);
 });
 
-test("a hundred thousand areas in random order come out sorted", () => {
+test.each([
+	["random", (n: number) => (n * 48_271) % 100_003],
+	["ascending", (n: number) => n],
+	["descending", (n: number) => 100_000 - n],
+])("a hundred thousand areas in %s order come out sorted", (_, pageAt) => {
 	const tree = new AreaTree();
 	const count = 100_000;
-	for (let i = 0; i < count; i++) {
-		const page = BigInt((i * 48_271) % 100_003);
+	for (let n = 0; n < count; n++) {
+		const page = BigInt(pageAt(n));
 		tree.insert(areaAt(page << 12n, (page << 12n) + 0xfffn));
 	}
 	let previous = -1n;

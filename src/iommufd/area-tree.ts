@@ -197,8 +197,10 @@ export class AreaTree {
 
 	/** Splits the full block of the last search. @returns the place that stood for `place` before, now in #block */
 	#makeRoom(place: number): number {
-		// Who inserts in ascending order leaves full blocks behind, not halves.
-		const from = place === BLOCK && this.#block === this.#blocks.length - 1 ? BLOCK : BLOCK / 2;
+		// Who inserts in ascending order, or in descending order, leaves full blocks behind, not halves.
+		const isAtEnd = place === BLOCK && this.#block === this.#blocks.length - 1;
+		const isAtBegin = place === 0 && this.#block === 0;
+		const from = isAtEnd ? BLOCK : isAtBegin ? 0 : BLOCK / 2;
 		this.#blocks.splice(this.#block + 1, 0, this.#blocks[this.#block].splitAt(from));
 		if (place < from || (place === from && from < BLOCK)) return place;
 		this.#block++;
