@@ -1,8 +1,8 @@
 // The areas of an IOAS, in order, a million of them as easily as ten. struct io_pagetable's area_itree.
 //
-// A B+ tree of two levels: sorted blocks of up to BLOCK areas, in a sorted list. An area is a row of numbers in its block,
-// and the Pages beside it: a third of what an object takes, and nothing that the garbage collector looks at one by one. All
-// numbers are exact doubles, so a search compares no bigint. An Area is made of the row that was asked for.
+// A B+ tree of two levels: sorted blocks of up to BLOCK areas, in a sorted list. An area is a row of four numbers in its block,
+// and the Pages beside it, which is less than half of what an object would take. All numbers are exact doubles, so a search
+// compares no bigint. An Area is made of the row that was asked for.
 
 import { offsetInPage, pageOf } from "../memory/page-number.js";
 import { Area } from "./area.js";
@@ -13,16 +13,19 @@ const BLOCK = 128;
 // What a row consists of.
 const FIRST_PAGE = 0;
 const LAST_PAGE = 1;
-/** The offsets of the first byte and, above OFFSET_BITS, of the last one. */
-const OFFSETS = 2;
 /** The page of the Pages. */
-const INDEX = 3;
-/** The offset in that page and, above OFFSET_BITS, the protection. */
-const START = 4;
-const ROW = 5;
+const INDEX = 2;
+/**
+ * What is small, from the lowest bit on: the offsets of the first byte (12 bits) and of the last one (12), the protection (3),
+ * and from bit 32 on the offset in the page of the Pages (12).
+ */
+const BITS = 3;
+const ROW = 4;
 
-const OFFSET_BITS = 12;
 const OFFSET = 0xfff;
+const LAST_OFFSET_SHIFT = 12;
+const PROTECTION_SHIFT = 24;
+const PAGE_OFFSET_UNIT = 2 ** 32;
 
 class Block {
 	readonly rows = new Float64Array(BLOCK * ROW);
@@ -35,17 +38,16 @@ class Block {
 	area(place: number): Area {
 		const { rows } = this;
 		const row = place * ROW;
-		const offsets = rows[row + OFFSETS];
-		const start = rows[row + START];
+		const bits = rows[row + BITS];
 		return new Area(
 			rows[row + FIRST_PAGE],
-			offsets & OFFSET,
+			bits & OFFSET,
 			rows[row + LAST_PAGE],
-			offsets >>> OFFSET_BITS,
+			(bits >>> LAST_OFFSET_SHIFT) & OFFSET,
 			this.pages[place],
 			rows[row + INDEX],
-			start & OFFSET,
-			start >>> OFFSET_BITS,
+			Math.floor(bits / PAGE_OFFSET_UNIT),
+			bits >>> PROTECTION_SHIFT,
 		);
 	}
 
@@ -58,9 +60,9 @@ class Block {
 		} else pages.push(area.pages);
 		rows[row + FIRST_PAGE] = area.firstPage;
 		rows[row + LAST_PAGE] = area.lastPage;
-		rows[row + OFFSETS] = area.firstOffset | (area.lastOffset << OFFSET_BITS);
 		rows[row + INDEX] = area.index;
-		rows[row + START] = area.pageOffset | (area.protection << OFFSET_BITS);
+		const low = area.firstOffset | (area.lastOffset << LAST_OFFSET_SHIFT) | (area.protection << PROTECTION_SHIFT);
+		rows[row + BITS] = area.pageOffset * PAGE_OFFSET_UNIT + low;
 	}
 
 	remove(place: number): void {
@@ -82,21 +84,21 @@ class Block {
 
 	beginsAt(place: number, page: number, offset: number): boolean {
 		const row = place * ROW;
-		return this.rows[row + FIRST_PAGE] === page && (this.rows[row + OFFSETS] & OFFSET) === offset;
+		return this.rows[row + FIRST_PAGE] === page && (this.rows[row + BITS] & OFFSET) === offset;
 	}
 
 	/** Whether the area at a place begins at or before a place in the address space. */
 	beginsBy(place: number, page: number, offset: number): boolean {
 		const row = place * ROW;
 		const first = this.rows[row + FIRST_PAGE];
-		return first < page || (first === page && (this.rows[row + OFFSETS] & OFFSET) <= offset);
+		return first < page || (first === page && (this.rows[row + BITS] & OFFSET) <= offset);
 	}
 
 	/** Whether it ends before a place in the address space. */
 	endsBefore(place: number, page: number, offset: number): boolean {
 		const row = place * ROW;
 		const last = this.rows[row + LAST_PAGE];
-		return last < page || (last === page && this.rows[row + OFFSETS] >>> OFFSET_BITS < offset);
+		return last < page || (last === page && ((this.rows[row + BITS] >>> LAST_OFFSET_SHIFT) & OFFSET) < offset);
 	}
 }
 

@@ -99,6 +99,7 @@ function measure(count: number, { rounds, short }: Setting): Measurement {
 	const all = intervals(count);
 	const isLarge = count > 100_000;
 	const best = (make: () => Index): Times => {
+		globalThis.gc?.(); // Of what the one before has left.
 		let least = turn(make, all);
 		for (let time = 0; !isLarge && time < (short ? 50 : 300); time++) {
 			const times = turn(make, all);
