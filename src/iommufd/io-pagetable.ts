@@ -359,14 +359,15 @@ export class IoPagetable {
 
 	/** Shows all areas in a domain, or none. */
 	#fillDomain(domain: PagingDomain): void {
-		const done: Area[] = [];
+		let filled = 0;
 		try {
 			for (const area of this.areas) {
 				this.#fillAreaInDomain(area, domain);
-				done.push(area);
+				filled++;
 			}
 		} catch (error) {
-			for (const area of done) {
+			for (const area of this.areas) {
+				if (filled-- === 0) break;
 				area.unmap(domain);
 				if (this.domains.length === 0) area.pages.drop(area.index, area.lastIndex);
 			}
