@@ -113,12 +113,11 @@ export class Access extends IommufdObject implements MapUser {
 		undo.push(() => this.#unpin(ioas, iova, at - 1n));
 		for (const area of ioas.map.contiguous(iova, last)) {
 			const end = area.last < last ? area.last : last;
-			if (area.accessPrevented) throw beingUnmapped(area);
+			if (ioas.map.uses.of(area).isPrevented) throw beingUnmapped(area);
 			checkAligned(area, at, area.last < last);
 			checkMemory(area, write);
 			pinArea(area, area.indexOf(at), area.indexOf(end), into);
-			area.accesses++;
-			if (this.#locks) area.locks++;
+			ioas.map.uses.add(area, this.#locks);
 			at = end + 1n;
 		}
 		if (at <= last) throw gap(ioas, at);
@@ -136,8 +135,7 @@ export class Access extends IommufdObject implements MapUser {
 		for (const area of ioas.map.contiguous(first, last)) {
 			const end = area.last < last ? area.last : last;
 			area.pages.drop(area.indexOf(at), area.indexOf(end));
-			area.accesses--;
-			if (this.#locks) area.locks--;
+			ioas.map.uses.drop(area, this.#locks);
 			at = end + 1n;
 		}
 	}
@@ -152,7 +150,7 @@ export class Access extends IommufdObject implements MapUser {
 		let at = iova;
 		for (const area of ioas.map.contiguous(iova, last)) {
 			const end = area.last < last ? area.last : last;
-			if (area.accessPrevented) throw beingUnmapped(area);
+			if (ioas.map.uses.of(area).isPrevented) throw beingUnmapped(area);
 			checkMemory(area, options.write);
 			const part = data.subarray(Number(at - iova), Number(end + 1n - iova));
 			rwPages(area.pages, Number(area.startByte(at)), part, caller, options);

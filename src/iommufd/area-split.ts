@@ -14,7 +14,8 @@ import { type IoPagetable, inWords } from "./io-pagetable.js";
 export function cutAfter(map: IoPagetable, iova: bigint): void {
 	const area = map.areas.firstIn(iova, iova);
 	if (area === undefined || iova === area.first || iova === area.last) return;
-	if (area.accessPrevented)
+	const use = map.uses.of(area);
+	if (use.isPrevented)
 		throw new Errno("EBUSY", `the mapping ${inWords(area)} is being unmapped, and can't be cut meanwhile`);
 	if (area.pages.kind === "dmabuf")
 		throw new Errno("EOPNOTSUPP", `the mapping ${inWords(area)} is one of a dma-buf, which can't be cut`);
@@ -24,18 +25,16 @@ export function cutAfter(map: IoPagetable, iova: bigint): void {
 			"EINVAL",
 			`the mapping ${inWords(area)} can't be cut at ${hex(rest)}, which is not a multiple of ${hex(map.alignment)}`,
 		);
-	if (area.accesses > 0)
+	if (use.accesses > 0)
 		throw new Errno("EINVAL", `the mapping ${inWords(area)} can't be cut: an in-kernel user has pinned it`);
-	if (area.inDomains && !map.largePagesDisabled)
+	if (map.domains.length > 0 && !map.largePagesDisabled)
 		throw new Errno("EINVAL", `the mapping ${inWords(area)} can't be cut: domains may show it with large pages`);
 	const { pages, protection } = area;
 	allocation("the left part of an area");
 	allocation("the right part of an area");
-	const left = new Area(area.first, rest - area.first, pages, area.startByte(area.first), protection);
-	const right = new Area(rest, area.last - iova, pages, area.startByte(rest), protection);
+	const left = Area.of(area.first, rest - area.first, pages, area.startByte(area.first), protection);
+	const right = Area.of(rest, area.last - iova, pages, area.startByte(rest), protection);
 	// Each page stays held once for the domains: where small pages are all that is used, areas begin with a page.
-	left.inDomains = area.inDomains;
-	right.inDomains = area.inDomains;
 	map.areas.remove(area);
 	map.areas.insert(left);
 	map.areas.insert(right);

@@ -12,92 +12,65 @@ import type { Pages } from "./pages.js";
 /** The frames of the area that is being mapped. */
 const runs = new Runs();
 
-/** What in-kernel users do with an area; few have any. */
-interface Use {
-	accesses: number;
-	locks: number;
-	accessPrevented: boolean;
-}
-
-const unused: Readonly<Use> = { accesses: 0, locks: 0, accessPrevented: false };
-
-const OFFSET_BITS = 12;
-const OFFSET = 0xfff;
-
-/** There may be a million of them, so they are small. */
+/**
+ * A value: it tells what the tree says at one place, and stays as it is. What changes is elsewhere: what in-kernel users do
+ * with an area in area-uses.ts, and whether domains show it is the same for all areas of an IOAS.
+ */
 export class Area {
 	// Where it begins and ends, as pages of IOVA and offsets in them: see page-number.ts.
-	readonly #firstPage: number;
-	readonly #lastPage: number;
-	/** Of the first byte, and, above OFFSET_BITS, of the last one. */
-	readonly #offsets: number;
+	readonly firstPage: number;
+	readonly firstOffset: number;
+	readonly lastPage: number;
+	readonly lastOffset: number;
 	readonly pages: Pages;
 	/** The page of `pages` that the first byte lies in, and where in it. */
 	readonly index: number;
 	readonly pageOffset: number;
 	/** What DMA may do: READ, WRITE, CACHE of pagetable/format.ts. */
 	readonly protection: number;
-	/** Whether domains show it, so that its pages are held for them. */
-	inDomains = false;
-	#use: Use | undefined;
 
-	constructor(first: bigint, length: bigint, pages: Pages, startByte: bigint, protection: number) {
-		const last = first + length - 1n;
-		this.#firstPage = pageOf(first);
-		this.#lastPage = pageOf(last);
-		this.#offsets = offsetInPage(first) | (offsetInPage(last) << OFFSET_BITS);
+	constructor(
+		firstPage: number,
+		firstOffset: number,
+		lastPage: number,
+		lastOffset: number,
+		pages: Pages,
+		index: number,
+		pageOffset: number,
+		protection: number,
+	) {
+		this.firstPage = firstPage;
+		this.firstOffset = firstOffset;
+		this.lastPage = lastPage;
+		this.lastOffset = lastOffset;
 		this.pages = pages;
-		this.index = pageOf(startByte);
-		this.pageOffset = offsetInPage(startByte);
+		this.index = index;
+		this.pageOffset = pageOffset;
 		this.protection = protection;
 	}
 
-	/** Pins of in-kernel users, and how many of them forbid an unmap. */
-	get accesses(): number {
-		return (this.#use ?? unused).accesses;
-	}
-
-	set accesses(count: number) {
-		this.#used().accesses = count;
-	}
-
-	get locks(): number {
-		return (this.#use ?? unused).locks;
-	}
-
-	set locks(count: number) {
-		this.#used().locks = count;
-	}
-
-	/** An unmap waits for the accesses to go: no new ones. */
-	get accessPrevented(): boolean {
-		return (this.#use ?? unused).accessPrevented;
-	}
-
-	set accessPrevented(isPrevented: boolean) {
-		this.#used().accessPrevented = isPrevented;
-	}
-
-	#used(): Use {
-		this.#use ??= { ...unused };
-		return this.#use;
-	}
-
-	get #firstOffset(): number {
-		return this.#offsets & OFFSET;
-	}
-
-	get #lastOffset(): number {
-		return this.#offsets >>> OFFSET_BITS;
+	/** `length` bytes of some Pages from their byte `startByte` on, at an IOVA. */
+	static of(first: bigint, length: bigint, pages: Pages, startByte: bigint, protection: number): Area {
+		const last = first + length - 1n;
+		return new Area(
+			pageOf(first),
+			offsetInPage(first),
+			pageOf(last),
+			offsetInPage(last),
+			pages,
+			pageOf(startByte),
+			offsetInPage(startByte),
+			protection,
+		);
 	}
 
 	/** First and last IOVA, in bytes. */
 	get first(): bigint {
-		return addressOf(this.#firstPage, this.#firstOffset);
+		return addressOf(this.firstPage, this.firstOffset);
 	}
 
 	get last(): bigint {
-		return addressOf(this.#lastPage, this.#lastOffset);
+		return addressOf(this.lastPage, this.lastOffset);
 	}
 
 	/** In bytes. */
@@ -107,32 +80,17 @@ export class Area {
 
 	/** The page of `pages` that the last byte lies in. */
 	get lastIndex(): number {
-		return this.#indexAt(this.#lastPage, this.#lastOffset);
+		return indexAt(this, this.lastPage, this.lastOffset);
 	}
 
 	/** The page of `pages` that an IOVA of this area shows. */
 	indexOf(iova: bigint): number {
-		return this.#indexAt(pageOf(iova), offsetInPage(iova));
-	}
-
-	#indexAt(page: number, offset: number): number {
-		const offsetInPages = offset - this.#firstOffset + this.pageOffset;
-		return this.index + (page - this.#firstPage) + Math.floor(offsetInPages / PAGE_SIZE);
+		return indexAt(this, pageOf(iova), offsetInPage(iova));
 	}
 
 	/** The byte of `pages` that an IOVA of this area shows. */
 	startByte(iova: bigint): bigint {
 		return addressOf(this.index, this.pageOffset) + (iova - this.first);
-	}
-
-	/** The first IOVA and the length in granules, which both are multiples of. */
-	#start(granuleLg2: number): number {
-		return this.#firstPage * (PAGE_SIZE / powerOfTwo(granuleLg2)) + this.#firstOffset / powerOfTwo(granuleLg2);
-	}
-
-	#count(granuleLg2: number): number {
-		const bytes = this.#lastOffset + 1 - this.#firstOffset;
-		return (this.#lastPage - this.#firstPage) * (PAGE_SIZE / powerOfTwo(granuleLg2)) + bytes / powerOfTwo(granuleLg2);
 	}
 
 	/**
@@ -146,8 +104,8 @@ export class Area {
 		const granule = domain.table.format.granuleLg2;
 		const perPage = PAGE_SIZE / powerOfTwo(granule);
 		const sizes = smallPagesOnly ? domain.pageSizes & BigInt(2 * PAGE_SIZE - 1) : domain.pageSizes;
-		const start = this.#start(granule);
-		const end = start + this.#count(granule);
+		const start = firstGranule(this, granule);
+		const end = start + countGranules(this, granule);
 		let skip = this.pageOffset / powerOfTwo(granule);
 		let at = start;
 		runs.clear();
@@ -169,8 +127,25 @@ export class Area {
 	unmap(domain: PagingDomain): void {
 		if (this.pages.revoked) return;
 		const granule = domain.table.format.granuleLg2;
-		domain.unmap(this.#start(granule), this.#count(granule));
+		domain.unmap(firstGranule(this, granule), countGranules(this, granule));
 	}
+}
+
+// Functions rather than private methods: for the sake of those each object would have a field more.
+
+/** The page of the area's Pages that a place in it shows. */
+function indexAt({ firstPage, firstOffset, index, pageOffset }: Area, page: number, offset: number): number {
+	return index + (page - firstPage) + Math.floor((offset - firstOffset + pageOffset) / PAGE_SIZE);
+}
+
+/** The first IOVA and the length in granules, which both are multiples of. */
+function firstGranule({ firstPage, firstOffset }: Area, granuleLg2: number): number {
+	return firstPage * (PAGE_SIZE / powerOfTwo(granuleLg2)) + firstOffset / powerOfTwo(granuleLg2);
+}
+
+function countGranules({ firstPage, firstOffset, lastPage, lastOffset }: Area, granuleLg2: number): number {
+	const bytes = lastOffset + 1 - firstOffset;
+	return (lastPage - firstPage) * (PAGE_SIZE / powerOfTwo(granuleLg2)) + bytes / powerOfTwo(granuleLg2);
 }
 
 /** Linux takes the frames of a mapping together before it maps them: batch_init(). */

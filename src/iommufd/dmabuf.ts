@@ -57,7 +57,7 @@ export class DmaBuf implements OpenFile {
 
 	#hideIn({ map }: Ioas): void {
 		for (const area of map.areas)
-			if (area.inDomains && area.pages instanceof DmabufPages && area.pages.dmabuf === this)
+			if (area.pages instanceof DmabufPages && area.pages.dmabuf === this)
 				for (const domain of map.domains) area.unmap(domain);
 	}
 

@@ -7,8 +7,9 @@ import { PAGE_SIZE } from "../memory/address-space.js";
 import { WRITE } from "../pagetable/format.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { Area } from "./area.js";
-import { type Interval, IntervalTree } from "./interval-tree.js";
-import { alignmentFor, IovaRanges, LAST_IOVA } from "./iova-ranges.js";
+import { AreaTree } from "./area-tree.js";
+import { AreaUses } from "./area-uses.js";
+import { alignmentFor, type Interval, IovaRanges, LAST_IOVA } from "./iova-ranges.js";
 import type { Pages } from "./pages.js";
 import type { Platform } from "./platform.js";
 
@@ -29,9 +30,10 @@ export interface MapUser {
 }
 
 export class IoPagetable {
-	readonly areas = new IntervalTree<Area>();
+	readonly areas = new AreaTree();
+	readonly uses = new AreaUses();
 	readonly ranges = new IovaRanges();
-	/** Domains that show every area. The last one moves into the place of one that goes. */
+	/** Domains that show every area, so that its pages are held for them. The last one moves into the place of one that goes. */
 	readonly domains: PagingDomain[] = [];
 	readonly accesses: MapUser[] = [];
 	/** What IOVAs, lengths and offsets in pages must be multiples of, in bytes: what the domains and accesses need. */
@@ -66,7 +68,7 @@ export class IoPagetable {
 			}
 			this.#fillAll(areas);
 		} catch (error) {
-			for (const area of areas) this.#remove(area);
+			for (const area of areas) this.#takeOut(area);
 			throw error;
 		}
 		return first;
@@ -81,7 +83,7 @@ export class IoPagetable {
 	unmap(first: bigint, last: bigint, done = { bytes: 0n }): bigint {
 		let from = first;
 		for (let area = this.areas.firstIn(from, last); area !== undefined; area = this.areas.firstIn(from, last)) {
-			if (area.locks > 0)
+			if (this.uses.of(area).locks > 0)
 				throw new Errno("EBUSY", `the mapping ${inWords(area)} is locked by a hardware queue or another object`);
 			if (area.first < from || area.last > last)
 				throw new Errno(
@@ -89,7 +91,8 @@ export class IoPagetable {
 					`the range ${hex(first)} to ${hex(last)} cuts the mapping ${inWords(area)} in two: mappings are unmapped whole`,
 				);
 			this.#evictAccesses(area);
-			this.#remove(area);
+			this.#emptyArea(area);
+			this.#takeOut(area);
 			done.bytes += area.length;
 			if (area.last >= last) break;
 			from = area.last + 1n;
@@ -167,7 +170,7 @@ export class IoPagetable {
 		if (at < this.domains.length) this.domains[at] = tail;
 		for (const area of this.areas) {
 			area.unmap(domain);
-			if (this.domains.length === 0) this.#letGo(area);
+			if (this.domains.length === 0) area.pages.drop(area.index, area.lastIndex);
 		}
 		this.ranges.unreserve(domain);
 		this.#recalculateAlignment();
@@ -311,7 +314,7 @@ export class IoPagetable {
 		if (protection & WRITE && !slice.pages.writable)
 			throw new Errno("EPERM", "the mapping that is copied is read-only, and the copy is to be writeable");
 		allocation("an area");
-		const area = new Area(iova, slice.length, slice.pages, slice.startByte, protection);
+		const area = Area.of(iova, slice.length, slice.pages, slice.startByte, protection);
 		if (BigInt(area.pageOffset) & (this.alignment - 1n))
 			throw new Errno(
 				"EINVAL",
@@ -346,40 +349,34 @@ export class IoPagetable {
 			pages.drop(area.index, area.lastIndex);
 			throw error;
 		}
-		area.inDomains = true;
 	}
 
 	#emptyArea(area: Area): void {
-		if (!area.inDomains) return;
+		if (this.domains.length === 0) return;
 		for (const domain of this.domains) area.unmap(domain);
-		this.#letGo(area);
-	}
-
-	/** The area's pages are no longer needed by any domain. */
-	#letGo(area: Area): void {
 		area.pages.drop(area.index, area.lastIndex);
-		area.inDomains = false;
 	}
 
 	/** Shows all areas in a domain, or none. */
 	#fillDomain(domain: PagingDomain): void {
-		const done: Area[] = [];
+		let filled = 0;
 		try {
 			for (const area of this.areas) {
 				this.#fillAreaInDomain(area, domain);
-				done.push(area);
+				filled++;
 			}
 		} catch (error) {
-			for (const area of done) {
+			for (const area of this.areas) {
+				if (filled-- === 0) break;
 				area.unmap(domain);
-				if (this.domains.length === 0) this.#letGo(area);
+				if (this.domains.length === 0) area.pages.drop(area.index, area.lastIndex);
 			}
 			throw error;
 		}
 	}
 
 	#fillAreaInDomain(area: Area, domain: PagingDomain): void {
-		if (area.inDomains) {
+		if (this.domains.length > 0) {
 			area.map(domain, this.largePagesDisabled);
 			return;
 		}
@@ -395,12 +392,12 @@ export class IoPagetable {
 			pages.drop(area.index, area.lastIndex);
 			throw error;
 		}
-		area.inDomains = true;
 	}
 
-	#remove(area: Area): void {
-		this.#emptyArea(area);
+	/** Takes an area that no domain shows out of the map. */
+	#takeOut(area: Area): void {
 		this.areas.remove(area);
+		this.uses.forget(area);
 		area.pages.removeArea();
 	}
 
@@ -409,12 +406,12 @@ export class IoPagetable {
 	 * @throws EDEADLK when they don't
 	 */
 	#evictAccesses(area: Area): void {
-		if (area.accesses === 0) return;
-		area.accessPrevented = true;
+		if (this.uses.of(area).accesses === 0) return;
+		this.uses.prevent(area);
 		for (const access of [...this.accesses]) access.unmap?.(area.first, area.last);
 		// They let go while they are asked, or when a file of theirs that is closed already is released.
-		if (area.accesses > 0) this.#platform.settle();
-		if (area.accesses > 0)
+		if (this.uses.of(area).accesses > 0) this.#platform.settle();
+		if (this.uses.of(area).accesses > 0)
 			throw new Errno("EDEADLK", `an in-kernel user keeps ${inWords(area)} pinned after it was asked to let go`);
 	}
 

@@ -239,4 +239,21 @@ describe("accounting", () => {
 		client.fd.release();
 		expect(client.platform.memlock.counted("user", client.owner, client.memory)).toBe(0);
 	});
+
+	test("a domain that can show only some of the mappings shows none, and nothing stays pinned", () => {
+		const client = new TestClient();
+		client.capabilities.clear();
+		client.memlockLimit = 2 * 4096;
+		const ioasId = newIoas(client);
+		for (let at = 0; at < 3 * 4096; at += 4096) {
+			const [userVa, iova] = [BigInt(BUFFER + at), BigInt(0x1000000 + at)];
+			client.call(IoasMap, { ioasId, flags: FIXED, userVa, length: 4096n, iova });
+		}
+		expect(codeOf(() => client.test("MOCK_DOMAIN", { id: ioasId }))).toBe("ENOMEM");
+		expect(client.platform.frames.pinned).toBe(0);
+		expect(client.platform.memlock.counted("user", client.owner, client.memory)).toBe(0);
+		client.memlockLimit = 3 * 4096;
+		client.test("MOCK_DOMAIN", { id: ioasId });
+		expect(client.platform.frames.pinned).toBe(3);
+	});
 });

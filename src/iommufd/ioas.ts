@@ -21,9 +21,8 @@ import type { Call } from "./call.js";
 import type { Context } from "./context.js";
 import { DmaBuf } from "./dmabuf.js";
 import type { PagingHwpt } from "./hwpt.js";
-import type { Interval } from "./interval-tree.js";
 import { IoPagetable } from "./io-pagetable.js";
-import { LAST_IOVA } from "./iova-ranges.js";
+import { type Interval, LAST_IOVA } from "./iova-ranges.js";
 import { IommufdObject } from "./object.js";
 import { FilePages, type Pages, UserPages } from "./pages.js";
 

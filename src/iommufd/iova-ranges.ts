@@ -1,13 +1,17 @@
 // The IOVAs of an IOAS that are reserved, allowed and free, and the choice of an IOVA for who doesn't name one.
 // struct io_pagetable's reserved_itree and allowed_itree, and iopt_alloc_iova(), in drivers/iommu/iommufd/io_pagetable.c.
 
-import type { Interval } from "./interval-tree.js";
-
 export const LAST_IOVA = (1n << 64n) - 1n;
 
 const PAGE = 4096n;
 /** Linux aligns no IOVA more than to a huge page of the CPU. */
 const HUGE_PAGE = 1n << 21n;
+
+/** Both ends are in bytes, and belong to the interval. */
+export interface Interval {
+	readonly first: bigint;
+	readonly last: bigint;
+}
 
 /** A range that can't be mapped because of a device, a domain's aperture, or a test. */
 interface Reservation extends Interval {

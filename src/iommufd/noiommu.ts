@@ -30,7 +30,7 @@ export function noiommuGetPa(call: Call, query: Args<typeof IoasNoiommuGetPa>): 
 	if (area.pages.revoked)
 		throw new Errno("EINVAL", `no physical address: the dma-buf at IOVA ${hex(iova)} of ${ioas} was revoked`);
 	// Linux asks the domain that keeps the area's frames, which is the first of the IOAS.
-	const domain = area.inDomains ? ioas.map.domains[0] : undefined;
+	const [domain] = ioas.map.domains;
 	if (domain === undefined) throw new Errno("EOPNOTSUPP", `no device without an IOMMU is attached to ${ioas}`);
 	if (!domain.driver.isAbsent)
 		throw new Errno("EOPNOTSUPP", `the first page table of ${ioas} is ${domain.driver.name}'s, for an IOMMU to walk`);

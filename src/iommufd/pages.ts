@@ -39,11 +39,11 @@ export abstract class Pages {
 	#areas = 0;
 	/** Pages that are accounted now. */
 	#accounted = 0;
-	// As a rule all pages lie side by side in one backing, and are held together: by so many, there, and so many pages farther
-	// on than in the source. (The source and the backing of private memory count alike, and a difference is a small number.)
+	// As a rule all pages lie side by side in one backing, and are held together: by so many, there.
 	#holders = 0;
 	#backing: Backing | undefined;
-	#farther = 0;
+	/** The backing's page that the first page is, where source and backing don't count alike. Those of private memory do. */
+	#backingStart: number | undefined;
 	/** Where it is otherwise. */
 	#stretches: PinnedStretches | undefined;
 
@@ -120,22 +120,24 @@ export abstract class Pages {
 	 * @throws what finding them throws; nothing is held then
 	 */
 	hold(first: number, last: number): void {
-		if (this.#isAll(first, last)) {
+		if (this.isAll(first, last)) {
 			if (this.#holders > 0) this.#holders++;
-			else this.#pinAll();
+			else this.pinAll();
 			return;
 		}
-		const pinned = this.#stretched();
+		const pinned = this.stretched();
 		found.clear();
 		const gaps = pinned.gaps(first, last);
-		for (const gap of gaps) this.#findToPin(gap.first, gap.count);
+		for (const gap of gaps) this.findToPin(gap.first, gap.count);
 		// Nothing can fail from here on.
 		pinned.hold(first, last);
-		this.#pinFound(gaps);
+		this.pinFound(gaps);
 	}
 
+	// `private`, not #: for the sake of private methods with a # each object would have a field more.
+
 	/** Finds what is to be pinned. */
-	#findToPin(first: number, count: number): void {
+	private findToPin(first: number, count: number): void {
 		if (iommufdFails("a list of pages"))
 			throw new Errno("ENOMEM", `fault injection: ${count} pages to be pinned can't be listed`);
 		allocation("a list of pages");
@@ -145,14 +147,14 @@ export abstract class Pages {
 
 	/** Undoes one hold() of the same range. What nobody holds any more is unpinned, and no longer accounted. */
 	drop(first: number, last: number): void {
-		if (this.#isAll(first, last)) {
+		if (this.isAll(first, last)) {
 			this.#holders--;
 			if (this.#holders > 0) return;
-			this.#platform.frames.unpin(this.#backing!, this.#page, this.count);
+			this.#platform.frames.unpin(this.#backing!, this.page, this.count);
 			this.#backing = undefined;
 		} else {
 			const { frames } = this.#platform;
-			this.#stretched().drop(first, last, ({ backing, page, count }) => frames.unpin(backing, page, count));
+			this.stretched().drop(first, last, ({ backing, page, count }) => frames.unpin(backing, page, count));
 			if (this.#stretches!.count === 0) this.#stretches = undefined;
 		}
 		const surplus = this.#accounted - this.pinned;
@@ -201,43 +203,43 @@ export abstract class Pages {
 	/** Appends the frames of pages that are held, first..last. */
 	runs(first: number, last: number, into: Runs): void {
 		const { frames } = this.#platform;
-		if (this.#stretches === undefined) frames.runs(this.#backing!, this.#page + first, last + 1 - first, into);
+		if (this.#stretches === undefined) frames.runs(this.#backing!, this.page + first, last + 1 - first, into);
 		else this.#stretches.each(first, last, (backing, page, count) => frames.runs(backing, page, count, into));
 	}
 
 	/** Appends where pages that are held lie, first..last. */
 	extents(first: number, last: number, into: Extents): void {
-		if (this.#stretches === undefined) into.add(this.#backing!, this.#page + first, last + 1 - first);
+		if (this.#stretches === undefined) into.add(this.#backing!, this.page + first, last + 1 - first);
 		else this.#stretches.each(first, last, (backing, page, count) => into.add(backing, page, count));
 	}
 
 	/** The backing's page that the first page is. */
-	get #page(): number {
-		return this.startPage + this.#farther;
+	private get page(): number {
+		return this.#backingStart ?? this.startPage;
 	}
 
 	/** Whether a range is all of the pages, and nobody holds some of them alone. */
-	#isAll(first: number, last: number): boolean {
+	private isAll(first: number, last: number): boolean {
 		return this.#stretches === undefined && first === 0 && last === this.count - 1;
 	}
 
 	/** Pins all pages, of which none is pinned, for one holder. */
-	#pinAll(): void {
+	private pinAll(): void {
 		found.clear();
-		this.#findToPin(0, this.count);
+		this.findToPin(0, this.count);
 		if (found.length > 1) {
-			this.#pinFound([{ first: 0, count: this.count }]);
+			this.pinFound([{ first: 0, count: this.count }]);
 			return;
 		}
 		this.#holders = 1;
 		this.#backing = found.backing[0];
-		this.#farther = found.page[0] - this.startPage;
-		this.#platform.frames.pin(this.#backing, this.#page, this.count);
+		this.#backingStart = found.page[0] === this.startPage ? undefined : found.page[0];
+		this.#platform.frames.pin(this.#backing, this.page, this.count);
 	}
 
 	/** Pins what was found for the gaps, for one holder. */
-	#pinFound(gaps: readonly Gap[]): void {
-		const pinned = this.#stretched();
+	private pinFound(gaps: readonly Gap[]): void {
+		const pinned = this.stretched();
 		let extent = 0;
 		let used = 0;
 		for (const gap of gaps) {
@@ -257,10 +259,10 @@ export abstract class Pages {
 	}
 
 	/** What is pinned, as stretches from now on. */
-	#stretched(): PinnedStretches {
+	private stretched(): PinnedStretches {
 		if (this.#stretches !== undefined) return this.#stretches;
 		this.#stretches = new PinnedStretches();
-		if (this.#holders > 0) this.#stretches.add(0, this.count, this.#backing!, this.#page, this.#holders);
+		if (this.#holders > 0) this.#stretches.add(0, this.count, this.#backing!, this.page, this.#holders);
 		this.#holders = 0;
 		this.#backing = undefined;
 		return this.#stretches;

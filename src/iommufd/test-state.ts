@@ -61,7 +61,7 @@ function partsOf(object: object, frames: Frames): object {
 
 function mapOf(map: IoPagetable): object {
 	return {
-		areas: [...map.areas].map(areaOf),
+		areas: [...map.areas].map((area) => areaOf(area, map)),
 		usable: [...map.ranges.usable()],
 		allowed: map.ranges.allowedIn(0n, (1n << 64n) - 1n),
 		domains: map.domains.length,
@@ -71,10 +71,10 @@ function mapOf(map: IoPagetable): object {
 	};
 }
 
-function areaOf(area: Area): object {
-	const { first, last, pages, index, pageOffset, protection, inDomains, accesses, locks, accessPrevented } = area;
+function areaOf(area: Area, { uses }: IoPagetable): object {
+	const { first, last, pages, index, pageOffset, protection } = area;
 	const memory = { start: pages.start, pinned: pages.pinned, accounted: pages.accounted, mode: pages.accountMode };
-	return { first, last, index, pageOffset, protection, inDomains, accesses, locks, accessPrevented, memory };
+	return { first, last, index, pageOffset, protection, ...uses.of(area), memory };
 }
 
 /** The frames by what they hold: which frame a page gets may depend on what was tried before. */

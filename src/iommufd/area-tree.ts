@@ -1,0 +1,211 @@
+// The areas of an IOAS, in order, a million of them as easily as ten. struct io_pagetable's area_itree.
+//
+// A B+ tree of two levels: sorted blocks of up to BLOCK areas, in a sorted list. An area is a row of four numbers in its block,
+// and the Pages beside it, which is less than half of what an object would take. All numbers are exact doubles, so a search
+// compares no bigint. An Area is made of the row that was asked for.
+
+import { offsetInPage, pageOf } from "../memory/page-number.js";
+import { Area } from "./area.js";
+import type { Pages } from "./pages.js";
+
+const BLOCK = 128;
+
+// What a row consists of.
+const FIRST_PAGE = 0;
+const LAST_PAGE = 1;
+/** The page of the Pages. */
+const INDEX = 2;
+/**
+ * What is small, from the lowest bit on: the offsets of the first byte (12 bits) and of the last one (12), the protection (3),
+ * and from bit 32 on the offset in the page of the Pages (12).
+ */
+const BITS = 3;
+const ROW = 4;
+
+const OFFSET = 0xfff;
+const LAST_OFFSET_SHIFT = 12;
+const PROTECTION_SHIFT = 24;
+const PAGE_OFFSET_UNIT = 2 ** 32;
+
+class Block {
+	readonly rows = new Float64Array(BLOCK * ROW);
+	readonly pages: Pages[] = [];
+
+	get length(): number {
+		return this.pages.length;
+	}
+
+	area(place: number): Area {
+		const { rows } = this;
+		const row = place * ROW;
+		const bits = rows[row + BITS];
+		return new Area(
+			rows[row + FIRST_PAGE],
+			bits & OFFSET,
+			rows[row + LAST_PAGE],
+			(bits >>> LAST_OFFSET_SHIFT) & OFFSET,
+			this.pages[place],
+			rows[row + INDEX],
+			Math.floor(bits / PAGE_OFFSET_UNIT),
+			bits >>> PROTECTION_SHIFT,
+		);
+	}
+
+	insert(place: number, area: Area): void {
+		const { rows, pages } = this;
+		const row = place * ROW;
+		if (place < pages.length) {
+			rows.copyWithin(row + ROW, row, pages.length * ROW);
+			pages.splice(place, 0, area.pages);
+		} else pages.push(area.pages);
+		rows[row + FIRST_PAGE] = area.firstPage;
+		rows[row + LAST_PAGE] = area.lastPage;
+		rows[row + INDEX] = area.index;
+		const low = area.firstOffset | (area.lastOffset << LAST_OFFSET_SHIFT) | (area.protection << PROTECTION_SHIFT);
+		rows[row + BITS] = area.pageOffset * PAGE_OFFSET_UNIT + low;
+	}
+
+	remove(place: number): void {
+		const { rows, pages } = this;
+		const row = place * ROW;
+		if (place < pages.length - 1) {
+			rows.copyWithin(row, row + ROW, pages.length * ROW);
+			pages.splice(place, 1);
+		} else pages.pop();
+	}
+
+	/** Takes everything from a place on out. @returns it */
+	splitAt(place: number): Block {
+		const rest = new Block();
+		rest.rows.set(this.rows.subarray(place * ROW));
+		rest.pages.push(...this.pages.splice(place));
+		return rest;
+	}
+
+	beginsAt(place: number, page: number, offset: number): boolean {
+		const row = place * ROW;
+		return this.rows[row + FIRST_PAGE] === page && (this.rows[row + BITS] & OFFSET) === offset;
+	}
+
+	/** Whether the area at a place begins at or before a place in the address space. */
+	beginsBy(place: number, page: number, offset: number): boolean {
+		const row = place * ROW;
+		const first = this.rows[row + FIRST_PAGE];
+		return first < page || (first === page && (this.rows[row + BITS] & OFFSET) <= offset);
+	}
+
+	/** Whether it ends before a place in the address space. */
+	endsBefore(place: number, page: number, offset: number): boolean {
+		const row = place * ROW;
+		const last = this.rows[row + LAST_PAGE];
+		return last < page || (last === page && ((this.rows[row + BITS] >>> LAST_OFFSET_SHIFT) & OFFSET) < offset);
+	}
+}
+
+export class AreaTree {
+	/** None before the first insert; after that at least one, and only a single one can be empty. */
+	readonly #blocks: Block[] = [];
+	#size = 0;
+	// Where the last search ended: the block, and the place in it.
+	#block = 0;
+	#place = 0;
+
+	get size(): number {
+		return this.#size;
+	}
+
+	/** Adds an area that overlaps none of the others. */
+	insert(area: Area): void {
+		if (this.#blocks.length === 0) this.#blocks.push(new Block());
+		this.#seek(area.firstPage, area.firstOffset);
+		// After the one at or before it; before everything when there is none.
+		let place = this.#place + 1;
+		if (this.#blocks[this.#block].length === BLOCK) place = this.#makeRoom(place);
+		this.#blocks[this.#block].insert(place, area);
+		this.#size++;
+	}
+
+	/** Takes an area out that is in. */
+	remove(area: Area): void {
+		this.#find(area);
+		const block = this.#blocks[this.#block];
+		block.remove(this.#place);
+		if (block.length === 0 && this.#blocks.length > 1) this.#blocks.splice(this.#block, 1);
+		this.#size--;
+	}
+
+	/** The first area that has a byte in first..last. */
+	firstIn(first: bigint, last: bigint): Area | undefined {
+		if (this.#blocks.length === 0) return undefined;
+		const page = pageOf(first);
+		const offset = offsetInPage(first);
+		this.#seek(page, offset);
+		const block = this.#blocks[this.#block];
+		if (this.#place >= 0 && !block.endsBefore(this.#place, page, offset)) return block.area(this.#place);
+		return this.#after(last);
+	}
+
+	/** The area that follows this one, if it begins at or before `last`. */
+	next(area: Area, last: bigint): Area | undefined {
+		this.#find(area);
+		return this.#after(last);
+	}
+
+	/** All of them, in order. None must come or go meanwhile. */
+	*[Symbol.iterator](): Iterator<Area> {
+		for (const block of this.#blocks) for (let place = 0; place < block.length; place++) yield block.area(place);
+	}
+
+	/** The area after the place of the last search, if it begins at or before `last`. */
+	#after(last: bigint): Area | undefined {
+		let block: Block | undefined = this.#blocks[this.#block];
+		let place = this.#place + 1;
+		if (place === block.length) {
+			block = this.#blocks[this.#block + 1];
+			place = 0;
+		}
+		if (block === undefined || !block.beginsBy(place, pageOf(last), offsetInPage(last))) return undefined;
+		return block.area(place);
+	}
+
+	/** Has the last search end at an area that is in. Often it has ended there anyway. */
+	#find({ firstPage, firstOffset }: Area): void {
+		const block = this.#blocks[this.#block];
+		const isThere = block !== undefined && this.#place >= 0 && this.#place < block.length;
+		if (!isThere || !block.beginsAt(this.#place, firstPage, firstOffset)) this.#seek(firstPage, firstOffset);
+	}
+
+	/** Finds the last area that begins at or before a place; #place is -1 (in block 0) when there is none. */
+	#seek(page: number, offset: number): void {
+		const blocks = this.#blocks;
+		let low = 0;
+		let high = blocks.length - 1;
+		while (low < high) {
+			const middle = (low + high + 1) >>> 1;
+			if (blocks[middle].beginsBy(0, page, offset)) low = middle;
+			else high = middle - 1;
+		}
+		this.#block = low;
+		const block = blocks[low];
+		let from = 0;
+		let to = block.length;
+		while (from < to) {
+			const middle = (from + to) >>> 1;
+			if (block.beginsBy(middle, page, offset)) from = middle + 1;
+			else to = middle;
+		}
+		this.#place = from - 1;
+	}
+
+	/** Splits the full block of the last search. @returns the place that stood for `place` before, now in #block */
+	#makeRoom(place: number): number {
+		// Who inserts in ascending order, or in descending order, leaves full blocks behind, not halves.
+		const isAtEnd = place === BLOCK && this.#block === this.#blocks.length - 1;
+		const isAtBegin = place === 0 && this.#block === 0;
+		const from = isAtEnd ? BLOCK : isAtBegin ? 0 : BLOCK / 2;
+		this.#blocks.splice(this.#block + 1, 0, this.#blocks[this.#block].splitAt(from));
+		if (place < from || (place === from && from < BLOCK)) return place;
+		this.#block++;
+		return place - from;
+	}
+}
