@@ -81,6 +81,17 @@ test("the bound device and the HWPT are busy as long as the device is attached",
 	expect(codeOf(() => client.call(Destroy, { id: mock.outIdevId }))).toBe("ENOENT");
 });
 
+test("a mock device without PASIDs has one, which nothing can be attached to", () => {
+	const { client, first } = twoIoases();
+	const mock = client.test("MOCK_DOMAIN", { id: first });
+	const hwpt = { devId: mock.outIdevId, ptId: first, flags: HwptAllocFlags.PASID };
+	const { outHwptId: ptId } = client.call(HwptAlloc, hwpt);
+	client.test("MOCK_DOMAIN_REPLACE", { id: mock.outStdevId, ptId });
+	expect(codeOf(() => client.test("PASID_ATTACH", { id: mock.outStdevId, pasid: 1, ptId }))).toBe("EINVAL");
+	client.test("PASID_DETACH", { id: mock.outStdevId, pasid: 0 });
+	client.test("PASID_ATTACH", { id: mock.outStdevId, pasid: 0, ptId });
+});
+
 test("a PASID takes only HWPTs that were made for it, as does the device beside it", () => {
 	const { client, first } = twoIoases();
 	const mock = client.test("MOCK_DOMAIN_FLAGS", { id: first, devFlags: MockDeviceFlags.PASID });

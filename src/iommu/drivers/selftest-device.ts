@@ -26,7 +26,8 @@ export class MockDevice extends Device {
 	readonly faultUsers = new FaultUsers(this);
 
 	constructor(driver: IommuDriver, group: Group, number: number, flags: number) {
-		super(`iommufd_mock${number}`, driver, group, flags & MockDeviceFlags.PASID ? 2 ** MOCK_PASID_WIDTH : 0);
+		// Without the flag its PASIDs have a width, too, of 0 bits, which makes one: that of DMA without a PASID.
+		super(`iommufd_mock${number}`, driver, group, flags & MockDeviceFlags.PASID ? 2 ** MOCK_PASID_WIDTH : 1);
 		this.flags = flags;
 		this.number = number;
 	}

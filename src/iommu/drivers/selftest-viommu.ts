@@ -93,7 +93,8 @@ export class MockViommu implements DriverViommu {
 		if (this.#translate(iova) !== physicalAddress)
 			throw new Errno("EFAULT", `IOVA ${hex(iova)} of the parent doesn't lead to ${hex(physicalAddress)}`);
 		const queue = new MockHwQueue(before, () => {
-			this.#queues[index] = undefined;
+			// Whichever queue goes: Linux's mock never notes a queue's index, so that of another one than 0 stays taken.
+			this.#queues[0] = undefined;
 		});
 		this.#queues[index] = queue;
 		return queue;
