@@ -34,11 +34,11 @@ interface Block {
 }
 
 /** What a frame holds. */
-export interface Location {
-	readonly backing: Backing;
-	readonly page: number;
+export class Location {
+	backing!: Backing;
+	page = 0;
 	/** How many frames from this one on hold the pages that follow, this one included. */
-	readonly count: number;
+	count = 0;
 }
 
 export class Frames {
@@ -47,6 +47,9 @@ export class Frames {
 	/** By position in physical memory, for the way back from a frame; a hole is a block that was freed. */
 	readonly #slots: (Block | undefined)[] = [];
 	readonly #freeSlots: number[] = [];
+	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. And the inverse. */
+	readonly #slotSize: number;
+	readonly #slotsPerFrame: number;
 	#lastBlock: Block | undefined;
 	/** The block that lost its last pin most recently. It stays, because what was just unmapped is often mapped again. */
 	#idle: Block | undefined;
@@ -55,6 +58,8 @@ export class Frames {
 
 	constructor(contiguity: Contiguity = "as-addresses") {
 		this.contiguity = contiguity;
+		this.#slotSize = contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
+		this.#slotsPerFrame = 1 / this.#slotSize;
 	}
 
 	/** Pins `count` pages of a backing from `page` on, once more each. */
@@ -118,24 +123,30 @@ export class Frames {
 
 	/** What a frame holds; undefined when it is not memory, or memory that nothing near by is pinned in. */
 	locate(frame: number): Location | undefined {
-		const slot = Math.floor((frame - FIRST_FRAME) / this.#slotSize);
+		const found = new Location();
+		return this.locateInto(frame, found) ? found : undefined;
+	}
+
+	/** The same; false, and `into` untouched, when it is not. */
+	locateInto(frame: number, into: Location): boolean {
+		// To multiply by a power of two is an exact division.
+		const slot = Math.floor((frame - FIRST_FRAME) * this.#slotsPerFrame);
+		if (!(slot >= 0 && slot < this.#slots.length)) return false;
 		const block = this.#slots[slot];
-		if (block === undefined || frame < FIRST_FRAME) return undefined;
+		if (block === undefined) return false;
 		const offset = frame - block.base;
-		if (offset >= PAGES_PER_BLOCK) return undefined;
-		const place = this.#gather(offset);
-		return { backing: block.backing, page: block.index * PAGES_PER_BLOCK + place, count: this.#stretchFrom(place) };
+		if (offset >= PAGES_PER_BLOCK) return false;
+		const placeInBlock = this.#gather(offset);
+		into.backing = block.backing;
+		into.page = block.index * PAGES_PER_BLOCK + placeInBlock;
+		into.count = this.#stretchFrom(placeInBlock);
+		return true;
 	}
 
 	/** Blocks in use: 0 when nothing is pinned. */
 	get blocks(): number {
 		const idle = this.#idle?.pins.total === 0 ? 1 : 0;
 		return this.#slots.length - this.#freeSlots.length - idle;
-	}
-
-	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. */
-	get #slotSize(): number {
-		return this.contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
 	}
 
 	#blockAt(backing: Backing, page: number): Block | undefined {

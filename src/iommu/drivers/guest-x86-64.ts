@@ -5,6 +5,7 @@
 
 import { x86_64 } from "../../pagetable/formats/x86-64.js";
 import { READ, WRITE } from "../../pagetable/pagetable.js";
+import { levelsOf } from "../../pagetable/table-level.js";
 import type { Entry, EntryRules, FirstStage, Objection } from "../first-stage.js";
 
 // Low word of an entry
@@ -41,14 +42,15 @@ export function guestX86_64(guest: GuestX86_64): FirstStage {
 	const pages = 2 ** (bits - 12);
 	return {
 		format: x86_64,
+		levels: levelsOf(x86_64),
 		topLevel: guest.levels - 1,
-		root: guest.root & ADDRESS_OF_TABLE,
+		root: Number(guest.root & ADDRESS_OF_TABLE),
 		asid: guest.asid,
 		rules: new X86Rules(guest),
 		outputBits: OUTPUT_BITS,
 		inputInWords: `${bits} bits${guest.signExtends ? ", sign-extended" : ""}`,
 		inputPage(page) {
-			const input = page % pages;
+			const input = page - Math.floor(page / pages) * pages;
 			const isExtended = guest.signExtends && input >= pages / 2;
 			return page === (isExtended ? ALL_PAGES - pages + input : input) ? input : -1;
 		},

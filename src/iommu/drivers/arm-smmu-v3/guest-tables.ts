@@ -4,6 +4,7 @@
 // Arm ARM (DDI 0487) D8.2.
 
 import { armv8 } from "../../../pagetable/formats/armv8.js";
+import { levelsOf } from "../../../pagetable/table-level.js";
 import { hex } from "../../../uapi/errno.js";
 import type { Device } from "../../device.js";
 import { DmaFault, type DmaRequest, type FaultKind } from "../../dma-fault.js";
@@ -122,8 +123,9 @@ export class GuestStream {
 		const ignoresTopByte = bit(word0, 38 + half);
 		return {
 			format,
+			levels: levelsOf(format),
 			topLevel: config.topLevel,
-			root: tableWord & TTB,
+			root: Number(tableWord & TTB),
 			asid: Number(bits(word0, 63, 48)),
 			rules: new Stage1Rules({
 				setsAccessed: manages >= 1 && bit(word0, 43),
