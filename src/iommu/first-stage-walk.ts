@@ -75,9 +75,11 @@ export class Walk {
 	readonly #way = Array.from({ length: MOST_LEVELS }, (_, level) => new Step(level));
 	#from = -1;
 	#last = 0;
-	/** The table that it is at, and where in its page that begins. */
+	/** The table to begin at, and where in its page that begins. */
 	readonly #table: CachedTable = { page: 0, level: 0, protection: 0 };
-	#offset = 0;
+	#tableOffset = 0;
+	/** Whose names the steps have. */
+	#format: Format | undefined;
 
 	/** @param access whatever it is by the time of a walk */
 	constructor(access: Access, memory: GuestMemory) {
@@ -168,11 +170,12 @@ export class Walk {
 
 	/** @param tlb tells the table to begin at, if not the root */
 	#beginAt(stage: FirstStage, tlb: Iotlb | undefined, page: number): void {
+		if (stage.format !== this.#format) this.#nameSteps(stage.format);
 		const table = this.#table;
-		this.#offset = 0;
+		this.#tableOffset = 0;
 		if (tlb === undefined || !tlb.findTable(stage.asid, page, table)) {
 			table.page = Math.floor(stage.root / PAGE_SIZE);
-			this.#offset = stage.root - table.page * PAGE_SIZE;
+			this.#tableOffset = stage.root - table.page * PAGE_SIZE;
 			table.level = stage.topLevel;
 			table.protection = READ | WRITE;
 		}
@@ -180,59 +183,75 @@ export class Walk {
 		this.#last = table.level + 1;
 	}
 
+	#nameSteps(format: Format): void {
+		this.#format = format;
+		for (const [level, { entryName }] of format.levels.entries()) this.#way[level]!.entryName = entryName;
+	}
+
 	/** @param tlb gets what is found; undefined for a look that leaves nothing behind */
 	#descend(stage: FirstStage, page: number, tlb: Iotlb | undefined): void {
-		const { format, levels, rules } = stage;
-		const granulePagesLg2 = format.granuleLg2 - PAGE_SHIFT;
-		const va = Math.floor(page / powerOfTwo(granulePagesLg2));
-		const table = this.#table;
-		for (;;) {
-			const level = levels[table.level]!;
-			const step = this.#read(stage, level, indexOf(level, va));
-			table.protection &= rules.permits(step);
+		const { levels, rules } = stage;
+		const granulePagesLg2 = stage.format.granuleLg2 - PAGE_SHIFT;
+		const granulePages = 1 << granulePagesLg2;
+		const va = granulePages === 1 ? page : Math.floor(page / granulePages);
+		let { page: table, level: number, protection } = this.#table;
+		let offset = this.#tableOffset;
+		for (; ; number--) {
+			const level = levels[number]!;
+			const step = this.#read(stage, level, number, table, offset, indexOf(level, va));
+			protection &= rules.permits(step);
 			const pagesLg2 = level.itemSize + granulePagesLg2;
 			if (step.isLeaf) {
-				this.#leafIs(stage, step, page, pagesLg2, tlb);
+				this.#leafIs(stage, step, page, pagesLg2, protection, tlb);
 				return;
 			}
-			table.page = step.frame * powerOfTwo(granulePagesLg2);
-			this.#offset = 0;
-			table.level--;
-			tlb?.addTable(stage.asid, page, pagesLg2, table);
+			table = step.frame * granulePages;
+			offset = 0;
+			tlb?.addTable(stage.asid, page, pagesLg2, table, number - 1, protection);
 		}
 	}
 
-	/** Reads an entry of the table, which is present and has nothing wrong. */
-	#read(stage: FirstStage, level: TableLevel, index: number): Step {
-		const { page, level: number } = this.#table;
+	/**
+	 * Reads an entry, which is present and has nothing wrong.
+	 * @param table the page of the table, which begins at `offset` in it
+	 */
+	#read(stage: FirstStage, level: TableLevel, number: number, table: number, offset: number, index: number): Step {
 		const step = this.#way[number]!;
-		const offset = this.#offset + index * ENTRY_BYTES;
-		step.page = page + (offset >>> PAGE_SHIFT);
-		step.offset = offset & (PAGE_SIZE - 1);
+		const at = offset + index * ENTRY_BYTES;
+		step.page = table + (at >>> PAGE_SHIFT);
+		step.offset = at & (PAGE_SIZE - 1);
 		step.index = index;
-		step.entryName = stage.format.levels[number]!.entryName;
 		const entry = this.#memory.readEntry(step.page, step.offset, step);
-		step.low = entry[0]!;
-		step.high = entry[1]!;
-		step.isLeaf = (step.low & level.tableMask) !== level.tableValue;
+		const low = entry[0]!;
+		const high = entry[1]!;
+		step.low = low;
+		step.high = high;
+		step.isLeaf = (low & level.tableMask) !== level.tableValue;
 		this.#last = number;
-		if (isEmptyEntry(level, step))
+		if ((low & level.emptyMask) === level.emptyValue)
 			throw this.#fault("not-present", `${inWords(step)} is not present: ${stage.rules.absence}`, number);
-		step.frame = frameIn(step, stage.format);
+		step.frame = frameIn(low, high, stage.format);
 		const objection = stage.rules.objection(step) ?? objectionTo(step, level, stage);
 		if (objection !== undefined) throw this.#fault(objection.kind, `${inWords(step)} ${objection.reason}`, number);
 		return step;
 	}
 
-	#leafIs(stage: FirstStage, step: Step, page: number, pagesLg2: number, tlb: Iotlb | undefined): void {
+	#leafIs(
+		stage: FirstStage,
+		step: Step,
+		page: number,
+		pagesLg2: number,
+		protection: number,
+		tlb: Iotlb | undefined,
+	): void {
 		const { format, rules } = stage;
-		const { protection } = this.#table;
 		const { write } = this.#access;
 		if (!(protection & (write ? WRITE : READ))) throw this.#notPermitted(stage, protection);
 		const { leaf } = this;
-		leaf.firstPage = alignDown(page, pagesLg2);
+		const guestPage = step.frame * (1 << (format.granuleLg2 - PAGE_SHIFT));
+		leaf.firstPage = pagesLg2 === 0 ? page : alignDown(page, pagesLg2);
 		leaf.pagesLg2 = pagesLg2;
-		leaf.guestPage = alignDown(step.frame * powerOfTwo(format.granuleLg2 - PAGE_SHIFT), pagesLg2);
+		leaf.guestPage = pagesLg2 === 0 ? guestPage : alignDown(guestPage, pagesLg2);
 		leaf.protection = protection;
 		leaf.isDirty = false;
 		if (tlb === undefined) return;
@@ -305,10 +324,11 @@ function meaningOf(step: Step, { format, levels, rules }: FirstStage): string {
 }
 
 /** The frame that an entry points to, in granules. */
-function frameIn({ low, high }: Entry, format: Format): number {
-	const { shift, highMask, wideMask } = format.address;
-	const wide = (low & wideMask) >>> 12;
-	return ((high & highMask) >>> 0) * powerOfTwo(32 - shift) + (low >>> shift) + wide * WIDE_ADDRESS_UNIT;
+function frameIn(low: number, high: number, { address }: Format): number {
+	const { shift, highMask, wideMask } = address;
+	// A number of 32 bits while it can be one: `shift` is at least 10 in all formats.
+	const frame = ((high & highMask) >>> 0) * (1 << (32 - shift)) + (low >>> shift);
+	return wideMask === 0 ? frame : frame + ((low & wideMask) >>> 12) * WIDE_ADDRESS_UNIT;
 }
 
 function isEmptyEntry(level: TableLevel, { low }: Entry): boolean {

@@ -29,11 +29,15 @@ export function interruptRanges(device: Device, pasid: number): readonly Interru
 	return ranges;
 }
 
-/** How many pages from one on are none that interrupts go to: 0 if it is one itself. */
+export function isForInterrupts(page: number, ranges: readonly InterruptRange[]): boolean {
+	for (const { firstPage, lastPage } of ranges) if (firstPage <= page && page <= lastPage) return true;
+	return false;
+}
+
+/** How many pages from one on, which is none that interrupts go to, are none either. */
 export function pagesUntilInterrupts(page: number, ranges: readonly InterruptRange[]): number {
 	let pages = Number.POSITIVE_INFINITY;
-	for (const { firstPage, lastPage } of ranges)
-		if (page <= lastPage) pages = Math.min(pages, Math.max(0, firstPage - page));
+	for (const { firstPage } of ranges) if (page < firstPage) pages = Math.min(pages, firstPage - page);
 	return pages;
 }
 
@@ -49,5 +53,5 @@ export function interruptFault(request: DmaRequest, ranges: readonly InterruptRa
 /** @throws DmaFault when the IOMMU takes a request for an interrupt */
 export function refuseInterrupts(request: DmaRequest): void {
 	const ranges = interruptRanges(request.device, request.pasid);
-	if (pagesUntilInterrupts(pageOf(request.iova), ranges) === 0) throw interruptFault(request, ranges);
+	if (isForInterrupts(pageOf(request.iova), ranges)) throw interruptFault(request, ranges);
 }

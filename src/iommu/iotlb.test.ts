@@ -37,8 +37,8 @@ test("a leaf is found by any of its pages, in its address space", () => {
 test("the lowest table on the way is found first", () => {
 	const tlb = new Iotlb();
 	const table = (level: number) => ({ page: level + 7, level, protection: 3 });
-	tlb.addTable(1, 600, 18, table(1));
-	tlb.addTable(1, 600, 9, table(0));
+	tlb.addTable(1, 600, 18, 8, 1, 3);
+	tlb.addTable(1, 600, 9, 7, 0, 3);
 	expect([tableOf(tlb, 1, 512), tableOf(tlb, 1, 0), tableOf(tlb, 1, 2 ** 18)]).toEqual([table(0), table(1), undefined]);
 	tlb.invalidate(bytes(512), bytes(513) - 1n, { leavesOnly: true });
 	expect(tableOf(tlb, 1, 600)).toEqual(table(0));

@@ -93,9 +93,12 @@ export class Iotlb {
 		this.#makeSpace(asid).leaves.set(firstPage, pagesLg2, guestPage, bits);
 	}
 
-	/** @param pagesLg2 lg2 of the pages that the table translates */
-	addTable(asid: number, page: number, pagesLg2: number, table: CachedTable): void {
-		this.#makeSpace(asid).tables.set(page, pagesLg2, table.page, table.protection | (table.level << LEVEL_SHIFT));
+	/**
+	 * @param pagesLg2 lg2 of the pages that the table translates
+	 * @param table its own page, guest-physical
+	 */
+	addTable(asid: number, page: number, pagesLg2: number, table: number, level: number, protection: number): void {
+		this.#makeSpace(asid).tables.set(page, pagesLg2, table, protection | (level << LEVEL_SHIFT));
 	}
 
 	/** Forgets what concerns a range of IOVAs, in bytes, both ends included. */

@@ -65,7 +65,7 @@ export class PageMap {
 		if (this.#count === 0) return;
 		this.#count = 0;
 		if (this.#slotsLg2 <= CLEARED_SLOTS_LG2) {
-			this.#slots.fill(EMPTY);
+			for (let at = 0; at < this.#slots.length; at += 2) this.#slots[at] = EMPTY; // fill() is for longer arrays
 			return;
 		}
 		this.#slotsLg2 = FEWEST_SLOTS_LG2;

@@ -15,8 +15,6 @@ export interface Words {
 	toString(): string;
 }
 
-const leaf = new Translation();
-
 export class PagingStage {
 	readonly name: "page table" | "second stage";
 	/** Whose table it is: set before anything is translated. */
@@ -25,9 +23,9 @@ export class PagingStage {
 	/** Where translate() found that the address leads: a frame of 4 KiB, and the offset in it. */
 	frame = 0;
 	offset = 0;
-	/** From the beginning of the address's granule to the end of the leaf. */
-	#granulesLeft = 0;
-	#granule = 0;
+	/** The leaf that says so, and the granule that the address lies in. */
+	readonly #leaf = new Translation();
+	#va = 0;
 	#inGranule = 0;
 
 	/** @param request what is refused if an address is: for an Access, whatever it is by then */
@@ -43,7 +41,9 @@ export class PagingStage {
 
 	/** How far the leaf goes on from there, in bytes. */
 	get length(): number {
-		return this.#granulesLeft * this.#granule - this.#inGranule;
+		const { leafVa, leafFrames } = this.#leaf;
+		const granule = 1 << this.domain.table.format.granuleLg2;
+		return (leafVa + leafFrames - this.#va) * granule - this.#inGranule;
 	}
 
 	/** The same as translateAt(), for an address in bytes. @throws DmaFault */
@@ -60,6 +60,7 @@ export class PagingStage {
 	translateAt(page: number, offset: number, write: boolean, what?: Words, marks = true): void {
 		const { domain } = this;
 		const { table } = domain;
+		const leaf = this.#leaf;
 		const { granuleLg2 } = table.format;
 		const granule = 1 << granuleLg2;
 		let va = page;
@@ -78,8 +79,7 @@ export class PagingStage {
 			table.setAccessed(va);
 			if (write) table.setDirty(va);
 		}
-		this.#granulesLeft = leaf.leafVa + leaf.leafFrames - va;
-		this.#granule = granule;
+		this.#va = va;
 		this.#inGranule = inGranule;
 		this.frame = leaf.frame;
 		this.offset = inGranule;
@@ -104,7 +104,7 @@ export class PagingStage {
 
 	#notPermitted(va: number, address: bigint, write: boolean, what: Words | undefined): DmaFault {
 		const { level, name } = this.domain.table.explain(va).at(-1)!;
-		const reason = `${whose(address, what)} would be ${write ? "written" : "read"}, and its ${name} permits ${accessInWords(leaf.protection)}`;
+		const reason = `${whose(address, what)} would be ${write ? "written" : "read"}, and its ${name} permits ${accessInWords(this.#leaf.protection)}`;
 		return new DmaFault(this.#request, this.name, "permission", reason, level);
 	}
 }

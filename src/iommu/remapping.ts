@@ -12,7 +12,13 @@ import { type Domain, type NestedDomain, NO_PASID, type PagingDomain, type Pasid
 import type { FirstStage } from "./first-stage.js";
 import { Walk } from "./first-stage-walk.js";
 import { GuestMemory } from "./guest-memory.js";
-import { type InterruptRange, interruptFault, interruptRanges, pagesUntilInterrupts } from "./interrupt-ranges.js";
+import {
+	type InterruptRange,
+	interruptFault,
+	interruptRanges,
+	isForInterrupts,
+	pagesUntilInterrupts,
+} from "./interrupt-ranges.js";
 import { PagingStage } from "./paging-stage.js";
 import type { PhysicalMemory } from "./physical-memory.js";
 
@@ -30,8 +36,8 @@ export class Remapping {
 	readonly #second = new PagingStage("second stage", this.access);
 	/** Which of the two an access went through, and so what knows where it leads. */
 	#last = this.#table;
-	/** How far it may go on, in pages: until interrupts begin, and to the end of the first stage's leaf. */
-	#pagesLeft = 0;
+	/** Whether what it asked for there is what came out of a first stage. */
+	#isNested = false;
 	readonly #guest: GuestMemory;
 	readonly #walk: Walk;
 	/** For a look at what the guest's memory says now. */
@@ -52,11 +58,11 @@ export class Remapping {
 	 */
 	begin(device: Device, pasid: Pasid, page: number, offset: number, write: boolean): void {
 		const { access } = this;
+		if (device !== access.device || pasid !== access.pasid) this.#interrupts = interruptRanges(device, pasid);
 		access.begin(device, pasid, write);
 		access.page = page;
 		access.offset = offset;
 		this.#domain = domainFor(access);
-		this.#interrupts = interruptRanges(device, pasid);
 	}
 
 	/** The same access goes on so many bytes later. */
@@ -72,8 +78,7 @@ export class Remapping {
 	/** Finds out where the access leads. @throws DmaFault */
 	translate(): void {
 		const { access } = this;
-		this.#pagesLeft = pagesUntilInterrupts(access.page, this.#interrupts);
-		if (this.#pagesLeft === 0) throw interruptFault(access, this.#interrupts);
+		if (isForInterrupts(access.page, this.#interrupts)) throw interruptFault(access, this.#interrupts);
 		const domain = this.#domain;
 		if (domain.type === "nested") this.#throughBoth(domain as NestedDomain);
 		else if (domain.type === "paging") this.#throughOne(this.#table, domain as PagingDomain);
@@ -93,12 +98,16 @@ export class Remapping {
 
 	/** How many bytes follow on from there. */
 	get length(): number {
-		return Math.min(this.#last.length, this.#pagesLeft * PAGE_SIZE - this.access.offset);
+		const { page, offset } = this.access;
+		const free = pagesUntilInterrupts(page, this.#interrupts);
+		const pages = this.#isNested ? Math.min(free, this.#walk.pagesLeft) : free;
+		return Math.min(this.#last.length, pages * PAGE_SIZE - offset);
 	}
 
 	#throughOne(stage: PagingStage, domain: PagingDomain): void {
 		const { page, offset, write } = this.access;
 		this.#last = stage;
+		this.#isNested = false;
 		stage.domain = domain;
 		stage.translateAt(page, offset, write);
 	}
@@ -120,8 +129,8 @@ export class Remapping {
 		if (this.reportStale === undefined) walk.find(first, domain.tlb);
 		else this.#findAndCompare(domain, first);
 		this.#last = second;
+		this.#isNested = true;
 		second.translateAt(walk.guestPage, access.offset, access.write);
-		this.#pagesLeft = Math.min(this.#pagesLeft, walk.pagesLeft);
 	}
 
 	/** Finds what the access goes through, and compares it with what the guest's memory says now. */

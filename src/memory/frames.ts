@@ -47,10 +47,10 @@ export class Frames {
 	/** By position in physical memory, for the way back from a frame; a hole is a block that was freed. */
 	readonly #slots: (Block | undefined)[] = [];
 	readonly #freeSlots: number[] = [];
-	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. And the inverse. */
+	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. */
 	readonly #slotSize: number;
-	readonly #slotsPerFrame: number;
 	#lastBlock: Block | undefined;
+	#lastLocated: Block | undefined;
 	/** The block that lost its last pin most recently. It stays, because what was just unmapped is often mapped again. */
 	#idle: Block | undefined;
 	/** The sum over all pages of how often each is pinned. */
@@ -59,7 +59,6 @@ export class Frames {
 	constructor(contiguity: Contiguity = "as-addresses") {
 		this.contiguity = contiguity;
 		this.#slotSize = contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
-		this.#slotsPerFrame = 1 / this.#slotSize;
 	}
 
 	/** Pins `count` pages of a backing from `page` on, once more each. */
@@ -129,18 +128,24 @@ export class Frames {
 
 	/** The same; false, and `into` untouched, when it is not. */
 	locateInto(frame: number, into: Location): boolean {
-		// To multiply by a power of two is an exact division.
-		const slot = Math.floor((frame - FIRST_FRAME) * this.#slotsPerFrame);
-		if (!(slot >= 0 && slot < this.#slots.length)) return false;
-		const block = this.#slots[slot];
+		const block = this.#blockOf(frame);
 		if (block === undefined) return false;
-		const offset = frame - block.base;
-		if (offset >= PAGES_PER_BLOCK) return false;
-		const placeInBlock = this.#gather(offset);
+		const place = this.#gather(frame - block.base);
 		into.backing = block.backing;
-		into.page = block.index * PAGES_PER_BLOCK + placeInBlock;
-		into.count = this.#stretchFrom(placeInBlock);
+		into.page = block.index * PAGES_PER_BLOCK + place;
+		into.count = this.#stretchFrom(place);
 		return true;
+	}
+
+	/** The block that a frame belongs to. Where one was found, the next one is likely to be. */
+	#blockOf(frame: number): Block | undefined {
+		const last = this.#lastLocated;
+		if (last !== undefined && frame >= last.base && frame < last.base + PAGES_PER_BLOCK) return last;
+		if (frame < FIRST_FRAME) return undefined;
+		const block = this.#slots[Math.floor((frame - FIRST_FRAME) / this.#slotSize)];
+		if (block === undefined || frame >= block.base + PAGES_PER_BLOCK) return undefined;
+		this.#lastLocated = block;
+		return block;
 	}
 
 	/** Blocks in use: 0 when nothing is pinned. */
@@ -186,6 +191,7 @@ export class Frames {
 		ofBacking.delete(block.index);
 		if (ofBacking.size === 0) this.#blocks.delete(block.backing);
 		if (this.#lastBlock === block) this.#lastBlock = undefined;
+		if (this.#lastLocated === block) this.#lastLocated = undefined;
 	}
 
 	/** Where a page lies in its block, in frames. */

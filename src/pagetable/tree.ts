@@ -257,11 +257,10 @@ export class Tree {
 
 	/** The frame number that a leaf's item has. */
 	frameIn(low: number, high: number): number {
-		return (
-			((high & this.#addressHigh) >>> 0) * this.#addressHighUnit +
-			(low >>> this.#addressShift) +
-			((low & this.#addressWide) >>> 12) * WIDE_ADDRESS_UNIT
-		);
+		const frame = ((high & this.#addressHigh) >>> 0) * this.#addressHighUnit + (low >>> this.#addressShift);
+		// Apart, so that the frames of all other formats stay integers to the engine of JavaScript.
+		if (this.#addressWide === 0) return frame;
+		return frame + ((low & this.#addressWide) >>> 12) * WIDE_ADDRESS_UNIT;
 	}
 
 	/** The last frame that a tree with its top at this level translates. */
