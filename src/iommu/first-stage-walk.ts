@@ -304,10 +304,10 @@ export class Walk {
 }
 
 /** What any format forbids. */
-function objectionTo(step: Step, level: TableLevel, { format, outputBits }: FirstStage): Objection | undefined {
+function objectionTo(step: Step, level: TableLevel, { outputBits, outputFrames }: FirstStage): Objection | undefined {
 	if (step.isLeaf && !level.hasLeaves)
 		return { kind: "malformed", reason: "maps a page, and there are none at this level" };
-	if (step.frame >= powerOfTwo(outputBits - format.granuleLg2))
+	if (step.frame >= outputFrames)
 		return { kind: "malformed", reason: `has an address beyond the ${outputBits} bits that may come out` };
 	return undefined;
 }

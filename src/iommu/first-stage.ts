@@ -53,8 +53,9 @@ export interface FirstStage {
 	 * @returns -1 if they can't
 	 */
 	inputPage(page: number): number;
-	/** Bits of an address that may come out. */
+	/** Bits of an address that may come out, and how many frames of the format there are below that. */
 	readonly outputBits: number;
+	readonly outputFrames: number;
 	/** "48 bits, sign-extended" */
 	readonly inputInWords: string;
 }

@@ -169,7 +169,7 @@ test.each([
 			{ weight: 1, arbitrary: fc.nat(0x200) },
 		),
 		changed: fc.oneof(
-			{ weight: 3, arbitrary: fc.constant([]) },
+			{ weight: 3, arbitrary: fc.constant<bigint[]>([]) },
 			{ weight: 1, arbitrary: fc.uniqueArray(fc.constantFrom(...architecture.bits), { maxLength: 2 }) },
 		),
 	});

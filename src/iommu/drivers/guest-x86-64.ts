@@ -40,6 +40,7 @@ export interface GuestX86_64 {
 export function guestX86_64(guest: GuestX86_64): FirstStage {
 	const bits = guest.levels * 9 + 12;
 	const pages = 2 ** (bits - 12);
+	const lowerPages = guest.signExtends ? pages / 2 : pages;
 	return {
 		format: x86_64,
 		levels: levelsOf(x86_64),
@@ -48,11 +49,12 @@ export function guestX86_64(guest: GuestX86_64): FirstStage {
 		asid: guest.asid,
 		rules: new X86Rules(guest),
 		outputBits: OUTPUT_BITS,
+		outputFrames: 2 ** (OUTPUT_BITS - 12),
 		inputInWords: `${bits} bits${guest.signExtends ? ", sign-extended" : ""}`,
 		inputPage(page) {
-			const input = page - Math.floor(page / pages) * pages;
-			const isExtended = guest.signExtends && input >= pages / 2;
-			return page === (isExtended ? ALL_PAGES - pages + input : input) ? input : -1;
+			if (page < lowerPages) return page;
+			const input = page - (ALL_PAGES - pages);
+			return guest.signExtends && input >= lowerPages ? input : -1;
 		},
 	};
 }

@@ -134,6 +134,7 @@ export class GuestStream {
 				ignoresTables: bit(tableWord, 1),
 			}),
 			outputBits,
+			outputFrames: 2 ** (outputBits - granuleLg2),
 			inputInWords: `CD.T${half}SZ leaves ${inputBits} bits`,
 			inputPage(page) {
 				const used = ignoresTopByte ? 56 : 64;
