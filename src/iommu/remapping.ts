@@ -1,7 +1,8 @@
 // Where an access of a device leads: through whatever its group is attached to for the PASID, page tables and all.
 // VT-d 3 "DMA Remapping"; AMD (48882) 2.2 "Data Structures"; SMMUv3 (IHI 0070) 3.3.
 //
-// There is one for all accesses of a machine, one after the other. As long as none is refused, it makes no object, bigint or string.
+// There is one for all accesses of a machine, one after the other. As long as none is refused, it makes no object, bigint or
+// string for one. (AMD's driver does, where it reads the Guest CR3 table.)
 
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { hex } from "../uapi/errno.js";
