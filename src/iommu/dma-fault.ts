@@ -39,13 +39,14 @@ export class DmaFault {
 	readonly reason: string;
 
 	constructor(
-		request: DmaRequest,
+		{ device, pasid, iova, write }: DmaRequest,
 		stage: FaultStage,
 		kind: FaultKind,
 		reason: string,
 		level: number | undefined = undefined,
 	) {
-		this.request = request;
+		// A copy, because an Access is reused.
+		this.request = { device, pasid, iova, write };
 		this.stage = stage;
 		this.kind = kind;
 		this.level = level;

@@ -5,8 +5,8 @@
 
 import type { PageTable } from "../pagetable/pagetable.js";
 import { Errno } from "../uapi/errno.js";
+import type { Access } from "./access.js";
 import type { Device } from "./device.js";
-import type { DmaRequest } from "./dma-fault.js";
 import type { IommuDriver } from "./driver.js";
 import type { FaultHandler } from "./fault.js";
 import type { FirstStage } from "./first-stage.js";
@@ -135,17 +135,17 @@ export abstract class NestedDomain extends Domain {
 	}
 
 	/**
-	 * Where the first stage for a request is; undefined when the guest has the request bypass it.
+	 * Where the first stage for an access is; undefined when the guest has it bypass that.
 	 * @param fresh what the guest's memory says now, rather than what the IOMMU has cached of it
 	 * @throws DmaFault when the guest has the request refused, or has made a mistake
 	 */
-	firstStageFor?(request: DmaRequest, memory: GuestMemory, fresh: boolean): FirstStage | undefined;
+	firstStageFor?(access: Access, memory: GuestMemory, fresh: boolean): FirstStage | undefined;
 
 	/**
 	 * What the IOMMU has cached of where the first stage for a request is, if anything: `stage` as firstStageFor() gives it.
 	 * Absent where it caches nothing of that.
 	 */
-	cachedFirstStage?(request: DmaRequest): { readonly stage: FirstStage | undefined } | undefined;
+	cachedFirstStage?(access: Access): { readonly stage: FirstStage | undefined } | undefined;
 
 	/**
 	 * Carries out invalidations that user space queued, in order.

@@ -1,13 +1,16 @@
 // How a request would be translated now, through one stage or two, for people: the walks of a real DMA, watched, and without a
 // trace: nothing is marked, and nothing is cached.
 
+import { addressOf } from "../memory/page-number.js";
 import { READ, Translation, type WalkStep, WRITE } from "../pagetable/pagetable.js";
 import { hex } from "../uapi/errno.js";
+import { Access } from "./access.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import type { NestedDomain, PagingDomain } from "./domain.js";
-import { explainWalk, type FirstStage, guestAddressOf, leafInWords, peekCached } from "./first-stage.js";
+import type { FirstStage } from "./first-stage.js";
+import { Walk } from "./first-stage-walk.js";
 import { GuestMemory } from "./guest-memory.js";
-import { PagingStage } from "./paging-stage.js";
+import { PagingStage, type Words } from "./paging-stage.js";
 import type { PhysicalMemory } from "./physical-memory.js";
 
 /** One address by a page table of the kernel's. */
@@ -95,9 +98,12 @@ export function walkFirstStage(
 	const parent = domain.secondStage;
 	if (parent === undefined || !domain.firstStageFor)
 		return { ...nothing, fault: `${domain.driver.name} has no first stage that DMA goes through` };
-	const watched = () => new WatchedMemory(new PagingStage(parent, "second stage", request), memory, request, missing);
-	const { key, ...now } = walkNow(domain, request, watched());
-	const cached = domain.tlb.isCurrent(parent.flushes) ? walkCached(domain, request, watched()) : undefined;
+	const access = Access.of(request);
+	const secondStage = new PagingStage("second stage", access);
+	secondStage.domain = parent;
+	const watched = () => new WatchedMemory(secondStage, memory, access, missing);
+	const { key, ...now } = walkNow(domain, access, watched());
+	const cached = domain.tlb.isCurrent(parent.flushes) ? walkCached(domain, access, watched()) : undefined;
 	return { ...now, cached: cached === undefined || cached.key === key ? undefined : cached.text };
 }
 
@@ -122,41 +128,43 @@ const BYPASS: Outcome = { key: "bypass", text: "the first stage is bypassed" };
 
 function walkNow(
 	domain: NestedDomain,
-	request: DmaRequest,
+	access: Access,
 	memory: WatchedMemory,
 ): Omit<FirstStageWalk, "cached"> & { key: string } {
 	let stage: FirstStage | undefined;
 	try {
-		stage = domain.firstStageFor!(request, memory, true);
+		stage = domain.firstStageFor!(access, memory, true);
 	} catch (fault) {
 		const { key, text } = refused(fault);
 		return { ...nothing, steps: memory.steps(), fault: text, key };
 	}
 	if (stage === undefined)
-		return { ...nothing, steps: memory.steps(), output: request.iova, isBypassed: true, key: BYPASS.key };
+		return { ...nothing, steps: memory.steps(), output: access.iova, isBypassed: true, key: BYPASS.key };
 	const before = memory.count;
-	const { entries, end } = explainWalk(stage, request, memory);
-	const steps = memory.steps(
-		entries.map(({ meaning }) => meaning),
-		before,
-	);
-	const tables = `${stage.format.name}, ${stage.topLevel + 1} levels from guest-physical ${hex(stage.root)} on`;
-	if (end instanceof DmaFault) {
-		const { key, text } = refused(end);
-		return { ...nothing, tables, steps, fault: text, key };
+	const walk = new Walk(access, memory);
+	let refusal: Outcome | undefined;
+	try {
+		walk.peek(stage);
+	} catch (fault) {
+		refusal = refused(fault);
 	}
-	const output = guestAddressOf(end, stage, request);
-	return { ...nothing, tables, steps, output, protection: end.protection, key: leafInWords(end, stage, request) };
+	const meanings = walk.explain(stage).map(({ meaning }) => meaning);
+	const steps = memory.steps(meanings, before);
+	const tables = `${stage.format.name}, ${stage.topLevel + 1} levels from guest-physical ${hex(stage.root)} on`;
+	if (refusal !== undefined) return { ...nothing, tables, steps, fault: refusal.text, key: refusal.key };
+	const { protection } = walk.leaf;
+	return { ...nothing, tables, steps, output: walk.guestAddress, protection, key: walk.leafInWords };
 }
 
 /** What a DMA would find by what is cached. */
-function walkCached(domain: NestedDomain, request: DmaRequest, memory: WatchedMemory): Outcome {
+function walkCached(domain: NestedDomain, access: Access, memory: WatchedMemory): Outcome {
 	try {
-		const cached = domain.cachedFirstStage?.(request);
-		const stage = cached === undefined ? domain.firstStageFor!(request, memory, true) : cached.stage;
+		const cached = domain.cachedFirstStage?.(access);
+		const stage = cached === undefined ? domain.firstStageFor!(access, memory, true) : cached.stage;
 		if (stage === undefined) return BYPASS;
-		const { leaf, isCached } = peekCached(stage, request, memory, domain.tlb);
-		const key = leafInWords(leaf, stage, request);
+		const walk = new Walk(access, memory);
+		const isCached = walk.peekCached(stage, domain.tlb);
+		const key = walk.leafInWords;
 		return {
 			key,
 			text: isCached ? `the IOTLB still has ${key}` : `by the tables that the IOTLB still has it is ${key}`,
@@ -193,20 +201,25 @@ class WatchedMemory extends GuestMemory {
 		return this.#reads.map((read, i) => ({ ...read, meaning: meanings[i - from] }));
 	}
 
-	override read(address: bigint, words: number, what: string): Uint32Array {
+	override read(address: bigint, words: number, what: Words): Uint32Array {
 		const into = super.read(address, words, what);
-		const wide = [...new BigUint64Array(into.buffer)];
-		const end = wide.findLastIndex((word) => word !== 0n);
-		const { physical } = this.secondStage;
-		this.#reads.push({ name: what, address, physical, words: wide.slice(0, Math.max(1, end + 1)) });
+		this.#note(address, [...new BigUint64Array(into.buffer)], what);
 		return into;
 	}
 
-	override readEntry(address: number, what: string): Uint32Array {
-		return this.read(BigInt(address), 2, what);
+	override readEntry(page: number, offset: number, what: Words): Int32Array {
+		const entry = super.readEntry(page, offset, what);
+		this.#note(addressOf(page, offset), [...new BigUint64Array(entry.buffer)], what);
+		return entry;
 	}
 
-	protected override noMemory(address: bigint | number, what: string): DmaFault {
+	#note(address: bigint, words: bigint[], what: Words): void {
+		const end = words.findLastIndex((word) => word !== 0n);
+		const { physical } = this.secondStage;
+		this.#reads.push({ name: `${what}`, address, physical, words: words.slice(0, Math.max(1, end + 1)) });
+	}
+
+	protected override noMemory(address: bigint, what: Words): DmaFault {
 		if (this.#missing === undefined) return super.noMemory(address, what);
 		return new DmaFault(this.request, "memory", "no-memory", `${hex(address)} (${what}) ${this.#missing}`);
 	}

@@ -1,13 +1,14 @@
 // The client's memory as its own tables address it: by guest-physical addresses, which the second stage translates.
 
-import { PAGE_SIZE } from "../memory/address-space.js";
+import { addressOf } from "../memory/page-number.js";
 import { hex } from "../uapi/errno.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
-import type { PagingStage } from "./paging-stage.js";
+import type { PagingStage, Words } from "./paging-stage.js";
 import type { PhysicalMemory } from "./physical-memory.js";
 
-const entry = new Uint32Array(2);
-const entryBytes = new Uint8Array(entry.buffer);
+const entry = new Int32Array(2);
+const lowHalf = new Int32Array(1);
+const lowHalfBytes = new Uint8Array(lowHalf.buffer);
 
 export class GuestMemory {
 	readonly secondStage: PagingStage;
@@ -25,14 +26,15 @@ export class GuestMemory {
 
 	/**
 	 * An entry of a table.
-	 * @param address in bytes, below 2^53, where all that an entry can point to is
+	 * @param page of 4 KiB, in which it is at `offset`
 	 * @returns its two halves, good until the next one is read
 	 * @throws DmaFault of the second stage
 	 */
-	readEntry(address: number, what: string): Uint32Array {
-		this.secondStage.translateAt(Math.floor(address / PAGE_SIZE), address % PAGE_SIZE, false, what, this.#marks);
-		if (this.#memory.read(this.secondStage.physical, entryBytes) < entryBytes.length)
-			throw this.noMemory(address, what);
+	readEntry(page: number, offset: number, what: Words): Int32Array {
+		const { secondStage } = this;
+		secondStage.translateAt(page, offset, false, what, this.#marks);
+		if (!this.#memory.readEntry(secondStage.frame, secondStage.offset, entry))
+			throw this.noMemory(addressOf(page, offset), what);
 		return entry;
 	}
 
@@ -42,7 +44,7 @@ export class GuestMemory {
 	 * @param what it is, for the reason: "PTE 5"
 	 * @throws DmaFault of the second stage
 	 */
-	read(address: bigint, words: number, what: string): Uint32Array {
+	read(address: bigint, words: number, what: Words): Uint32Array {
 		this.secondStage.translate(address, false, what, this.#marks);
 		const into = new Uint32Array(words);
 		const bytes = new Uint8Array(into.buffer);
@@ -51,15 +53,15 @@ export class GuestMemory {
 	}
 
 	/** Writes the lower half of an entry. @throws DmaFault */
-	writeLow(address: number, low: number, what: string): void {
-		const page = Math.floor(address / PAGE_SIZE);
-		this.secondStage.translateAt(page, address % PAGE_SIZE, true, `${what}, to mark it`, this.#marks);
-		const bytes = new Uint8Array(Uint32Array.of(low).buffer);
-		if (this.#memory.write(this.secondStage.physical, bytes) < bytes.length) throw this.noMemory(address, what);
+	writeLow(page: number, offset: number, low: number, what: Words): void {
+		this.secondStage.translateAt(page, offset, true, `${what}, to mark it`, this.#marks);
+		lowHalf[0] = low;
+		if (this.#memory.write(this.secondStage.physical, lowHalfBytes) < lowHalfBytes.length)
+			throw this.noMemory(addressOf(page, offset), what);
 	}
 
 	/** Why nothing can be read there. */
-	protected noMemory(address: bigint | number, what: string): DmaFault {
+	protected noMemory(address: bigint, what: Words): DmaFault {
 		const reason = `${hex(address)} (${what}) leads to physical address ${hex(this.secondStage.physical)}, where there is no memory`;
 		return new DmaFault(this.request, "memory", "no-memory", reason);
 	}

@@ -3,7 +3,7 @@
 // VT-d 6.2 "Translation Caching"; AMD (48882) 2.4.3 "INVALIDATE_IOMMU_PAGES"; SMMUv3 (IHI 0070) 3.17 "TLB tagging".
 // Addresses are in pages of 4 KiB, as doubles.
 
-import { alignDown, powerOfTwo } from "../pagetable/bits.js";
+import { PageMap } from "./page-map.js";
 
 /** Tags what belongs to all of a guest's address spaces: Arm's entries without nG. */
 export const GLOBAL = -1;
@@ -15,25 +15,30 @@ const PAGE_LG2 = 12n;
 
 /** Where a range of IOVA leads, as a leaf of the first stage said. */
 export interface CachedLeaf {
-	readonly firstPage: number;
+	firstPage: number;
 	/** lg2 of its pages. */
-	readonly pagesLg2: number;
+	pagesLg2: number;
 	/** Guest-physical. */
-	readonly guestPage: number;
+	guestPage: number;
 	/** READ, WRITE */
-	readonly protection: number;
+	protection: number;
 	/** Whether it may be written through without a mark in the table. */
-	readonly isDirty: boolean;
+	isDirty: boolean;
 }
 
 /** Where the table for a range of IOVA is. */
 export interface CachedTable {
-	/** Guest-physical, in bytes. */
-	readonly address: number;
-	readonly level: number;
+	/** Guest-physical, in pages of 4 KiB. */
+	page: number;
+	level: number;
 	/** What the entries above it permit: READ, WRITE. */
-	readonly protection: number;
+	protection: number;
 }
+
+// Bits of what is kept: the protection, and above it IS_DIRTY of a leaf, or the level of a table.
+const PROTECTION = 3;
+const IS_DIRTY = 1 << 2;
+const LEVEL_SHIFT = 2;
 
 export interface InvalidationScope {
 	/** Only that address space; its GLOBAL entries stay only if the whole of it goes. */
@@ -44,6 +49,10 @@ export interface InvalidationScope {
 
 export class Iotlb {
 	readonly #spaces = new Map<number, CachedSpace>();
+	/** The one that was used last, and the one of GLOBAL. */
+	#asid = 0;
+	#space: CachedSpace | undefined;
+	#global: CachedSpace | undefined;
 	#leaves = 0;
 	/** PagingDomain.flushes of the second stage when it was last looked at. */
 	#flushes = 0;
@@ -59,25 +68,37 @@ export class Iotlb {
 		return flushes === this.#flushes;
 	}
 
-	leaf(asid: number, page: number): CachedLeaf | undefined {
-		return this.#spaces.get(asid)?.leaves.find(page) ?? this.#spaces.get(GLOBAL)?.leaves.find(page);
+	/** @param into what it has of a page; untouched if that is nothing */
+	findLeaf(asid: number, page: number, into: CachedLeaf): boolean {
+		const own = this.#spaceOf(asid);
+		if (own !== undefined && findLeaf(own.leaves, page, into)) return true;
+		return this.#global !== undefined && findLeaf(this.#global.leaves, page, into);
 	}
 
-	/** The lowest table on the way to a page. */
-	table(asid: number, page: number): CachedTable | undefined {
-		return this.#spaces.get(asid)?.tables.find(page);
+	/** @param into the lowest table that it has on the way to a page; untouched if there is none */
+	findTable(asid: number, page: number, into: CachedTable): boolean {
+		const tables = this.#spaceOf(asid)?.tables;
+		if (tables === undefined || !tables.find(page)) return false;
+		into.page = tables.target;
+		into.level = tables.bits >>> LEVEL_SHIFT;
+		into.protection = tables.bits & PROTECTION;
+		return true;
 	}
 
 	/** @param asid GLOBAL for what all address spaces have */
-	addLeaf(asid: number, leaf: CachedLeaf): void {
+	addLeaf(asid: number, { firstPage, pagesLg2, guestPage, protection, isDirty }: CachedLeaf): void {
 		if (this.#leaves >= CAPACITY) this.clear();
 		this.#leaves++;
-		this.#space(asid).leaves.set(leaf.firstPage, leaf.pagesLg2, leaf);
+		const bits = protection | (isDirty ? IS_DIRTY : 0);
+		this.#makeSpace(asid).leaves.set(firstPage, pagesLg2, guestPage, bits);
 	}
 
-	/** @param pagesLg2 lg2 of the pages that the table translates */
-	addTable(asid: number, page: number, pagesLg2: number, table: CachedTable): void {
-		this.#space(asid).tables.set(page, pagesLg2, table);
+	/**
+	 * @param pagesLg2 lg2 of the pages that the table translates
+	 * @param table its own page, guest-physical
+	 */
+	addTable(asid: number, page: number, pagesLg2: number, table: number, level: number, protection: number): void {
+		this.#makeSpace(asid).tables.set(page, pagesLg2, table, protection | (level << LEVEL_SHIFT));
 	}
 
 	/** Forgets what concerns a range of IOVAs, in bytes, both ends included. */
@@ -94,63 +115,119 @@ export class Iotlb {
 	/** Forgets one address space. What is GLOBAL stays. */
 	invalidateSpace(asid: number): void {
 		this.#spaces.delete(asid);
+		this.#space = undefined;
+		this.#global = this.#spaces.get(GLOBAL);
 	}
 
 	clear(): void {
-		this.#spaces.clear();
 		this.#leaves = 0;
+		// A guest with one address space will need its maps again, so they stay, empty.
+		if (this.#spaces.size === 1 && this.#space !== undefined) {
+			this.#space.leaves.clear();
+			this.#space.tables.clear();
+			return;
+		}
+		this.#spaces.clear();
+		this.#space = undefined;
+		this.#global = undefined;
 	}
 
-	#space(asid: number): CachedSpace {
-		let space = this.#spaces.get(asid);
-		if (space === undefined) {
-			space = { leaves: new RangeMap(), tables: new RangeMap() };
-			this.#spaces.set(asid, space);
-		}
+	#spaceOf(asid: number): CachedSpace | undefined {
+		if (this.#space !== undefined && this.#asid === asid) return this.#space;
+		this.#asid = asid;
+		this.#space = this.#spaces.get(asid);
+		return this.#space;
+	}
+
+	#makeSpace(asid: number): CachedSpace {
+		const known = this.#spaceOf(asid);
+		if (known !== undefined) return known;
+		const space = { leaves: new RangeMap(), tables: new RangeMap() };
+		this.#spaces.set(asid, space);
+		this.#space = space;
+		if (asid === GLOBAL) this.#global = space;
 		return space;
 	}
 }
 
 interface CachedSpace {
-	readonly leaves: RangeMap<CachedLeaf>;
-	readonly tables: RangeMap<CachedTable>;
+	readonly leaves: RangeMap;
+	readonly tables: RangeMap;
 }
 
-/** Values for ranges of pages, each a power of two long and aligned to that. */
-class RangeMap<T> {
-	/** By lg2 of their length, the shortest first; in it by their first page. */
-	readonly #bySize: { readonly lg2: number; readonly ranges: Map<number, T> }[] = [];
+function findLeaf(leaves: RangeMap, page: number, into: CachedLeaf): boolean {
+	if (!leaves.find(page)) return false;
+	into.firstPage = leaves.firstPage;
+	into.pagesLg2 = leaves.pagesLg2;
+	into.guestPage = leaves.target;
+	into.protection = leaves.bits & PROTECTION;
+	into.isDirty = (leaves.bits & IS_DIRTY) !== 0;
+	return true;
+}
 
-	/** The value of the shortest range that has a page. */
-	find(page: number): T | undefined {
-		for (const { lg2, ranges } of this.#bySize) {
-			const value = ranges.get(alignDown(page, lg2));
-			if (value !== undefined) return value;
+/** All ranges of one length. */
+interface Size {
+	readonly lg2: number;
+	readonly pages: number;
+	/** The inverse: to multiply by a power of two is an exact division. */
+	readonly perPage: number;
+	/** By how many ranges come before them. */
+	readonly ranges: PageMap;
+}
+
+/** What ranges of pages lead to, each a power of two long and aligned to that. */
+class RangeMap {
+	/** The shortest first. */
+	readonly #bySize: Size[] = [];
+	/** What find() found: the range, and what set() said of it. */
+	firstPage = 0;
+	pagesLg2 = 0;
+	target = 0;
+	bits = 0;
+
+	/** Finds the shortest range that has a page. */
+	find(page: number): boolean {
+		for (const { lg2, pages, perPage, ranges } of this.#bySize) {
+			const range = Math.floor(page * perPage);
+			const slot = ranges.find(range);
+			if (slot < 0) continue;
+			this.firstPage = range * pages;
+			this.pagesLg2 = lg2;
+			this.target = ranges.targetAt(slot);
+			this.bits = ranges.bitsAt(slot);
+			return true;
 		}
-		return undefined;
+		return false;
 	}
 
 	/** For the range of that length that has the page. */
-	set(page: number, lg2: number, value: T): void {
-		let size = this.#bySize.find((other) => other.lg2 === lg2);
-		if (size === undefined) {
-			size = { lg2, ranges: new Map() };
-			this.#bySize.push(size);
-			this.#bySize.sort((a, b) => a.lg2 - b.lg2);
-		}
-		size.ranges.set(alignDown(page, lg2), value);
+	set(page: number, lg2: number, target: number, bits: number): void {
+		const { perPage, ranges } = this.#sizeOf(lg2);
+		ranges.set(Math.floor(page * perPage), target, bits);
 	}
 
 	/** Removes all ranges that have a page of firstPage..lastPage. */
 	remove(firstPage: number, lastPage: number): void {
-		for (const { lg2, ranges } of this.#bySize) {
-			const step = powerOfTwo(lg2);
-			const from = alignDown(firstPage, lg2);
-			if ((lastPage - from) / step < ranges.size) {
-				for (let at = from; at <= lastPage; at += step) ranges.delete(at);
+		for (const { perPage, ranges } of this.#bySize) {
+			const first = Math.floor(firstPage * perPage);
+			const last = Math.floor(lastPage * perPage);
+			if (last - first < ranges.count) {
+				for (let range = first; range <= last; range++) ranges.delete(range);
 			} else {
-				for (const at of ranges.keys()) if (at >= from && at <= lastPage) ranges.delete(at);
+				for (const range of ranges.keys()) if (range >= first && range <= last) ranges.delete(range);
 			}
 		}
+	}
+
+	clear(): void {
+		for (const { ranges } of this.#bySize) ranges.clear();
+	}
+
+	#sizeOf(lg2: number): Size {
+		for (const size of this.#bySize) if (size.lg2 === lg2) return size;
+		const size = { lg2, pages: 2 ** lg2, perPage: 2 ** -lg2, ranges: new PageMap() };
+		this.#bySize.push(size);
+		this.#bySize.sort((a, b) => a.lg2 - b.lg2);
+		return size;
 	}
 }

@@ -27,6 +27,11 @@ export interface Backing {
 	read(at: number, into: Uint8Array): number;
 	write(at: number, from: Uint8Array): number;
 	/**
+	 * Reads two words of 32 bits at a multiple of 4 into the first two of `into`: what read() does, sooner. False if they aren't there.
+	 * Absent where that takes a system call anyway.
+	 */
+	readEntry?(at: number, into: Int32Array): boolean;
+	/**
 	 * Somebody will come back for the bytes, so what it takes to reach them must be kept. Each is undone by one drop(). A backing
 	 * that was found and that nobody holds is good until the end of the call.
 	 */

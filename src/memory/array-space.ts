@@ -10,10 +10,12 @@ const SMALL = 32;
 export class ArrayBacking implements Backing {
 	readonly name: string;
 	readonly bytes: Uint8Array;
+	readonly #words: DataView;
 
 	constructor(name: string, bytes: Uint8Array) {
 		this.name = name;
 		this.bytes = bytes;
+		this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 	}
 
 	read(at: number, into: Uint8Array): number {
@@ -21,6 +23,13 @@ export class ArrayBacking implements Backing {
 		if (length > SMALL) into.set(this.bytes.subarray(at, at + length));
 		else for (let i = 0; i < length; i++) into[i] = this.bytes[at + i];
 		return length;
+	}
+
+	readEntry(at: number, into: Int32Array): boolean {
+		if (at + 8 > this.bytes.length) return false;
+		into[0] = this.#words.getInt32(at, true);
+		into[1] = this.#words.getInt32(at + 4, true);
+		return true;
 	}
 
 	write(at: number, from: Uint8Array): number {

@@ -34,11 +34,11 @@ interface Block {
 }
 
 /** What a frame holds. */
-export interface Location {
-	readonly backing: Backing;
-	readonly page: number;
+export class Location {
+	backing!: Backing;
+	page = 0;
 	/** How many frames from this one on hold the pages that follow, this one included. */
-	readonly count: number;
+	count = 0;
 }
 
 export class Frames {
@@ -47,7 +47,10 @@ export class Frames {
 	/** By position in physical memory, for the way back from a frame; a hole is a block that was freed. */
 	readonly #slots: (Block | undefined)[] = [];
 	readonly #freeSlots: number[] = [];
+	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. */
+	readonly #slotSize: number;
 	#lastBlock: Block | undefined;
+	#lastLocated: Block | undefined;
 	/** The block that lost its last pin most recently. It stays, because what was just unmapped is often mapped again. */
 	#idle: Block | undefined;
 	/** The sum over all pages of how often each is pinned. */
@@ -55,6 +58,7 @@ export class Frames {
 
 	constructor(contiguity: Contiguity = "as-addresses") {
 		this.contiguity = contiguity;
+		this.#slotSize = contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
 	}
 
 	/** Pins `count` pages of a backing from `page` on, once more each. */
@@ -118,24 +122,36 @@ export class Frames {
 
 	/** What a frame holds; undefined when it is not memory, or memory that nothing near by is pinned in. */
 	locate(frame: number): Location | undefined {
-		const slot = Math.floor((frame - FIRST_FRAME) / this.#slotSize);
-		const block = this.#slots[slot];
-		if (block === undefined || frame < FIRST_FRAME) return undefined;
-		const offset = frame - block.base;
-		if (offset >= PAGES_PER_BLOCK) return undefined;
-		const place = this.#gather(offset);
-		return { backing: block.backing, page: block.index * PAGES_PER_BLOCK + place, count: this.#stretchFrom(place) };
+		const found = new Location();
+		return this.locateInto(frame, found) ? found : undefined;
+	}
+
+	/** The same; false, and `into` untouched, when it is not. */
+	locateInto(frame: number, into: Location): boolean {
+		const block = this.#blockOf(frame);
+		if (block === undefined) return false;
+		const place = this.#gather(frame - block.base);
+		into.backing = block.backing;
+		into.page = block.index * PAGES_PER_BLOCK + place;
+		into.count = this.#stretchFrom(place);
+		return true;
+	}
+
+	/** The block that a frame belongs to. Where one was found, the next one is likely to be. */
+	#blockOf(frame: number): Block | undefined {
+		const last = this.#lastLocated;
+		if (last !== undefined && frame >= last.base && frame < last.base + PAGES_PER_BLOCK) return last;
+		if (frame < FIRST_FRAME) return undefined;
+		const block = this.#slots[Math.floor((frame - FIRST_FRAME) / this.#slotSize)];
+		if (block === undefined || frame >= block.base + PAGES_PER_BLOCK) return undefined;
+		this.#lastLocated = block;
+		return block;
 	}
 
 	/** Blocks in use: 0 when nothing is pinned. */
 	get blocks(): number {
 		const idle = this.#idle?.pins.total === 0 ? 1 : 0;
 		return this.#slots.length - this.#freeSlots.length - idle;
-	}
-
-	/** Frames from one slot to the next: with "1G" a gap keeps neighbouring blocks apart. */
-	get #slotSize(): number {
-		return this.contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
 	}
 
 	#blockAt(backing: Backing, page: number): Block | undefined {
@@ -175,6 +191,7 @@ export class Frames {
 		ofBacking.delete(block.index);
 		if (ofBacking.size === 0) this.#blocks.delete(block.backing);
 		if (this.#lastBlock === block) this.#lastBlock = undefined;
+		if (this.#lastLocated === block) this.#lastLocated = undefined;
 	}
 
 	/** Where a page lies in its block, in frames. */

@@ -104,11 +104,17 @@ export class PageTable {
 		const tree = this.#tree;
 		if (!tree.find(va)) return false;
 		const { leafLevel: level, leafLow: low, leafHigh: high } = tree;
+		into.protection = this.format.leafProtection(level, low, high);
+		if (level === 0 && !tree.isContiguous(low, high)) {
+			into.leafFrames = 1;
+			into.leafVa = va;
+			into.frame = tree.frameIn(low, high);
+			return true;
+		}
 		const size = tree.leafSize(level, low, high);
 		into.leafFrames = powerOfTwo(size);
 		into.leafVa = alignDown(va, size);
 		into.frame = tree.leafFrame(size, low, high) + (va - into.leafVa);
-		into.protection = this.format.leafProtection(level, low, high);
 		return true;
 	}
 

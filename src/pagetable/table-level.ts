@@ -15,6 +15,7 @@ export interface TableLevel {
 	/** The frames that an item covers, and the inverse: a power of two too, so that to multiply by it is an exact division. */
 	readonly itemFrames: number;
 	readonly itemsPerFrame: number;
+	readonly hasLeaves: boolean;
 	/** An item is empty, or points to a table, if (low & mask) === value. */
 	readonly emptyMask: number;
 	readonly emptyValue: number;
@@ -38,6 +39,7 @@ export function tableLevel(format: Format, number: number, indexBits: number): T
 		tableSize: itemSize + indexBits,
 		itemFrames: 2 ** itemSize,
 		itemsPerFrame: 2 ** -itemSize,
+		hasLeaves: level.leafSizes !== 0n,
 		emptyMask: level.empty.mask,
 		emptyValue: level.empty.value,
 		tableMask: level.table?.mask ?? 0,
@@ -46,6 +48,18 @@ export function tableLevel(format: Format, number: number, indexBits: number): T
 		tableLow: level.tableBits?.[0] ?? 0,
 		tableHigh: level.tableBits?.[1] ?? 0,
 	};
+}
+
+const knownLevels = new WeakMap<Format, readonly TableLevel[]>();
+
+/** All levels of a format, their tables as large as the format says. */
+export function levelsOf(format: Format): readonly TableLevel[] {
+	let levels = knownLevels.get(format);
+	if (levels === undefined) {
+		levels = format.levels.map(({ indexBits }, number) => tableLevel(format, number, indexBits));
+		knownLevels.set(format, levels);
+	}
+	return levels;
 }
 
 /** The item of a table that `va` falls into. */

@@ -130,7 +130,7 @@ export class Tree {
 	translate(va: number): number {
 		if (!this.find(va)) return -1;
 		const { leafLevel: level, leafLow: low, leafHigh: high } = this;
-		if (level === 0 && !this.isContiguous(low, high)) return this.#addressIn(low, high);
+		if (level === 0 && !this.isContiguous(low, high)) return this.frameIn(low, high);
 		const size = this.leafSize(level, low, high);
 		return this.leafFrame(size, low, high) + (va - alignDown(va, size));
 	}
@@ -142,7 +142,7 @@ export class Tree {
 
 	/** The first frame that a leaf of this size maps to, from any of its items. */
 	leafFrame(size: number, low: number, high: number): number {
-		return alignDown(this.#addressIn(low, high), size);
+		return alignDown(this.frameIn(low, high), size);
 	}
 
 	/** Is this item of a leaf one of several? */
@@ -256,12 +256,11 @@ export class Tree {
 	}
 
 	/** The frame number that a leaf's item has. */
-	#addressIn(low: number, high: number): number {
-		return (
-			((high & this.#addressHigh) >>> 0) * this.#addressHighUnit +
-			(low >>> this.#addressShift) +
-			((low & this.#addressWide) >>> 12) * WIDE_ADDRESS_UNIT
-		);
+	frameIn(low: number, high: number): number {
+		const frame = ((high & this.#addressHigh) >>> 0) * this.#addressHighUnit + (low >>> this.#addressShift);
+		// Apart, so that the frames of all other formats stay integers to the engine of JavaScript.
+		if (this.#addressWide === 0) return frame;
+		return frame + ((low & this.#addressWide) >>> 12) * WIDE_ADDRESS_UNIT;
 	}
 
 	/** The last frame that a tree with its top at this level translates. */

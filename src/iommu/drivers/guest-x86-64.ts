@@ -5,6 +5,7 @@
 
 import { x86_64 } from "../../pagetable/formats/x86-64.js";
 import { READ, WRITE } from "../../pagetable/pagetable.js";
+import { levelsOf } from "../../pagetable/table-level.js";
 import type { Entry, EntryRules, FirstStage, Objection } from "../first-stage.js";
 
 // Low word of an entry
@@ -39,18 +40,21 @@ export interface GuestX86_64 {
 export function guestX86_64(guest: GuestX86_64): FirstStage {
 	const bits = guest.levels * 9 + 12;
 	const pages = 2 ** (bits - 12);
+	const lowerPages = guest.signExtends ? pages / 2 : pages;
 	return {
 		format: x86_64,
+		levels: levelsOf(x86_64),
 		topLevel: guest.levels - 1,
-		root: guest.root & ADDRESS_OF_TABLE,
+		root: Number(guest.root & ADDRESS_OF_TABLE),
 		asid: guest.asid,
 		rules: new X86Rules(guest),
 		outputBits: OUTPUT_BITS,
+		outputFrames: 2 ** (OUTPUT_BITS - 12),
 		inputInWords: `${bits} bits${guest.signExtends ? ", sign-extended" : ""}`,
 		inputPage(page) {
-			const input = page % pages;
-			const isExtended = guest.signExtends && input >= pages / 2;
-			return page === (isExtended ? ALL_PAGES - pages + input : input) ? input : -1;
+			if (page < lowerPages) return page;
+			const input = page - (ALL_PAGES - pages);
+			return guest.signExtends && input >= lowerPages ? input : -1;
 		},
 	};
 }

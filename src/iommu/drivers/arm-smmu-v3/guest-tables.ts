@@ -3,8 +3,12 @@
 // SMMUv3 (IHI 0070), 3.3.2 "StreamIDs to Context Descriptors", 5.3 "Level 1 Context Descriptor", 5.4 "Context Descriptor";
 // Arm ARM (DDI 0487) D8.2.
 
+import { PAGE_SHIFT } from "../../../memory/address-space.js";
+import { pageOf } from "../../../memory/page-number.js";
 import { armv8 } from "../../../pagetable/formats/armv8.js";
+import { levelsOf } from "../../../pagetable/table-level.js";
 import { hex } from "../../../uapi/errno.js";
+import type { Access } from "../../access.js";
 import type { Device } from "../../device.js";
 import { DmaFault, type DmaRequest, type FaultKind } from "../../dma-fault.js";
 import { NO_PASID, type Pasid } from "../../domain.js";
@@ -99,7 +103,7 @@ export class GuestStream {
 	/** Two tables share the address space: TTB0 begins at its lower end, TTB1 goes up to its upper end. */
 	#stageOf(descriptor: BigUint64Array, request: DmaRequest): FirstStage {
 		const [word0] = descriptor;
-		const isUpper = isUpperHalf(request.iova);
+		const isUpper = isInUpperHalf(pageOf(request.iova));
 		const half = isUpper ? 1 : 0;
 		if (bit(word0, isUpper ? 30 : 14))
 			throw refusal(request, "not-present", `CD.EPD${half} is set: there is no table for ${hex(request.iova)}`);
@@ -122,8 +126,9 @@ export class GuestStream {
 		const ignoresTopByte = bit(word0, 38 + half);
 		return {
 			format,
+			levels: levelsOf(format),
 			topLevel: config.topLevel,
-			root: tableWord & TTB,
+			root: Number(tableWord & TTB),
 			asid: Number(bits(word0, 63, 48)),
 			rules: new Stage1Rules({
 				setsAccessed: manages >= 1 && bit(word0, 43),
@@ -132,6 +137,7 @@ export class GuestStream {
 				ignoresTables: bit(tableWord, 1),
 			}),
 			outputBits,
+			outputFrames: 2 ** (outputBits - granuleLg2),
 			inputInWords: `CD.T${half}SZ leaves ${inputBits} bits`,
 			inputPage(page) {
 				const used = ignoresTopByte ? 56 : 64;
@@ -144,9 +150,11 @@ export class GuestStream {
 	}
 }
 
-/** Bit 55 selects the half, whatever is above it. */
-function isUpperHalf(iova: bigint): boolean {
-	return (iova & (1n << 55n)) !== 0n;
+/** Bit 55 of an address selects the half, whatever is above it. In pages. */
+const HALF = 2 ** (55 - PAGE_SHIFT);
+
+function isInUpperHalf(page: number): boolean {
+	return (Math.floor(page / HALF) & 1) !== 0;
 }
 
 function refusal(request: DmaRequest, kind: FaultKind, reason: string): DmaFault {
@@ -159,31 +167,28 @@ function objectionTo(word0: bigint): string | undefined {
 	return undefined;
 }
 
+/** What a context descriptor says of a half of the address space; undefined where requests bypass stage 1. */
+interface CachedHalf {
+	readonly stage: FirstStage | undefined;
+}
+
 /** What an SMMU has read of a guest's context descriptors: first stages by device and PASID, one for each half. */
 export class DescriptorCache {
-	readonly #byDevice = new Map<Device, Map<Pasid, Map<boolean, FirstStage | undefined>>>();
+	readonly #byDevice = new Map<Device, Map<Pasid, Map<boolean, CachedHalf>>>();
 
-	/** @param read reads it where it isn't cached; what is refused is not cached */
-	get({ device, pasid, iova }: DmaRequest, read: () => FirstStage | undefined): FirstStage | undefined {
-		const isUpper = isUpperHalf(iova);
-		const known = this.#byDevice.get(device)?.get(pasid);
-		if (known?.has(isUpper)) return known.get(isUpper);
-		const stage = read();
+	/** What is cached, if anything. */
+	get({ device, pasid, page }: Access): CachedHalf | undefined {
+		return this.#byDevice.get(device)?.get(pasid)?.get(isInUpperHalf(page));
+	}
+
+	add({ device, pasid, page }: Access, stage: FirstStage | undefined): void {
 		let ofDevice = this.#byDevice.get(device);
 		if (ofDevice === undefined) {
 			ofDevice = new Map();
 			this.#byDevice.set(device, ofDevice);
 		}
-		const halves = ofDevice.get(pasid) ?? new Map<boolean, FirstStage | undefined>();
-		ofDevice.set(pasid, halves.set(isUpper, stage));
-		return stage;
-	}
-
-	/** What is cached, if anything. */
-	cached({ device, pasid, iova }: DmaRequest): { stage: FirstStage | undefined } | undefined {
-		const halves = this.#byDevice.get(device)?.get(pasid);
-		const isUpper = isUpperHalf(iova);
-		return halves?.has(isUpper) ? { stage: halves.get(isUpper) } : undefined;
+		const halves = ofDevice.get(pasid) ?? new Map<boolean, CachedHalf>();
+		ofDevice.set(pasid, halves.set(isInUpperHalf(page), { stage }));
 	}
 
 	forget(device: Device, pasid: Pasid): void {

@@ -3,8 +3,8 @@
 
 import { Errno, hex } from "../../../uapi/errno.js";
 import { HwptArmSmmuV3, HwptDataType, InvalidateDataType, ViommuArmSmmuV3Invalidate } from "../../../uapi/iommufd.js";
+import type { Access } from "../../access.js";
 import type { Device } from "../../device.js";
-import type { DmaRequest } from "../../dma-fault.js";
 import { type Domain, NestedDomain } from "../../domain.js";
 import type { IommuDriver } from "../../driver.js";
 import type { FirstStage } from "../../first-stage.js";
@@ -167,15 +167,18 @@ export class SmmuNestedDomain extends NestedDomain {
 		return this.vsmmu.parent;
 	}
 
-	override firstStageFor(request: DmaRequest, memory: GuestMemory, fresh: boolean): FirstStage | undefined {
-		const { ste, iommu } = request.device as SmmuDevice;
-		const stream = new GuestStream(ste, iommu.features);
-		if (fresh) return stream.firstStage(request, memory);
-		return this.vsmmu.descriptors.get(request, () => stream.firstStage(request, memory));
+	override firstStageFor(access: Access, memory: GuestMemory, fresh: boolean): FirstStage | undefined {
+		const { descriptors } = this.vsmmu;
+		const known = fresh ? undefined : descriptors.get(access);
+		if (known !== undefined) return known.stage;
+		const { ste, iommu } = access.device as SmmuDevice;
+		const stage = new GuestStream(ste, iommu.features).firstStage(access, memory);
+		if (!fresh) descriptors.add(access, stage);
+		return stage;
 	}
 
-	override cachedFirstStage(request: DmaRequest): { stage: FirstStage | undefined } | undefined {
-		return this.vsmmu.descriptors.cached(request);
+	override cachedFirstStage(access: Access): { readonly stage: FirstStage | undefined } | undefined {
+		return this.vsmmu.descriptors.get(access);
 	}
 
 	override free(): void {}

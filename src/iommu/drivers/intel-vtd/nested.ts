@@ -56,8 +56,9 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 	readonly entries = new Set<BigUint64Array>();
 	readonly parent: SecondStageDomain;
 	readonly firstStage: GuestFirstStage;
-	/** What firstStageFor() answers, by the unit that asks. */
-	readonly #stages = new Map<VtdUnit, FirstStage>();
+	/** What firstStageFor() answers to the unit that asked last: most domains are behind one. */
+	#unit: VtdUnit | undefined;
+	#stage!: FirstStage;
 
 	constructor(driver: IommuDriver, parent: SecondStageDomain, firstStage: GuestFirstStage) {
 		super(driver);
@@ -108,12 +109,11 @@ export class VtdNestedDomain extends NestedDomain implements VtdDomain {
 
 	override firstStageFor({ device }: DmaRequest): FirstStage {
 		const unit = (device as VtdDevice).iommu;
-		let stage = this.#stages.get(unit);
-		if (stage === undefined) {
-			stage = this.#stageBehind(unit);
-			this.#stages.set(unit, stage);
+		if (unit !== this.#unit) {
+			this.#unit = unit;
+			this.#stage = this.#stageBehind(unit);
 		}
-		return stage;
+		return this.#stage;
 	}
 
 	#stageBehind({ registers }: VtdUnit): FirstStage {
