@@ -83,6 +83,7 @@ test("what can't be pinned is refused with the reason's own errno, and leaves no
 	expect(codeOf(() => pin(iova, 3n * PAGE, { flags: AccessPagesFlags.WRITE }))).toBe("EPERM");
 	expect(codeOf(() => pin(iova, PAGE, { uptr: BUFFER + 0x1000 }))).toBe("EBADE");
 	expect(codeOf(() => pin(iova, PAGE, { uptr: 0x7000_0000 }))).toBe("EFAULT");
+	expect(codeOf(() => pin(iova, PAGE, { uptr: 2 ** 64 - 4096 }))).toBe("EOVERFLOW");
 	expect(codeOf(() => pin(iova, 0x100_0001n))).toBe("ENOMEM");
 	expect(codeOf(() => pin(iova, PAGE, { flags: 2 }))).toBe("EOPNOTSUPP");
 	expect(pins(0)).toBe("ok");

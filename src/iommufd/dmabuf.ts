@@ -77,7 +77,7 @@ export class DmabufPages extends Pages {
 	readonly #generation: number;
 
 	constructor(context: Context, caller: Caller, dmabuf: DmaBuf, start: bigint, length: bigint, writable: boolean) {
-		super(context.platform, caller, start, length, writable);
+		super(context, caller, start, length, writable);
 		// It is the device's memory, and nobody's limit.
 		this.accountMode = "none";
 		this.dmabuf = dmabuf;

@@ -221,6 +221,14 @@ describe("unmapping", () => {
 	});
 });
 
+/** Somebody who may have that many pages locked. */
+function limitedClient(pages: number): TestClient {
+	const client = new TestClient();
+	client.capabilities.clear();
+	client.memlockLimit = pages * 4096;
+	return client;
+}
+
 describe("accounting", () => {
 	test("a user without CAP_IPC_LOCK pins as much as RLIMIT_MEMLOCK allows, and gets it back with the unmap", () => {
 		const client = new TestClient();
@@ -238,6 +246,43 @@ describe("accounting", () => {
 		expect(map(3n)).toBe("ok");
 		client.fd.release();
 		expect(client.platform.memlock.counted("user", client.owner, client.memory)).toBe(0);
+	});
+
+	test("what a closed context still has pinned is given back before a mapping is refused for it", () => {
+		const client = limitedClient(4);
+		const other = new TestClient(client.platform);
+		other.capabilities.clear();
+		const map = (by: TestClient) => {
+			const ioasId = newIoas(by);
+			by.test("MOCK_DOMAIN", { id: ioasId });
+			return codeOf(() => by.call(IoasMap, { ioasId, flags: RW, userVa: BigInt(BUFFER), length: 4n * 4096n }));
+		};
+		expect(map(other)).toBe("ok");
+		expect(map(client)).toBe("ENOMEM");
+		client.platform.closed.push(other.fd);
+		expect(map(client)).toBe("ok");
+		expect(client.platform.frames.pinned).toBe(4);
+	});
+
+	test("what is closed while a domain is filled is looked after later, for the domain may go with it", () => {
+		const client = limitedClient(2);
+		const ioasId = newIoas(client);
+		for (let at = 0; at < 3 * 4096; at += 4096) {
+			const [userVa, iova] = [BigInt(BUFFER + at), BigInt(0x1000000 + at)];
+			client.call(IoasMap, { ioasId, flags: FIXED, userVa, length: 4096n, iova });
+		}
+		client.fd.context.hold();
+		let released = 0;
+		Object.defineProperty(client, "memlockLimit", {
+			get: () => {
+				client.platform.closed.push({ release: () => released++ });
+				return 2 * 4096;
+			},
+		});
+		expect(codeOf(() => client.test("MOCK_DOMAIN", { id: ioasId }))).toBe("ENOMEM");
+		expect(released).toBe(0);
+		client.call(IoasAlloc, {});
+		expect(released).toBeGreaterThan(0);
 	});
 
 	test("a domain that can show only some of the mappings shows none, and nothing stays pinned", () => {

@@ -146,7 +146,7 @@ export function ioasMapFile(call: Call, map: Args<typeof IoasMapFile>): void {
 	const pages =
 		file.kind === "ours" && file.file instanceof DmaBuf
 			? file.file.pages(context, caller, start, length, writable)
-			: new FilePages(context.platform, caller, file, start, length, writable);
+			: new FilePages(context, caller, file, start, length, writable);
 	map.iova = mapPages(context, ioas, pages, start & 0xfffn, length, fixedIova(flags, map.iova), protection);
 	call.respond();
 }
@@ -201,7 +201,7 @@ export function mapUserMemory(
 	iova: bigint | undefined,
 	protection: number,
 ): bigint {
-	const pages = new UserPages(context.platform, caller, userVa, length, (protection & WRITE) !== 0);
+	const pages = new UserPages(context, caller, userVa, length, (protection & WRITE) !== 0);
 	return mapPages(context, ioas, pages, userVa & 0xfffn, length, iova, protection);
 }
 

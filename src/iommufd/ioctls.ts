@@ -117,14 +117,14 @@ export class IommufdFile implements MappableFile {
 				"ENOTTY",
 				"IOMMU_TEST_CMD drives the mock IOMMU, and this machine has none: `selftest` is one that has",
 			);
+		// What was closed before this call is gone for it: a device's id is free again, for one.
+		if (this.context.hasHolders) this.context.platform.settle();
 		if (index < 0 || index >= this.#table.length) return containerIoctl(this.#call, caller, command, argument);
 		const entry = this.#table[index];
 		if (entry === undefined || entry.command.number !== command) {
 			readSize(caller.memory, argument);
 			throw new Errno("ENOTTY", `${hex(command)} is not an ioctl of /dev/iommu`);
 		}
-		// What was closed before this call is gone for it: a device's id is free again, for one.
-		if (this.context.hasHolders) this.context.platform.settle();
 		const callerSize = readCommand(caller.memory, argument, entry.command);
 		checkFields(entry.command);
 		this.#call.begin(caller, entry.command, argument, callerSize);

@@ -11,8 +11,8 @@ import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import type { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Caller, CallerFile, MemoryOwner } from "./caller.js";
+import type { Context } from "./context.js";
 import { type Gap, PinnedStretches } from "./pinned-stretches.js";
-import type { Platform } from "./platform.js";
 
 /** Longer than this, in bytes, and rounding up to pages would wrap. */
 const LONGEST = (1n << 64n) - 1n - BigInt(PAGE_SIZE);
@@ -23,6 +23,9 @@ const PIN_BATCH = 8192;
 /** What find() appends to: emptied before each use. */
 const found = new Extents();
 
+/** What Pages has to know of the context that it is made in. */
+export type PagesContext = Pick<Context, "platform" | "hasHolders">;
+
 /** There may be a million of them, so all that is seldom different is shared, and what is seldom there takes one field. */
 export abstract class Pages {
 	abstract get kind(): "user" | "file" | "dmabuf";
@@ -32,7 +35,7 @@ export abstract class Pages {
 	readonly count: number;
 	/** Whether they may be mapped writable. They are pinned for writing then, even by those who only read. */
 	readonly writable: boolean;
-	readonly #platform: Platform;
+	readonly #context: PagesContext;
 	/** Who is accounted; IOAS_CHANGE_PROCESS changes it. */
 	#account: Account;
 	/** How many areas show some of it. */
@@ -51,15 +54,15 @@ export abstract class Pages {
 	 * @param start byte that the mapping begins with, in the source; @param length in bytes
 	 * @throws EINVAL for a length that can't be mapped
 	 */
-	constructor(platform: Platform, caller: Caller, start: bigint, length: bigint, writable: boolean) {
+	constructor(context: PagesContext, caller: Caller, start: bigint, length: bigint, writable: boolean) {
 		if (length === 0n || length > LONGEST) throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`);
 		allocation("the pages of a mapping");
-		this.#platform = platform;
+		this.#context = context;
 		this.startPage = pageOf(start);
 		this.count = pageOf(length) + Math.ceil((offsetInPage(start) + offsetInPage(length)) / PAGE_SIZE);
 		this.writable = writable;
 		const mode = caller.capable("CAP_IPC_LOCK") ? "none" : "user";
-		this.#account = platform.memlock.account(mode, caller.owner, caller.memory);
+		this.#account = context.platform.memlock.account(mode, caller.owner, caller.memory);
 	}
 
 	/**
@@ -150,17 +153,17 @@ export abstract class Pages {
 		if (this.isAll(first, last)) {
 			this.#holders--;
 			if (this.#holders > 0) return;
-			this.#platform.frames.unpin(this.#backing!, this.page, this.count);
+			this.#context.platform.frames.unpin(this.#backing!, this.page, this.count);
 			this.#backing = undefined;
 		} else {
-			const { frames } = this.#platform;
+			const { frames } = this.#context.platform;
 			this.stretched().drop(first, last, ({ backing, page, count }) => frames.unpin(backing, page, count));
 			if (this.#stretches!.count === 0) this.#stretches = undefined;
 		}
 		const surplus = this.#accounted - this.pinned;
 		if (surplus <= 0) return;
 		const { mode, owner, space } = this.#account;
-		this.#platform.memlock.uncharge(mode, owner, space, surplus);
+		this.#context.platform.memlock.uncharge(mode, owner, space, surplus);
 		this.#accounted -= surplus;
 	}
 
@@ -175,11 +178,13 @@ export abstract class Pages {
 			throw new Errno("ENOMEM", `fault injection: ${more} pages more than may be locked`);
 		const { mode, owner, space } = this.#account;
 		try {
-			this.#platform.memlock.charge(mode, owner, space, more);
-		} catch {
-			// A context that has just been closed may still hold what is missing.
-			this.#platform.settle();
-			this.#platform.memlock.charge(mode, owner, space, more);
+			this.#context.platform.memlock.charge(mode, owner, space, more);
+		} catch (error) {
+			// A context that has just been closed may still hold what is missing. What has to do with this one was looked after
+			// when the call came, and must not go while its areas are being filled.
+			if (this.#context.hasHolders) throw error;
+			this.#context.platform.settle();
+			this.#context.platform.memlock.charge(mode, owner, space, more);
 		}
 		this.#accounted += more;
 	}
@@ -195,14 +200,14 @@ export abstract class Pages {
 	 */
 	changeOwner(caller: Caller, charged: boolean): void {
 		const { mode, owner, space } = this.#account;
-		const { memlock } = this.#platform;
+		const { memlock } = this.#context.platform;
 		if (charged) memlock.uncharge(mode, owner, space, this.#accounted);
 		this.#account = memlock.account(mode, caller.owner, caller.memory);
 	}
 
 	/** Appends the frames of pages that are held, first..last. */
 	runs(first: number, last: number, into: Runs): void {
-		const { frames } = this.#platform;
+		const { frames } = this.#context.platform;
 		if (this.#stretches === undefined) frames.runs(this.#backing!, this.page + first, last + 1 - first, into);
 		else this.#stretches.each(first, last, (backing, page, count) => frames.runs(backing, page, count, into));
 	}
@@ -234,7 +239,7 @@ export abstract class Pages {
 		this.#holders = 1;
 		this.#backing = found.backing[0];
 		this.#backingStart = found.page[0] === this.startPage ? undefined : found.page[0];
-		this.#platform.frames.pin(this.#backing, this.page, this.count);
+		this.#context.platform.frames.pin(this.#backing, this.page, this.count);
 	}
 
 	/** Pins what was found for the gaps, for one holder. */
@@ -246,7 +251,7 @@ export abstract class Pages {
 			for (let done = 0; done < gap.count; ) {
 				const length = Math.min(found.count[extent] - used, gap.count - done);
 				const page = found.page[extent] + used;
-				this.#platform.frames.pin(found.backing[extent], page, length);
+				this.#context.platform.frames.pin(found.backing[extent], page, length);
 				pinned.add(gap.first + done, length, found.backing[extent], page);
 				done += length;
 				used += length;
@@ -279,10 +284,10 @@ export class UserPages extends Pages {
 	 * The caller's memory from `address` on (bytes). Nothing is looked at yet.
 	 * @throws EOVERFLOW when the range wraps, EINVAL when it is empty
 	 */
-	constructor(platform: Platform, caller: Caller, address: bigint, length: bigint, writable: boolean) {
+	constructor(context: PagesContext, caller: Caller, address: bigint, length: bigint, writable: boolean) {
 		if (address + length > LAST_ADDRESS)
 			throw new Errno("EOVERFLOW", `user_va ${hex(address)} + length ${hex(length)} goes beyond the 64-bit space`);
-		super(platform, caller, address, length, writable);
+		super(context, caller, address, length, writable);
 	}
 
 	protected override find(first: number, count: number, into: Extents): void {
@@ -309,8 +314,15 @@ export class FilePages extends Pages {
 	readonly #file: CallerFile;
 
 	/** The file from byte `start` on. Nothing is looked at yet. @throws EINVAL when the range is empty */
-	constructor(platform: Platform, caller: Caller, file: CallerFile, start: bigint, length: bigint, writable: boolean) {
-		super(platform, caller, start, length, writable);
+	constructor(
+		context: PagesContext,
+		caller: Caller,
+		file: CallerFile,
+		start: bigint,
+		length: bigint,
+		writable: boolean,
+	) {
+		super(context, caller, start, length, writable);
 		this.#file = file;
 	}
 

@@ -34,7 +34,12 @@ export class TestPlatform implements Platform {
 		this.selftest = new SelftestIommu(this.tables);
 	}
 
-	settle(): void {}
+	/** What has been closed, and not looked after yet. */
+	readonly closed: { release(): void }[] = [];
+
+	settle(): void {
+		for (const file of this.closed.splice(0)) file.release();
+	}
 }
 
 /** A process that has /dev/iommu open. */

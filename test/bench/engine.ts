@@ -48,6 +48,7 @@ const caller: Caller = {
 export class Engine {
 	readonly tables = new TableMemory();
 	readonly platform: Platform;
+	readonly hasHolders = false;
 	readonly map: IoPagetable;
 	readonly domain;
 
@@ -73,7 +74,7 @@ export class Engine {
 
 	/** IOAS_MAP of the memory that has the same addresses. In bytes. */
 	mapMemory(iova: bigint, length: bigint, address = iova): void {
-		const pages = new UserPages(this.platform, caller, address, length, true);
+		const pages = new UserPages(this, caller, address, length, true);
 		this.map.map([{ pages, startByte: 0n, length }], length, iova, READ | WRITE | CACHE);
 	}
 
