@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Area } from "./area.js";
 import { AreaTree } from "./area-tree.js";
+import type { Interval } from "./iova-ranges.js";
 import type { Pages } from "./pages.js";
 
 const LAST = (1n << 64n) - 1n;
@@ -16,6 +17,17 @@ function told(area: Area | undefined) {
 	if (area === undefined) return undefined;
 	const { first, last, pages, protection } = area;
 	return { first, last, pages, protection, startByte: area.startByte(first) };
+}
+
+/** Where more than so many bytes are free from an IOVA on, up to the last area; and where that ends. */
+function roomBetween(sorted: readonly Interval[], from: bigint, bytes: bigint): Interval[] {
+	const room: Interval[] = [];
+	let at = from;
+	for (const { first, last } of sorted) {
+		if (first - at > bytes) room.push({ first: at, last: first - 1n });
+		if (last >= at) at = last + 1n;
+	}
+	return [...room, { first: at, last: LAST }];
 }
 
 test("an empty tree finds nothing", () => {
@@ -59,7 +71,7 @@ test("an area that was found stays as it was, and is found again, while others c
 test("thousands of random inserts, removals and searches agree with a sorted array", () => {
 	// Starts that collide in their page, that lie far apart, and near the end of the space.
 	const start = fc.oneof(fc.bigInt(0n, 40_000n), fc.bigInt(0n, LAST), fc.bigInt(LAST - 40_000n, LAST));
-	const action = fc.constantFrom("insert", "insert", "remove", "find");
+	const action = fc.constantFrom("insert", "insert", "remove", "find", "room");
 	const shown = fc.record({ pages: fc.constantFrom(these, those), startByte: start, protection: fc.nat(7) });
 	const step = fc.tuple(action, start, fc.bigInt(0n, 9000n), shown);
 	fc.assert(
@@ -79,6 +91,10 @@ test("thousands of random inserts, removals and searches agree with a sorted arr
 				} else if (action === "remove" && found !== undefined) {
 					tree.remove(found);
 					naive = naive.filter((one) => one !== expected);
+				} else if (action === "room") {
+					expect(roomBetween([...tree.taken(first, length + 1n)], first, length)).toEqual(
+						roomBetween(naive, first, length),
+					);
 				} else if (found !== undefined)
 					expect(told(tree.next(found, LAST))).toEqual(told(naive[naive.indexOf(expected!) + 1]));
 			}

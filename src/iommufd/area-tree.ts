@@ -4,8 +4,10 @@
 // and the Pages beside it, which is less than half of what an object would take. All numbers are exact doubles, so a search
 // compares no bigint. An Area is made of the row that was asked for.
 
-import { offsetInPage, pageOf } from "../memory/page-number.js";
+import { PAGE_SIZE } from "../memory/address-space.js";
+import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import { Area } from "./area.js";
+import type { Interval } from "./iova-ranges.js";
 import type { Pages } from "./pages.js";
 
 const BLOCK = 128;
@@ -30,6 +32,8 @@ const PAGE_OFFSET_UNIT = 2 ** 32;
 class Block {
 	readonly rows = new Float64Array(BLOCK * ROW);
 	readonly pages: Pages[] = [];
+	/** No more bytes than this are free behind any of its areas, up to the next one. There may be fewer. */
+	room = 0;
 
 	get length(): number {
 		return this.pages.length;
@@ -77,9 +81,30 @@ class Block {
 	/** Takes everything from a place on out. @returns it */
 	splitAt(place: number): Block {
 		const rest = new Block();
+		rest.room = this.room;
 		rest.rows.set(this.rows.subarray(place * ROW));
 		rest.pages.push(...this.pages.splice(place));
 		return rest;
+	}
+
+	/** First and last IOVA of the area at a place, in bytes. */
+	first(place: number): bigint {
+		const row = place * ROW;
+		return addressOf(this.rows[row + FIRST_PAGE], this.rows[row + BITS] & OFFSET);
+	}
+
+	last(place: number): bigint {
+		const row = place * ROW;
+		return addressOf(this.rows[row + LAST_PAGE], (this.rows[row + BITS] >>> LAST_OFFSET_SHIFT) & OFFSET);
+	}
+
+	/** The bytes between the area at a place and one that follows it, as near as a double comes. */
+	bytesTo(place: number, { rows }: Block, next: number): number {
+		const row = place * ROW;
+		const nextRow = next * ROW;
+		const pages = rows[nextRow + FIRST_PAGE] - this.rows[row + LAST_PAGE];
+		const lastOffset = (this.rows[row + BITS] >>> LAST_OFFSET_SHIFT) & OFFSET;
+		return pages * PAGE_SIZE + ((rows[nextRow + BITS] & OFFSET) - lastOffset - 1);
 	}
 
 	beginsAt(place: number, page: number, offset: number): boolean {
@@ -109,6 +134,9 @@ export class AreaTree {
 	// Where the last search ended: the block, and the place in it.
 	#block = 0;
 	#place = 0;
+	// Where to begin to look for room: no area of the blocks before this one has #crowdedFor bytes free behind it.
+	#crowded = 0;
+	#crowdedFor = Number.POSITIVE_INFINITY;
 
 	get size(): number {
 		return this.#size;
@@ -123,6 +151,7 @@ export class AreaTree {
 		if (this.#blocks[this.#block].length === BLOCK) place = this.#makeRoom(place);
 		this.#blocks[this.#block].insert(place, area);
 		this.#size++;
+		this.#noteRoom(this.#block, place);
 	}
 
 	/** Takes an area out that is in. */
@@ -130,8 +159,13 @@ export class AreaTree {
 		this.#find(area);
 		const block = this.#blocks[this.#block];
 		block.remove(this.#place);
-		if (block.length === 0 && this.#blocks.length > 1) this.#blocks.splice(this.#block, 1);
+		if (block.length === 0 && this.#blocks.length > 1) {
+			this.#blocks.splice(this.#block, 1);
+			this.#crowded = Math.min(this.#crowded, this.#block);
+		}
 		this.#size--;
+		if (this.#place > 0) this.#noteRoom(this.#block, this.#place - 1);
+		else if (this.#block > 0) this.#noteRoom(this.#block - 1, this.#blocks[this.#block - 1].length - 1);
 	}
 
 	/** The first area that has a byte in first..last. */
@@ -154,6 +188,61 @@ export class AreaTree {
 	/** All of them, in order. None must come or go meanwhile. */
 	*[Symbol.iterator](): Iterator<Area> {
 		for (const block of this.#blocks) for (let place = 0; place < block.length; place++) yield block.area(place);
+	}
+
+	/**
+	 * What is taken, in order: between two of these intervals, and only there, `room` bytes or more are free. What ends before
+	 * `from` may be left out. No area must come or go meanwhile.
+	 */
+	*taken(from: bigint, room: bigint): Generator<Interval> {
+		if (this.#size === 0) return;
+		const blocks = this.#blocks;
+		const wanted = Number(room);
+		this.#seek(pageOf(from), offsetInPage(from));
+		const crowded = wanted >= this.#crowdedFor ? this.#crowded : 0;
+		let isCrowded = this.#block <= crowded;
+		let first: bigint | undefined = blocks[this.#block].first(0);
+		for (let at = Math.max(this.#block, crowded); at < blocks.length; at++) {
+			const block = blocks[at];
+			first ??= block.first(0);
+			if (block.room >= wanted) {
+				let most = 0;
+				for (let place = 0; place < block.length; place++) {
+					const free = this.#roomAfter(at, place);
+					most = Math.max(most, free);
+					if (free < wanted) continue;
+					yield { first: first ?? block.first(place), last: block.last(place) };
+					first = place + 1 < block.length ? block.first(place + 1) : undefined;
+				}
+				block.room = most;
+			}
+			isCrowded &&= block.room < wanted;
+			if (isCrowded) this.#noteCrowded(at + 1, wanted);
+		}
+	}
+
+	/** The bytes that are free behind an area, as near as a double comes; those behind the last one never end. */
+	#roomAfter(at: number, place: number): number {
+		const block = this.#blocks[at];
+		if (place + 1 < block.length) return block.bytesTo(place, block, place + 1);
+		const next = this.#blocks[at + 1];
+		return next === undefined ? Number.POSITIVE_INFINITY : block.bytesTo(place, next, 0);
+	}
+
+	/** There may be more room behind an area than there was. */
+	#noteRoom(at: number, place: number): void {
+		const block = this.#blocks[at];
+		if (place >= block.length) return;
+		const free = this.#roomAfter(at, place);
+		block.room = Math.max(block.room, free);
+		if (free >= this.#crowdedFor) this.#crowded = Math.min(this.#crowded, at);
+	}
+
+	/** The blocks before this one are of no use to who wants so many bytes. What is known for fewer says more. */
+	#noteCrowded(at: number, wanted: number): void {
+		if (wanted > this.#crowdedFor && this.#crowded > 0) return;
+		this.#crowded = at;
+		this.#crowdedFor = wanted;
 	}
 
 	/** The area after the place of the last search, if it begins at or before `last`. */
@@ -204,6 +293,7 @@ export class AreaTree {
 		const isAtBegin = place === 0 && this.#block === 0;
 		const from = isAtEnd ? BLOCK : isAtBegin ? 0 : BLOCK / 2;
 		this.#blocks.splice(this.#block + 1, 0, this.#blocks[this.#block].splitAt(from));
+		this.#crowded = Math.min(this.#crowded, this.#block);
 		if (place < from || (place === from && from < BLOCK)) return place;
 		this.#block++;
 		return place - from;

@@ -304,7 +304,7 @@ export class IoPagetable {
 				"EINVAL",
 				`the memory at ${hex(address)} is aligned to ${hex(alignment)} only, less than ${this.#alignmentInWords()}`,
 			);
-		const iova = this.ranges.choose(address, length, () => this.areas);
+		const iova = this.ranges.choose(address, length, (from, room) => this.areas.taken(from, room));
 		if (iova === undefined)
 			throw new Errno("ENOSPC", `${this.#name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}`);
 		return iova;

@@ -61,16 +61,20 @@ export class IovaRanges {
 	 * Chooses an IOVA: the lowest one that is allowed, not reserved, not in `taken`, and never 0. It keeps the alignment
 	 * that the memory has, as far as the length gives a reason to.
 	 * @param address where the memory is, in bytes: low bits that the IOVA will share
-	 * @param taken the intervals that are in use, in order
+	 * @param taken what is in use, in order, from a place on; it may join intervals that have less room between them
 	 * @returns undefined when there is no room
 	 */
-	choose(address: bigint, length: bigint, taken: () => Iterable<Interval>): bigint | undefined {
+	choose(
+		address: bigint,
+		length: bigint,
+		taken: (from: bigint, room: bigint) => Iterable<Interval>,
+	): bigint | undefined {
 		const alignment = alignmentFor(address, length);
 		const offset = address % PAGE;
 		for (const allowed of this.#allowedSpans()) {
 			const from = lowestFit(allowed.first, allowed.last, length, alignment, offset);
 			if (from === undefined) continue;
-			for (const free of freeSpans(this.#reserved, taken(), from, allowed.last)) {
+			for (const free of freeSpans(this.#reserved, taken(from, length), from, allowed.last)) {
 				const iova = lowestFit(free.first, free.last, length, alignment, offset);
 				if (iova !== undefined) return iova;
 			}
