@@ -107,6 +107,19 @@ class Block {
 		return pages * PAGE_SIZE + ((rows[nextRow + BITS] & OFFSET) - lastOffset - 1);
 	}
 
+	/** The first place from one on with so many bytes free behind its area, as far as that is known: else the last one. */
+	placeWithRoomInside(from: number, wanted: number): number {
+		const last = this.length - 1;
+		for (let place = from; place < last; place++) if (this.bytesTo(place, this, place + 1) >= wanted) return place;
+		return last;
+	}
+
+	mostRoomInside(): number {
+		let most = 0;
+		for (let place = 0; place < this.length - 1; place++) most = Math.max(most, this.bytesTo(place, this, place + 1));
+		return most;
+	}
+
 	beginsAt(place: number, page: number, offset: number): boolean {
 		const row = place * ROW;
 		return this.rows[row + FIRST_PAGE] === page && (this.rows[row + BITS] & OFFSET) === offset;
@@ -206,19 +219,25 @@ export class AreaTree {
 			const block = blocks[at];
 			first ??= block.first(0);
 			if (block.room >= wanted) {
-				let most = 0;
-				for (let place = 0; place < block.length; place++) {
-					const free = this.#roomAfter(at, place);
-					most = Math.max(most, free);
-					if (free < wanted) continue;
+				let place = this.#placeWithRoom(at, 0, wanted);
+				for (; place < block.length; place = this.#placeWithRoom(at, place + 1, wanted)) {
 					yield { first: first ?? block.first(place), last: block.last(place) };
 					first = place + 1 < block.length ? block.first(place + 1) : undefined;
 				}
-				block.room = most;
+				block.room = Math.max(block.mostRoomInside(), this.#roomAfter(at, block.length - 1));
 			}
 			isCrowded &&= block.room < wanted;
 			if (isCrowded) this.#noteCrowded(at + 1, wanted);
 		}
+	}
+
+	/** The first place from one on with so many bytes free behind its area; the block's length when there is none. */
+	#placeWithRoom(at: number, from: number, wanted: number): number {
+		const block = this.#blocks[at];
+		if (from === block.length) return from;
+		const inside = block.placeWithRoomInside(from, wanted);
+		if (inside < block.length - 1 || this.#roomAfter(at, inside) >= wanted) return inside;
+		return block.length;
 	}
 
 	/** The bytes that are free behind an area, as near as a double comes; those behind the last one never end. */

@@ -96,10 +96,11 @@ export class IovaRanges {
 
 /** The alignment that a chosen IOVA gets, in bytes: that of the memory, but no more than the length or a huge page asks for. */
 export function alignmentFor(address: bigint, length: bigint): bigint {
-	let alignment = 1n;
-	while (alignment < length && alignment < HUGE_PAGE) alignment <<= 1n;
-	const ofAddress = address & -address;
-	return address !== 0n && ofAddress < alignment ? ofAddress : alignment;
+	// The next power of two.
+	const ofLength = length >= HUGE_PAGE ? Number(HUGE_PAGE) : 2 ** (32 - Math.clz32(Number(length) - 1));
+	const low = Number(address & (HUGE_PAGE - 1n));
+	const ofAddress = low & -low;
+	return BigInt(low !== 0 && ofAddress < ofLength ? ofAddress : ofLength);
 }
 
 /** The lowest aligned IOVA in first..last where `length` bytes fit; Linux wants the range to be longer than one byte. */

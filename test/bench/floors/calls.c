@@ -3,6 +3,7 @@
 //   calls alloc WARM COUNT ROUNDS                   IOAS_ALLOC
 //   calls map WARM COUNT ROUNDS                     IOAS_MAP and IOAS_UNMAP of 4 KiB, with one domain attached
 //   calls areas WARM COUNT ROUNDS FEW MANY          the same in an IOAS with FEW areas, then in one with MANY
+//   calls chosen WARM COUNT ROUNDS FEW MANY         the same without FIXED_IOVA: the IOVA is chosen
 //   calls sizes WARM COUNT ROUNDS PAGES             the same with PAGES at a time
 //   calls pages WARM COUNT ROUNDS PAGES             the same, each page of 4 KiB by itself: IOMMU_OPTION_HUGE_PAGES 0
 //   calls domains WARM COUNT ROUNDS DOMAINS         the same with as many domains
@@ -26,7 +27,8 @@
 #define HWPT_ALLOC 0x3b89
 #define TEST_CMD 0x3ba0
 #define MOCK_DOMAIN 2
-#define FIXED_IOVA_READABLE_WRITEABLE 7
+#define FIXED_IOVA 1
+#define READABLE_WRITEABLE 6
 #define PAGE 4096ul
 #define COLD 64
 
@@ -68,8 +70,16 @@ static double now(void)
 
 static int map(uint32_t ioas, uint64_t iova, uint64_t length)
 {
-	struct ioas_map m = { sizeof m, FIXED_IOVA_READABLE_WRITEABLE, ioas, 0, (uintptr_t)memory, length, iova };
+	uint32_t flags = FIXED_IOVA | READABLE_WRITEABLE;
+	struct ioas_map m = { sizeof m, flags, ioas, 0, (uintptr_t)memory, length, iova };
 	return ioctl(fd, IOAS_MAP, &m);
+}
+
+static uint64_t map_anywhere(uint32_t ioas, uint64_t length)
+{
+	struct ioas_map m = { sizeof m, READABLE_WRITEABLE, ioas, 0, (uintptr_t)memory, length, 0 };
+	must(ioctl(fd, IOAS_MAP, &m), "IOAS_MAP");
+	return m.iova;
 }
 
 static int unmap(uint32_t ioas, uint64_t iova, uint64_t length)
@@ -109,12 +119,17 @@ static double time_allocs(long count)
 }
 
 // Per call, of which there are two a turn.
+static int is_chosen;
 static double time_maps(uint32_t ioas, uint64_t length, long count)
 {
 	double start = now();
 	for (long n = 0; n < count; n++) {
-		map(ioas, MEASURED, length);
-		unmap(ioas, MEASURED, length);
+		uint64_t iova = MEASURED;
+		if (is_chosen)
+			iova = map_anywhere(ioas, length);
+		else
+			map(ioas, iova, length);
+		unmap(ioas, iova, length);
 	}
 	return (now() - start) / count / 2;
 }
@@ -139,7 +154,8 @@ int main(int argc, char **argv)
 		time_allocs(warm);
 		for (long n = 0; n < rounds; n++)
 			printf("%.4f %.4f\n", cold, time_allocs(count));
-	} else if (!strcmp(mode, "areas")) {
+	} else if (!strcmp(mode, "areas") || !strcmp(mode, "chosen")) {
+		is_chosen = !strcmp(mode, "chosen");
 		uint32_t few = make(1, first), many = make(1, second);
 		double cold = time_maps(few, length, COLD);
 		time_maps(few, length, warm);
