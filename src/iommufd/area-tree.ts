@@ -32,7 +32,7 @@ const PAGE_OFFSET_UNIT = 2 ** 32;
 class Block {
 	readonly rows = new Float64Array(BLOCK * ROW);
 	readonly pages: Pages[] = [];
-	/** No more bytes than this are free behind any of its areas, up to the next one. There may be fewer. */
+	/** No more bytes than this are free between any two of its areas. There may be fewer. */
 	room = 0;
 
 	get length(): number {
@@ -107,14 +107,15 @@ class Block {
 		return pages * PAGE_SIZE + ((rows[nextRow + BITS] & OFFSET) - lastOffset - 1);
 	}
 
-	/** The first place from one on with so many bytes free behind its area, as far as that is known: else the last one. */
-	placeWithRoomInside(from: number, wanted: number): number {
+	/** The first place from one on behind whose area, and before the next one of the block, so many bytes are free; or -1. */
+	roomFrom(from: number, wanted: number): number {
 		const last = this.length - 1;
 		for (let place = from; place < last; place++) if (this.bytesTo(place, this, place + 1) >= wanted) return place;
-		return last;
+		return -1;
 	}
 
-	mostRoomInside(): number {
+	/** What `room` is at least. */
+	mostRoom(): number {
 		let most = 0;
 		for (let place = 0; place < this.length - 1; place++) most = Math.max(most, this.bytesTo(place, this, place + 1));
 		return most;
@@ -165,6 +166,7 @@ export class AreaTree {
 		this.#blocks[this.#block].insert(place, area);
 		this.#size++;
 		this.#noteRoom(this.#block, place);
+		if (place > 0) this.#noteRoom(this.#block, place - 1);
 	}
 
 	/** Takes an area out that is in. */
@@ -219,25 +221,21 @@ export class AreaTree {
 			const block = blocks[at];
 			first ??= block.first(0);
 			if (block.room >= wanted) {
-				let place = this.#placeWithRoom(at, 0, wanted);
-				for (; place < block.length; place = this.#placeWithRoom(at, place + 1, wanted)) {
-					yield { first: first ?? block.first(place), last: block.last(place) };
-					first = place + 1 < block.length ? block.first(place + 1) : undefined;
+				for (let place = block.roomFrom(0, wanted); place >= 0; place = block.roomFrom(place + 1, wanted)) {
+					yield { first, last: block.last(place) };
+					first = block.first(place + 1);
 				}
-				block.room = Math.max(block.mostRoomInside(), this.#roomAfter(at, block.length - 1));
+				block.room = block.mostRoom();
 			}
-			isCrowded &&= block.room < wanted;
+			const end = block.length - 1;
+			const isOpen = this.#roomAfter(at, end) >= wanted;
+			if (isOpen) {
+				yield { first, last: block.last(end) };
+				first = undefined;
+			}
+			isCrowded &&= !isOpen && block.room < wanted;
 			if (isCrowded) this.#noteCrowded(at + 1, wanted);
 		}
-	}
-
-	/** The first place from one on with so many bytes free behind its area; the block's length when there is none. */
-	#placeWithRoom(at: number, from: number, wanted: number): number {
-		const block = this.#blocks[at];
-		if (from === block.length) return from;
-		const inside = block.placeWithRoomInside(from, wanted);
-		if (inside < block.length - 1 || this.#roomAfter(at, inside) >= wanted) return inside;
-		return block.length;
 	}
 
 	/** The bytes that are free behind an area, as near as a double comes; those behind the last one never end. */
@@ -251,9 +249,8 @@ export class AreaTree {
 	/** There may be more room behind an area than there was. */
 	#noteRoom(at: number, place: number): void {
 		const block = this.#blocks[at];
-		if (place >= block.length) return;
 		const free = this.#roomAfter(at, place);
-		block.room = Math.max(block.room, free);
+		if (place + 1 < block.length) block.room = Math.max(block.room, free);
 		if (free >= this.#crowdedFor) this.#crowded = Math.min(this.#crowded, at);
 	}
 
