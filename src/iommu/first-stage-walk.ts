@@ -2,7 +2,8 @@
 // read, and translates what comes out in the end.
 // VT-d 3.8 "Nested Translation"; AMD (48882) 2.2.6; SMMUv3 (IHI 0070) 3.3.2, Arm ARM (DDI 0487) D8.2.
 //
-// A walk is all numbers in fields that the next one uses again. Words are made of them when an access is refused.
+// A walk is all numbers in fields that the next one uses again. Words are made of them when an access is refused, or
+// marks an entry.
 
 import { PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
 import { addressOf } from "../memory/page-number.js";

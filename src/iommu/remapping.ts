@@ -1,8 +1,8 @@
 // Where an access of a device leads: through whatever its group is attached to for the PASID, page tables and all.
 // VT-d 3 "DMA Remapping"; AMD (48882) 2.2 "Data Structures"; SMMUv3 (IHI 0070) 3.3.
 //
-// There is one for all accesses of a machine, one after the other. As long as none is refused, it makes no object, bigint or
-// string for one. (AMD's driver does, where it reads the Guest CR3 table.)
+// There is one for all accesses of a machine, one after the other. It makes no object, bigint or string for one that isn't refused,
+// marks nothing for the first time, and isn't watched. (AMD's driver does, where it reads the Guest CR3 table.)
 
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { hex } from "../uapi/errno.js";
@@ -177,7 +177,7 @@ function domainFor(access: Access): Domain {
 export function checkPasid(request: DmaRequest): void {
 	const { maxPasids } = request.device;
 	if (request.pasid === NO_PASID || request.pasid < maxPasids) return;
-	const reason = `the device has ${maxPasids === 0 ? "no PASIDs" : `the PASIDs 1 to ${maxPasids - 1}`}`;
+	const reason = `the device has ${maxPasids <= 1 ? "no PASIDs" : `the PASIDs 1 to ${maxPasids - 1}`}`;
 	throw new DmaFault(request, "attachment", "blocked", reason);
 }
 

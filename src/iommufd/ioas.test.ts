@@ -285,6 +285,29 @@ describe("accounting", () => {
 		expect(released).toBeGreaterThan(0);
 	});
 
+	test("a context whose file is closed while it is charged lives until the end of the call", () => {
+		const client = limitedClient(2);
+		const ioasId = newIoas(client);
+		client.test("MOCK_DOMAIN", { id: ioasId });
+		const map = (page: number) => {
+			const [userVa, iova] = [BigInt(BUFFER + page * 4096), BigInt(0x1000000 + page * 4096)];
+			return codeOf(() => client.call(IoasMap, { ioasId, flags: FIXED, userVa, length: 4096n, iova }));
+		};
+		expect([map(0), map(1)]).toEqual(["ok", "ok"]);
+		let open = [client.fd];
+		Object.defineProperty(client, "memlockLimit", {
+			get: () => {
+				client.platform.closed.push(...open);
+				open = [];
+				return 2 * 4096;
+			},
+		});
+		expect(map(2)).toBe("ENOMEM");
+		expect(client.platform.closed).toEqual([]);
+		expect(client.platform.frames.pinned).toBe(0);
+		expect(client.platform.memlock.counted("user", client.owner, client.memory)).toBe(0);
+	});
+
 	test("a domain that can show only some of the mappings shows none, and nothing stays pinned", () => {
 		const client = new TestClient();
 		client.capabilities.clear();

@@ -101,6 +101,8 @@ export class IommufdFile implements MappableFile {
 	readonly context: Context;
 	readonly #call: Call;
 	readonly #table: readonly (Entry | undefined)[];
+	#isCalled = false;
+	#isReleased = false;
 
 	/** @param path "/dev/iommu", or "/dev/vfio/vfio", which counts memory as VFIO does */
 	constructor(platform: Platform, path = "/dev/iommu") {
@@ -110,7 +112,18 @@ export class IommufdFile implements MappableFile {
 		this.#table = platform.selftest === undefined ? commands : commandsWithTests;
 	}
 
+	/** As Linux's fdget(), a call keeps the file: another thread may close it meanwhile, which counts after the call. */
 	ioctl(caller: Caller, command: number, argument: number): number {
+		this.#isCalled = true;
+		try {
+			return this.#answer(caller, command, argument);
+		} finally {
+			this.#isCalled = false;
+			if (this.#isReleased) this.context.drop();
+		}
+	}
+
+	#answer(caller: Caller, command: number, argument: number): number {
 		const index = (command & 0xff) - FIRST;
 		if (command === TestCommand.number && this.context.platform.selftest === undefined)
 			throw new Errno(
@@ -137,7 +150,8 @@ export class IommufdFile implements MappableFile {
 	}
 
 	release(): void {
-		this.context.drop();
+		this.#isReleased = true;
+		if (!this.#isCalled) this.context.drop();
 	}
 }
 
