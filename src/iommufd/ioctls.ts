@@ -116,14 +116,14 @@ export class IommufdFile implements MappableFile {
 	ioctl(caller: Caller, command: number, argument: number): number {
 		this.#isCalled = true;
 		try {
-			return this.#answer(caller, command, argument);
+			return this.#serve(caller, command, argument);
 		} finally {
 			this.#isCalled = false;
 			if (this.#isReleased) this.context.drop();
 		}
 	}
 
-	#answer(caller: Caller, command: number, argument: number): number {
+	#serve(caller: Caller, command: number, argument: number): number {
 		const index = (command & 0xff) - FIRST;
 		if (command === TestCommand.number && this.context.platform.selftest === undefined)
 			throw new Errno(
