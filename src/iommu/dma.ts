@@ -10,8 +10,6 @@ import { NO_PASID, type Pasid } from "./domain.js";
 import { PhysicalMemory } from "./physical-memory.js";
 import { checkPasid, Remapping } from "./remapping.js";
 
-export { refuseInterrupts } from "./interrupt-ranges.js";
-
 export class Dma {
 	readonly #memory: PhysicalMemory;
 	readonly #remapping: Remapping;

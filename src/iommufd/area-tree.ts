@@ -114,7 +114,7 @@ class Block {
 		return -1;
 	}
 
-	/** What `room` is at least. */
+	/** The most bytes that are free between two of its areas: `room` without what is no longer so. */
 	mostRoom(): number {
 		let most = 0;
 		for (let place = 0; place < this.length - 1; place++) most = Math.max(most, this.bytesTo(place, this, place + 1));
