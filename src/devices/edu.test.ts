@@ -19,6 +19,8 @@ function setUp() {
 		},
 		interrupt: (vector) => seen.push(`interrupt ${vector}`),
 		deassert: () => seen.push("deassert"),
+		wake: () => {},
+		memoryOf: () => new Uint8Array(0),
 	};
 	const edu = new EduDevice(port);
 	const read = (offset: number, size = 4) => edu.readRegister(0, offset, size);

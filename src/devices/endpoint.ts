@@ -1,4 +1,7 @@
 // What a PCI function that does DMA is to the machine around it, and what the machine is to it.
+//
+// A model doesn't know where it runs: in a thread of its own under the supervisor, or in process, in a test or a replay. Everything
+// here is synchronous within that thread, and a model is called by one caller at a time.
 
 import type { DmaFault } from "../iommu/dma-fault.js";
 import type { Pasid } from "../iommu/domain.js";
@@ -16,6 +19,13 @@ export interface EndpointPort {
 	interrupt(vector: number): void;
 	/** Its pin isn't asserted any more: what it interrupted for has been acknowledged. */
 	deassert(): void;
+	/** Has `work()` called soon, though no register was accessed: something came from elsewhere. */
+	wake(): void;
+	/**
+	 * The memory behind pages that the model calls "memory", shared with those who map them.
+	 * @param offset in the BAR, in bytes, as in PageBehaviour
+	 */
+	memoryOf(bar: number, offset: number): Uint8Array;
 }
 
 /** A function's registers, as accesses to its BARs meet them. Little-endian, like PCI. */
@@ -28,10 +38,34 @@ export interface Endpoint {
 	 * @returns all ones for what can't be read, as a bus without an answer gives
 	 */
 	readRegister(bar: number, offset: number, size: number): bigint;
-	/** Writes a register; what can't be written is ignored. */
+	/**
+	 * Writes a register; what can't be written is ignored. It only takes note of what takes longer than a few microseconds,
+	 * and work() does it.
+	 */
 	writeRegister(bar: number, offset: number, size: number, value: bigint): void;
-	/** Function Level Reset: back to how it was when the machine was switched on. */
+	/**
+	 * Does a piece of what registers have asked for, of about a millisecond at most. Called after accesses and after wake(), again and
+	 * again while there is more; accesses may come in between.
+	 * @returns whether there is more to do now
+	 */
+	work?(): boolean;
+	/** Function Level Reset: back to how it was when the machine was switched on. What is under way ends without a trace. */
 	reset(): void;
+	/** Gives back what it holds: files, wires. Called once, and nothing after it. */
+	close?(): void;
+}
+
+/**
+ * How a stretch of a BAR behaves when a program maps it. Where nothing is said each load and store is an access of its own, in its
+ * order and width. "doorbell": words of 32 bits that only tell their last value: a store may be seen late, and those before it not at
+ * all; reading gives what was stored. "memory": plain memory, which the model sees by EndpointPort.memoryOf().
+ */
+export interface PageBehaviour {
+	readonly bar: number;
+	/** In the BAR, in bytes: a multiple of 4096, as the length. */
+	readonly offset: number;
+	readonly length: number;
+	readonly kind: "doorbell" | "memory";
 }
 
 /** What a read gives that nobody answers. */

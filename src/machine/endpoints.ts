@@ -17,6 +17,10 @@ export function endpointOf({ device, hardware, config, interrupts }: VfioDevice,
 		writeMemory: (iova, from, pasid) => refused(iova, true, pasid) ?? dma.write(device, iova, from, pasid),
 		interrupt: (vector) => interrupts.raise(vector),
 		deassert: () => interrupts.deassert(),
+		wake: () => {},
+		memoryOf: (bar, offset) => {
+			throw new Error(`BAR ${bar} has no plain memory at ${offset}`);
+		},
 	};
 	return new EduDevice(port);
 }
