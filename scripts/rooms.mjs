@@ -16,6 +16,7 @@ const FLOORS = [
 	["iommufd", "devices"],
 	["iommu"],
 	["trace"],
+	["files"],
 	["memory", "pagetable"],
 	["faults"],
 	["uapi"],

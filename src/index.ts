@@ -1,12 +1,14 @@
 // The engine as a library: what a program needs that makes a machine and opens its files itself, without a supervisor.
 
-export type { Caller, CallerFile, Capability, MemoryOwner, OpenFile } from "./iommufd/caller.js";
+export type { Caller, CallerFile, Capability } from "./files/caller.js";
+export type { OpenFile } from "./files/open-file.js";
 export { type HwptPolicy, type HwptRequest, policies } from "./iommufd/hwpt-policy.js";
 export { type MachineDescription, MachineDescriptionError, parseMachineDescription } from "./machine/description.js";
 export { Machine } from "./machine/machine.js";
 export { type AddressSpace, type Backing, Extents, PAGE_SIZE } from "./memory/address-space.js";
 export { ArrayBacking, ArraySpace } from "./memory/array-space.js";
 export type { Contiguity } from "./memory/frames.js";
+export type { MemoryOwner } from "./memory/memlock.js";
 export { amdv1, amdv1Mock } from "./pagetable/formats/amdv1.js";
 export { type Leaf, PageTable, type PageTableConfig, type WalkStep } from "./pagetable/pagetable.js";
 export { TableMemory } from "./pagetable/table-memory.js";

@@ -1,8 +1,9 @@
 // Writes the calls that fail into the report, and the place that was made to fail.
 
 import type { FailNth } from "../faults/fail-nth.js";
+import type { Caller } from "../files/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import type { Tracer } from "../host/supervisor.js";
-import type { Caller, OpenFile } from "../iommufd/caller.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";

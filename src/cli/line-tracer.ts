@@ -1,7 +1,8 @@
 // --trace: a line for each call, written as it happens.
 
+import type { Caller } from "../files/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import type { Tracer } from "../host/supervisor.js";
-import type { Caller, OpenFile } from "../iommufd/caller.js";
 import type { Machine } from "../machine/machine.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";

@@ -1,7 +1,7 @@
 // --walk IOVA: prints how it is translated, by each page table, whenever a call has changed that.
 
+import type { OpenFile } from "../files/open-file.js";
 import type { Tracer } from "../host/supervisor.js";
-import type { OpenFile } from "../iommufd/caller.js";
 import type { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptWalk, walkHead, walkInWords } from "../iommufd/hwpt-walk.js";
 import type { Machine } from "../machine/machine.js";

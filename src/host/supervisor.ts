@@ -4,7 +4,7 @@
 // calls is synchronous, and the thread that it runs in does nothing else.
 
 import { withFaults } from "../faults/faults.js";
-import type { OpenFile } from "../iommufd/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import { Extents } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";

@@ -2,12 +2,12 @@
 // drivers/iommu/iommufd/device.c.
 
 import { allocation, iommufdFails } from "../faults/faults.js";
+import type { Caller } from "../files/caller.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import type { Runs } from "../memory/runs.js";
 import { READ, WRITE } from "../pagetable/format.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Area } from "./area.js";
-import type { Caller } from "./caller.js";
 import type { Context } from "./context.js";
 import { inWords, type MapUser } from "./io-pagetable.js";
 import type { Ioas } from "./ioas.js";

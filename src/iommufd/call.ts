@@ -1,8 +1,8 @@
 // One ioctl under way: who makes it, in which context, and the way back for its answer.
 
+import type { Caller } from "../files/caller.js";
 import { respond, respondField } from "../uapi/rules.js";
 import type { AnyCommand } from "../uapi/struct.js";
-import type { Caller } from "./caller.js";
 import type { Context } from "./context.js";
 
 export class Call {

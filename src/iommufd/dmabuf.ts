@@ -1,9 +1,10 @@
 // A dma-buf: memory of a device that its owner hands out as a file, and can take away again. IOAS_MAP_FILE maps it without
 // pinning it. iopt_alloc_dmabuf_pages() and iopt_revoke_notify() in drivers/iommu/iommufd/pages.c.
 
+import type { Caller } from "../files/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import type { Backing, Extents } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
-import type { Caller, OpenFile } from "./caller.js";
 import type { Context } from "./context.js";
 import type { Ioas } from "./ioas.js";
 import { Pages } from "./pages.js";

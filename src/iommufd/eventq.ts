@@ -1,9 +1,10 @@
 // A queue of events as an object, and the file in which user space reads them. drivers/iommu/iommufd/eventq.c.
 
 import { allocation } from "../faults/faults.js";
+import type { Caller } from "../files/caller.js";
+import type { ReadableFile } from "../files/open-file.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
-import type { Caller, ReadableFile } from "./caller.js";
 import type { Context } from "./context.js";
 import { IommufdObject, type ObjectKind } from "./object.js";
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { ReadableFile } from "../files/open-file.js";
 import { disableFaults, type PageRequest, reportPageRequest } from "../iommu/fault.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { ArraySpace } from "../memory/array-space.js";
@@ -16,7 +17,6 @@ import {
 } from "../uapi/iommufd.js";
 import { MockDeviceFlags } from "../uapi/iommufd-test.js";
 import { decode, encode } from "../uapi/struct.js";
-import type { ReadableFile } from "./caller.js";
 import { BoundDevice } from "./device.js";
 import { TestGuest } from "./test-guest.js";
 

@@ -1,9 +1,9 @@
 // What is left of a file that the caller could not be given, because it has as many fds as it may have.
 
 import { expect, test } from "vitest";
+import type { OpenFile } from "../files/open-file.js";
 import { codeOf, Errno } from "../uapi/errno.js";
 import { FaultQueueAlloc, IoasAlloc } from "../uapi/iommufd.js";
-import type { OpenFile } from "./caller.js";
 import { TestClient } from "./test-client.js";
 
 /** A process without a free fd. */

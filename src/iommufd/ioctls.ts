@@ -1,5 +1,7 @@
 // /dev/iommu as a file: which handler answers which ioctl. iommufd_fops in drivers/iommu/iommufd/main.c.
 
+import type { Caller } from "../files/caller.js";
+import type { MappableFile, Mapping } from "../files/open-file.js";
 import { Errno, hex } from "../uapi/errno.js";
 import {
 	Destroy,
@@ -29,7 +31,6 @@ import { TestCommand } from "../uapi/iommufd-test.js";
 import { checkFields, readCommand, readSize } from "../uapi/rules.js";
 import type { AnyCommand, Args } from "../uapi/struct.js";
 import { Call } from "./call.js";
-import type { Caller, MappableFile, Mapping } from "./caller.js";
 import { ioasChangeProcess } from "./change-process.js";
 import { Context } from "./context.js";
 import { hwptGetDirtyBitmap, hwptSetDirtyTracking } from "./dirty.js";

@@ -2,10 +2,10 @@
 // drivers/iommu/iommufd/main.c. Nobody but who made a region is told its offset.
 
 import { allocation } from "../faults/faults.js";
+import type { Mapping } from "../files/open-file.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import type { MovableMemory } from "../memory/movable-memory.js";
 import { Errno, hex } from "../uapi/errno.js";
-import type { Mapping } from "./caller.js";
 import type { IommufdObject } from "./object.js";
 
 interface Region {

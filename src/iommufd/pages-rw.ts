@@ -2,9 +2,9 @@
 // drivers/iommu/iommufd/pages.c.
 
 import { iommufdFails } from "../faults/faults.js";
+import type { Caller } from "../files/caller.js";
 import { type AddressSpace, Extents, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
-import type { Caller } from "./caller.js";
 import type { Pages } from "./pages.js";
 import { Undo } from "./undo.js";
 

@@ -5,12 +5,12 @@
 // long as any domain or access holds it, however many do.
 
 import { allocation, iommufdFails } from "../faults/faults.js";
+import type { Caller, CallerFile } from "../files/caller.js";
 import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../memory/address-space.js";
-import type { Account, AccountMode } from "../memory/memlock.js";
+import type { Account, AccountMode, MemoryOwner } from "../memory/memlock.js";
 import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import type { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
-import type { Caller, CallerFile, MemoryOwner } from "./caller.js";
 import type { Context } from "./context.js";
 import { type Gap, PinnedStretches } from "./pinned-stretches.js";
 

@@ -2,13 +2,14 @@
 // drivers/iommu/iommufd/selftest.c.
 
 import { allocation } from "../faults/faults.js";
+import type { Caller } from "../files/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import { copyIn, copyOut, PAGE_SIZE } from "../memory/address-space.js";
 import { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { AccessPagesFlags, AccessRwFlags, CreateAccessFlags, type TestArgs } from "../uapi/iommufd-test.js";
 import { Access, type AccessOps } from "./access.js";
 import type { Call } from "./call.js";
-import type { Caller, OpenFile } from "./caller.js";
 import type { Context } from "./context.js";
 import { Ioas, iovaOfNthArea } from "./ioas.js";
 import { LAST_IOVA } from "./iova-ranges.js";

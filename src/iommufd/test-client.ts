@@ -1,6 +1,8 @@
 // A client of the engine without a process: for tests.
 
 import { allocation } from "../faults/faults.js";
+import type { Caller, CallerFile, Capability } from "../files/caller.js";
+import type { OpenFile, ReadableFile } from "../files/open-file.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import { ArrayBacking, ArraySpace } from "../memory/array-space.js";
 import { Frames } from "../memory/frames.js";
@@ -10,7 +12,6 @@ import type { FieldTable } from "../uapi/field.js";
 import { type TestArgs, TestCommand, TestOp, type TestOpName, testVariants } from "../uapi/iommufd-test.js";
 import { type Command, encode, type Struct } from "../uapi/struct.js";
 import type { Values, WritableView } from "../uapi/view.js";
-import type { Caller, CallerFile, Capability, OpenFile, ReadableFile } from "./caller.js";
 import { type HwptPolicy, mainline } from "./hwpt-policy.js";
 import { IommufdFile } from "./ioctls.js";
 import type { Platform } from "./platform.js";

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
+import type { ReadableFile } from "../files/open-file.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, VEVENTQ_MAX_DEPTH, VeventHeader, VeventqAlloc, VeventqFlags, VeventqType } from "../uapi/iommufd.js";
 import { ViommuEventSelftest } from "../uapi/iommufd-test.js";
 import { decode } from "../uapi/struct.js";
-import type { ReadableFile } from "./caller.js";
 import { TestGuest } from "./test-guest.js";
 
 const HEADER = VeventHeader.size;

@@ -1,6 +1,7 @@
 // VFIO's container interface on an iommufd, so that programs which know nothing else can be served.
 // drivers/iommu/iommufd/vfio_compat.c. It works on one IOAS of the context: VFIO_IOAS says which.
 
+import type { Caller } from "../files/caller.js";
 import { CACHE, READ, WRITE } from "../pagetable/format.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { type VfioIoas, VfioIoasOp } from "../uapi/iommufd.js";
@@ -20,7 +21,6 @@ import {
 } from "../uapi/vfio.js";
 import { cutAfter } from "./area-split.js";
 import type { Call } from "./call.js";
-import type { Caller } from "./caller.js";
 import type { Context } from "./context.js";
 import type { IoPagetable } from "./io-pagetable.js";
 import { Ioas, mapUserMemory } from "./ioas.js";

@@ -1,9 +1,10 @@
 // A machine: its physical memory, its IOMMUs, the PCI functions behind them, and the files that all this shows.
 
 import type { Endpoint } from "../devices/endpoint.js";
+import type { Opener } from "../files/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import { Dma } from "../iommu/dma.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
-import type { Opener, OpenFile } from "../iommufd/caller.js";
 import type { Context } from "../iommufd/context.js";
 import { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptPolicy, mainline } from "../iommufd/hwpt-policy.js";

@@ -2,7 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import type { Capability, OpenFile } from "../iommufd/caller.js";
+import type { Capability } from "../files/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import type { RecordLine } from "../trace/record.js";
 import { codeOf } from "../uapi/errno.js";
 import { IoasNoiommuGetPa } from "../uapi/iommufd.js";

@@ -1,7 +1,8 @@
 // /dev/vfio/devices/vfioN as a file: which handler answers which ioctl.
 // drivers/vfio/device_cdev.c, vfio_main.c and pci/vfio_pci_core.c.
 
-import type { Caller, MappableFile, Opener, PositionedFile } from "../iommufd/caller.js";
+import type { Caller, Opener } from "../files/caller.js";
+import type { MappableFile, PositionedFile } from "../files/open-file.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import { type AddressSpace, copyIn } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";

@@ -1,7 +1,8 @@
 // Where a function's interrupts go: to eventfds, by one of three mechanisms at a time, which SET_IRQS switches on.
 // drivers/vfio/pci/vfio_pci_intrs.c.
 
-import type { Caller, EventFd } from "../iommufd/caller.js";
+import type { Caller } from "../files/caller.js";
+import type { EventFd } from "../files/event-fd.js";
 import type { InterruptEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";

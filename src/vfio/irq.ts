@@ -1,6 +1,6 @@
 // A function's interrupts as VFIO counts them, and what it checks before they are set. drivers/vfio/pci/vfio_pci_core.c and vfio_main.c.
 
-import type { Caller } from "../iommufd/caller.js";
+import type { Caller } from "../files/caller.js";
 import { copyIn } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Args } from "../uapi/struct.js";

@@ -1,6 +1,7 @@
 // A program that has VFIO devices and an iommufd open: for tests.
 
-import type { Caller, OpenFile } from "../iommufd/caller.js";
+import type { Caller } from "../files/caller.js";
+import type { OpenFile } from "../files/open-file.js";
 import type { IommufdFile } from "../iommufd/ioctls.js";
 import { TestClient } from "../iommufd/test-client.js";
 import type { FieldTable } from "../uapi/field.js";

@@ -1,9 +1,9 @@
 // The engine in this process: a map of IOVAs with a domain of a real IOMMU, and a client with as much memory as one likes.
 
+import type { Caller } from "../../src/files/caller.js";
 import { DEFAULT_CAPABILITY_HEADER } from "../../src/iommu/drivers/amd/registers.js";
 import { AmdDriver } from "../../src/iommu/drivers/amd.js";
 import { deviceBehind } from "../../src/iommu/drivers/test-function.js";
-import type { Caller } from "../../src/iommufd/caller.js";
 import { mainline } from "../../src/iommufd/hwpt-policy.js";
 import { IoPagetable } from "../../src/iommufd/io-pagetable.js";
 import { UserPages } from "../../src/iommufd/pages.js";

@@ -1,6 +1,7 @@
 // A good beginning: what a VMM sets up, so that the random calls after it have something to break. What a machine can't do is left out.
 
-import type { Caller, OpenFile } from "../../src/iommufd/caller.js";
+import type { Caller } from "../../src/files/caller.js";
+import type { OpenFile } from "../../src/files/open-file.js";
 import { IommufdFile } from "../../src/iommufd/ioctls.js";
 import type { ObjectKind } from "../../src/iommufd/object.js";
 import { Errno } from "../../src/uapi/errno.js";

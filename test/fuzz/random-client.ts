@@ -1,17 +1,9 @@
 // A process that makes random and malformed calls: any command number, any bytes, any pointer. Most are nearly right, because
 // what is refused at the door tests only the door.
 
-import type {
-	Caller,
-	CallerFile,
-	Capability,
-	EventFd,
-	MappableFile,
-	Mapping,
-	OpenFile,
-	PositionedFile,
-	ReadableFile,
-} from "../../src/iommufd/caller.js";
+import type { Caller, CallerFile, Capability } from "../../src/files/caller.js";
+import type { EventFd } from "../../src/files/event-fd.js";
+import type { MappableFile, Mapping, OpenFile, PositionedFile, ReadableFile } from "../../src/files/open-file.js";
 import { IommufdFile } from "../../src/iommufd/ioctls.js";
 import type { ObjectKind } from "../../src/iommufd/object.js";
 import type { Machine } from "../../src/machine/machine.js";

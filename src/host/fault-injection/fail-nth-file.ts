@@ -2,7 +2,7 @@
 // Documentation/fault-injection/fault-injection.rst
 
 import type { FaultyTask } from "../../faults/fault-attr.js";
-import type { PositionedFile, ReadableFile } from "../../iommufd/caller.js";
+import type { PositionedFile, ReadableFile } from "../../files/open-file.js";
 import { type AddressSpace, copyIn, copyOut } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../linux/flags.js";

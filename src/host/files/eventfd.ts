@@ -1,7 +1,7 @@
 // A client's eventfd, as a duplicate of our own: signalled when a device interrupts, and listened to when it is the client that
 // signals. eventfd(2), pidfd_getfd(2)
 
-import type { EventFd } from "../../iommufd/caller.js";
+import type { EventFd } from "../../files/event-fd.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { close, NativeMemory, poll, preadv2, write } from "../linux/libc.js";
 

@@ -11,7 +11,7 @@
 
 import { readFileSync } from "node:fs";
 import { allocation } from "../../faults/faults.js";
-import type { MappableFile, OpenFile, ReadableFile } from "../../iommufd/caller.js";
+import type { MappableFile, OpenFile, ReadableFile } from "../../files/open-file.js";
 import { Errno } from "../../uapi/errno.js";
 import { reportInternalError } from "../internal-error.js";
 import { EPOLLERR, EPOLLIN, type Events } from "../linux/events.js";

@@ -5,7 +5,7 @@
 // byte is never read by the client, whose read(2) and write(2) are trapped and answered by the engine (QUEUE_FDS in filter.ts).
 // pipe(7)
 
-import type { OpenFile, PositionedFile, ReadableFile } from "../../iommufd/caller.js";
+import type { OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
 import { F_SETFL, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../linux/flags.js";
 import { close, fcntl, NativeMemory, open, pipe, read, write } from "../linux/libc.js";
 

@@ -1,7 +1,7 @@
 // read(2), write(2) and their like on our files, as fs/read_write.c makes them of a file's own read and write: those of event
 // queues, which have no positions, and those of devices, which have nothing else.
 
-import type { OpenFile, PositionedFile, ReadableFile } from "../../iommufd/caller.js";
+import type { OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
 import { type AddressSpace, copyIn, USER_ADDRESSES_END } from "../../memory/address-space.js";
 import type { RegisterAccess } from "../../trace/event.js";
 import { Errno, hex } from "../../uapi/errno.js";

@@ -9,7 +9,7 @@
 // While the fd is open nobody tells us of a munmap(2). Who has to know looks for the mappings themselves: dropUnmapped().
 
 import { readdirSync, readFileSync } from "node:fs";
-import type { Mapping, OpenFile } from "../../iommufd/caller.js";
+import type { Mapping, OpenFile } from "../../files/open-file.js";
 import type { Backing } from "../../memory/address-space.js";
 import type { MovableMemory } from "../../memory/movable-memory.js";
 import { O_CLOEXEC } from "../linux/flags.js";

@@ -1,7 +1,8 @@
 // What open(2) does with a path that leads to a file of ours: a device, another file of the machine, or a file of the engine's.
 
 import { constants } from "node:fs";
-import type { Opener as Credentials, OpenFile } from "../../iommufd/caller.js";
+import type { Opener as Credentials } from "../../files/caller.js";
+import type { OpenFile } from "../../files/open-file.js";
 import type { FileTree, Node } from "../../machine/file-tree.js";
 import type { AddressSpace, Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";

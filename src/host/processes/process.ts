@@ -1,6 +1,6 @@
 // A process that makes ioctls on our files: its memory and its limits. credentials(7), getrlimit(2)
 
-import type { MemoryOwner } from "../../iommufd/caller.js";
+import type { MemoryOwner } from "../../memory/memlock.js";
 import { close, kcmp, NativeMemory, pidfdOpen, prlimit } from "../linux/libc.js";
 import { exists, openDirectory, readFileAt, readStatus } from "../linux/proc.js";
 import { ProcessMemory } from "../memory/process-memory.js";

@@ -1,6 +1,8 @@
 // A thread that makes ioctls on our files: `current` while one of them is answered. credentials(7), capabilities(7)
 
-import type { Caller, CallerFile, Capability, EventFd, OpenFile } from "../../iommufd/caller.js";
+import type { Caller, CallerFile, Capability } from "../../files/caller.js";
+import type { EventFd } from "../../files/event-fd.js";
+import type { OpenFile } from "../../files/open-file.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { ClientEventFd } from "../files/eventfd.js";

@@ -1,6 +1,6 @@
 // Files of the fake machine that can be read or mapped.
 
-import type { MappableFile, Mapping, PositionedFile, ReadableFile } from "../../iommufd/caller.js";
+import type { MappableFile, Mapping, PositionedFile, ReadableFile } from "../../files/open-file.js";
 import { type AddressSpace, copyIn, copyOut } from "../../memory/address-space.js";
 import { MovableMemory } from "../../memory/movable-memory.js";
 import { Errno } from "../../uapi/errno.js";

@@ -1,7 +1,9 @@
 // A machine that knows nothing of IOMMUs, but tells its clients what the host tells it. The tests of this room run this
 // worker instead of the real one.
 
-import type { Caller, EventFd, OpenFile } from "../../iommufd/caller.js";
+import type { Caller } from "../../files/caller.js";
+import type { EventFd } from "../../files/event-fd.js";
+import type { OpenFile } from "../../files/open-file.js";
 import { FileTree, READ_WRITE, WRITE_ONLY } from "../../machine/file-tree.js";
 import { type Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";

@@ -1,6 +1,7 @@
 // Open files as a recording sees them: each call goes to the engine's own file, and is written down with its answer.
 
-import type { Caller, MappableFile, Mapping, OpenFile, PositionedFile, ReadableFile } from "../../iommufd/caller.js";
+import type { Caller } from "../../files/caller.js";
+import type { MappableFile, Mapping, OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
 import type { AddressSpace } from "../../memory/address-space.js";
 import { commandOf } from "../../trace/commands.js";
 import { type Failed, type Name, type Question, toHex } from "../../trace/record.js";

@@ -1,6 +1,7 @@
 // Writes down all that a machine is asked: a machine for the host, in front of the one that answers.
 
-import type { Opener, OpenFile } from "../../iommufd/caller.js";
+import type { Opener } from "../../files/caller.js";
+import type { OpenFile } from "../../files/open-file.js";
 import type { AddressSpace, Backing, Extents } from "../../memory/address-space.js";
 import { RECORD_VERSION, type RecordLine } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";

@@ -1,6 +1,7 @@
 // Who makes a call, as a recording sees it.
 
-import type { Caller, CallerFile, Capability, OpenFile } from "../../iommufd/caller.js";
+import type { Caller, CallerFile, Capability } from "../../files/caller.js";
+import type { OpenFile } from "../../files/open-file.js";
 import type { FdMeaning } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
 import { type RecordedFile, recordedFile } from "./recorded-file.js";

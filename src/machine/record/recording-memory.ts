@@ -1,7 +1,8 @@
 // Memory and its owners as a recording sees them: each answers as the real one does, and has the answer written down.
 
-import type { CallerFile, MemoryOwner } from "../../iommufd/caller.js";
+import type { CallerFile } from "../../files/caller.js";
 import { type AddressSpace, type Backing, Extents } from "../../memory/address-space.js";
+import type { MemoryOwner } from "../../memory/memlock.js";
 import { type Extent, type Name, toHex } from "../../trace/record.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import type { Questions } from "./questions.js";

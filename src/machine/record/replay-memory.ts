@@ -1,7 +1,7 @@
 // Memory out of a recording: it has what the engine read when it was recorded, and keeps what is written to it.
 
-import type { MemoryOwner } from "../../iommufd/caller.js";
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../memory/address-space.js";
+import type { MemoryOwner } from "../../memory/memlock.js";
 import { type Extent, fromHex, type Name, toHex } from "../../trace/record.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import type { ReplayQuestions } from "./replay-questions.js";

@@ -3,9 +3,9 @@
 import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { EDU_BUFFER, EduRegister } from "../../devices/edu.js";
+import type { OpenFile } from "../../files/open-file.js";
 import { walkTable } from "../../iommu/explain.js";
 import { PhysicalMemory } from "../../iommu/physical-memory.js";
-import type { OpenFile } from "../../iommufd/caller.js";
 import type { IommufdFile } from "../../iommufd/ioctls.js";
 import { BUFFER, TestClient } from "../../iommufd/test-client.js";
 import type { Extent, Ioctl, Question, RecordLine } from "../../trace/record.js";

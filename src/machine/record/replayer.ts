@@ -1,16 +1,8 @@
 // Makes the calls of a recording again, on a fresh machine and with no program, and compares the answers.
 
-import type {
-	Caller,
-	CallerFile,
-	Capability,
-	EventFd,
-	MappableFile,
-	Mapping,
-	OpenFile,
-	PositionedFile,
-	ReadableFile,
-} from "../../iommufd/caller.js";
+import type { Caller, CallerFile, Capability } from "../../files/caller.js";
+import type { EventFd } from "../../files/event-fd.js";
+import type { MappableFile, Mapping, OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
 import type { Backing } from "../../memory/address-space.js";
 import {
 	type Access,

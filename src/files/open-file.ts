@@ -1,53 +1,9 @@
-// Who makes an ioctl, seen from the engine: `current` in Linux's words. The host makes one per trapped call (or one per
-// thread, reused), a test makes one by hand.
+// What a client can have open of ours, and what it can do with it: struct file, with the operations of include/linux/fs.h that
+// each kind has.
 
-import type { AddressSpace, Backing } from "../memory/address-space.js";
-import type { MemoryOwner } from "../memory/memlock.js";
+import type { AddressSpace } from "../memory/address-space.js";
 import type { MovableMemory } from "../memory/movable-memory.js";
-
-export type { MemoryOwner } from "../memory/memlock.js";
-
-/** The capabilities that iommufd asks for. capabilities(7) */
-export type Capability = "CAP_IPC_LOCK" | "CAP_SYS_RESOURCE" | "CAP_SYS_RAWIO";
-
-/** Who opens a file. */
-export interface Opener {
-	capable(capability: Capability): boolean;
-}
-
-export interface Caller extends Opener {
-	/** Thread id, for the trace. */
-	readonly thread: number;
-	readonly memory: AddressSpace;
-	readonly owner: MemoryOwner;
-	/** What the caller's fd number refers to; undefined when it is not open. */
-	file(fd: number): CallerFile | undefined;
-	/**
-	 * Gives the caller a new fd (close-on-exec) for a file that the engine made; returns its number. From now on the file's
-	 * release() is called when nobody has it any more, also when it couldn't be given to the caller.
-	 * @throws EMFILE when the caller may have no more
-	 */
-	install(file: OpenFile): number;
-}
-
-/** What an fd that comes in as an argument refers to. */
-export type CallerFile =
-	| { readonly kind: "ours"; readonly file: OpenFile }
-	/** A memfd, or any other file of shared memory (tmpfs, hugetlbfs). Size in bytes. */
-	| { readonly kind: "shared-memory"; readonly backing: Backing; size(): number }
-	/** An eventfd(2). Each open() is somebody's hold on it, as long as it isn't released. @throws Errno */
-	| { readonly kind: "eventfd"; open(): EventFd }
-	| { readonly kind: "other" };
-
-/** A client's eventfd in the engine's hands: eventfd_ctx, in Linux's words. */
-export interface EventFd {
-	/** Adds 1, which wakes those who poll it. It never waits. */
-	signal(): void;
-	/** Has something done whenever somebody adds to it, and takes what was added. */
-	onSignal(listener: () => void): void;
-	/** Called exactly once. */
-	release(): void;
-}
+import type { Caller } from "./caller.js";
 
 /** A file of ours that a client has open: a context, an access, a VFIO device. */
 export interface OpenFile {
