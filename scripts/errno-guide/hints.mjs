@@ -39,6 +39,10 @@ export const hints = [
 	["has no room for", "Unmap something, or widen the ranges of IOMMU_IOAS_ALLOW_IOVAS."],
 	["more exceed RLIMIT_MEMLOCK", "Raise `ulimit -l`, or run with CAP_IPC_LOCK."],
 	[
+		"more exceed its RLIMIT_MEMLOCK",
+		"Raise `ulimit -l`, unlock memory of the process itself, or run with CAP_IPC_LOCK.",
+	],
+	[
 		"nothing is mapped at *at* in process",
 		"The range has a hole, or was unmapped: the memory is looked for when it is first needed, not only at the map.",
 	],

@@ -7,9 +7,10 @@ import { BUFFER, TestClient } from "./test-client.js";
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 
 /** A client with a file of two pages mapped for a device, accounted to user 1000; and a second process with the same fd. */
-function setUp(): { old: TestClient; heir: TestClient; ioasId: number; iova: bigint } {
+function setUp(mode: "user" | "mm" = "user"): { old: TestClient; heir: TestClient; ioasId: number; iova: bigint } {
 	const old = new TestClient();
 	old.capabilities.clear();
+	old.fd.context.accountMode = mode;
 	const { outIoasId: ioasId } = old.call(IoasAlloc, {});
 	old.test("MOCK_DOMAIN", { id: ioasId });
 	const fd = old.addMemfd(new ArrayBacking("memfd", new Uint8Array(0x4000)));
@@ -37,6 +38,15 @@ test("a process that may not lock as much gets ENOMEM, and nothing has changed",
 	heir.memlockLimit = 4096;
 	expect(codeOf(() => heir.call(IoasChangeProcess, {}))).toBe("ENOMEM");
 	expect([counted(old), counted(heir)]).toEqual([2, 0]);
+});
+
+test("counted by process, what the heir has locked itself takes part of its limit", () => {
+	const { heir } = setUp("mm");
+	heir.memlockLimit = 4 * 4096;
+	heir.memory.selfLocked = 3;
+	expect(codeOf(() => heir.call(IoasChangeProcess, {}))).toBe("ENOMEM");
+	heir.memory.selfLocked = 2;
+	expect(codeOf(() => heir.call(IoasChangeProcess, {}))).toBe("ok");
 });
 
 test("memory of a process can't be handed over", () => {

@@ -308,6 +308,36 @@ describe("accounting", () => {
 		expect(client.platform.memlock.counted("user", client.owner, client.memory)).toBe(0);
 	});
 
+	test("counted by process, what it has locked itself takes part of the limit: in a mapping, an attach and a copy", () => {
+		const client = limitedClient(4);
+		client.fd.context.accountMode = "mm";
+		client.memory.selfLocked = 3;
+		const [ioasId, other] = [newIoas(client), newIoas(client)];
+		const map = (pages: bigint, iova: bigint) => {
+			const request = { ioasId, flags: FIXED, userVa: BigInt(BUFFER), length: pages * 4096n, iova };
+			return codeOf(() => client.call(IoasMap, request));
+		};
+		expect(map(2n, 0x1000000n)).toBe("ok");
+		expect(codeOf(() => client.test("MOCK_DOMAIN", { id: ioasId }))).toBe("ENOMEM");
+		client.test("MOCK_DOMAIN", { id: other });
+		const copy = (length: bigint) =>
+			codeOf(() =>
+				client.call(IoasCopy, {
+					flags: FIXED,
+					dstIoasId: other,
+					srcIoasId: ioasId,
+					length,
+					dstIova: 0x1000000n,
+					srcIova: 0x1000000n,
+				}),
+			);
+		expect([copy(0x2000n), copy(0x1000n)]).toEqual(["ENOMEM", "ok"]);
+		client.memory.selfLocked = 2;
+		client.call(IoasUnmap, { ioasId: other, iova: 0n, length: ALL });
+		client.test("MOCK_DOMAIN", { id: ioasId });
+		expect([map(1n, 0x2000000n)]).toEqual(["ENOMEM"]);
+	});
+
 	test("a domain that can show only some of the mappings shows none, and nothing stays pinned", () => {
 		const client = new TestClient();
 		client.capabilities.clear();

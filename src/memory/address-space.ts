@@ -85,6 +85,8 @@ export interface AddressSpace {
 	resolve(first: number, count: number, writable: boolean, into: Extents): void;
 	/** Whether the process is still there (mmget_not_zero). */
 	readonly alive: boolean;
+	/** Pages that the process has locked itself, by mlock(2) and the like. With those that are counted here: mm_struct's locked_vm. */
+	readonly selfLocked: number;
 }
 
 /** Fills `into` from the caller's memory or throws EFAULT, naming what was read. */

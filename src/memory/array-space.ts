@@ -54,6 +54,7 @@ interface Mapping {
 export class ArraySpace implements AddressSpace {
 	readonly name: string;
 	alive = true;
+	selfLocked = 0;
 	readonly #mappings: Mapping[] = [];
 
 	constructor(name = "array") {

@@ -18,6 +18,22 @@ test("two processes of one user share the user's limit, and each has its own in 
 	memlock.charge("user", alice, second, 10);
 });
 
+test("what a process has locked itself counts in its own mode, and not for its user", () => {
+	const memlock = new Memlock();
+	const alice = owner(1000, 10 * 4096);
+	const space = new ArraySpace("alice's memory");
+	space.selfLocked = 7;
+	memlock.charge("user", alice, space, 10);
+	memlock.charge("mm", alice, space, 2);
+	expect(() => memlock.charge("mm", alice, space, 2)).toThrow(
+		"alice's memory has 2 pages pinned and 7 locked by mlock(2), and 2 more exceed its RLIMIT_MEMLOCK (10 pages)",
+	);
+	memlock.charge("mm", alice, space, 1);
+	space.selfLocked = 0;
+	memlock.charge("mm", alice, space, 7);
+	expect(memlock.shown(space).locked).toBe(10);
+});
+
 test("the mode none counts nothing", () => {
 	const memlock = new Memlock();
 	const poor = owner(1000, 0);

@@ -35,7 +35,7 @@ export class Memlock {
 	#lastOwner: MemoryOwner | undefined;
 	/** By user id, of the mode "user": user_struct's locked_vm. */
 	readonly #users = new Map<number, number>();
-	/** Of the mode "mm": mm_struct's locked_vm, VmLck in /proc/PID/status. */
+	/** Of the mode "mm": what is counted here of mm_struct's locked_vm. VmLck in /proc/PID/status is that and what the process locked itself. */
 	readonly #locked = new Map<AddressSpace, number>();
 	/** Of all modes: mm_struct's pinned_vm, VmPin in /proc/PID/status. It is only shown, and has no limit. */
 	readonly #pinned = new Map<AddressSpace, number>();
@@ -55,15 +55,7 @@ export class Memlock {
 	 * @throws ENOMEM when that would exceed the owner's RLIMIT_MEMLOCK; nothing is counted then
 	 */
 	charge(mode: AccountMode, owner: MemoryOwner, space: AddressSpace, pages: number): void {
-		if (mode !== "none") {
-			const limit = Math.floor(owner.memlockLimit() / PAGE_SIZE);
-			const now = this.counted(mode, owner, space);
-			if (now + pages > limit)
-				throw new Errno(
-					"ENOMEM",
-					`${mode === "user" ? `user ${owner.uid}` : space.name} has ${now} pages locked, and ${pages} more exceed RLIMIT_MEMLOCK (${limit} pages)`,
-				);
-		}
+		if (mode !== "none") this.#checkLimit(mode, owner, space, pages);
 		this.#add(mode, owner, space, pages);
 	}
 
@@ -72,7 +64,7 @@ export class Memlock {
 		this.#add(mode, owner, space, -pages);
 	}
 
-	/** Pages that are counted against the limit now. */
+	/** Pages that are counted here now. */
 	counted(mode: AccountMode, owner: MemoryOwner, space: AddressSpace): number {
 		if (mode === "none") return 0;
 		return (mode === "user" ? this.#users.get(owner.uid) : this.#locked.get(space)) ?? 0;
@@ -81,6 +73,26 @@ export class Memlock {
 	/** What /proc/PID/status says of a process: VmPin and VmLck, in pages. */
 	shown(space: AddressSpace): { readonly pinned: number; readonly locked: number } {
 		return { pinned: this.#pinned.get(space) ?? 0, locked: this.#locked.get(space) ?? 0 };
+	}
+
+	#checkLimit(mode: "user" | "mm", owner: MemoryOwner, space: AddressSpace, pages: number): void {
+		const limit = Math.floor(owner.memlockLimit() / PAGE_SIZE);
+		if (limit === Number.POSITIVE_INFINITY) return;
+		const here = this.counted(mode, owner, space);
+		if (mode === "user") {
+			if (here + pages <= limit) return;
+			throw new Errno(
+				"ENOMEM",
+				`user ${owner.uid} has ${here} pages locked, and ${pages} more exceed RLIMIT_MEMLOCK (${limit} pages)`,
+			);
+		}
+		// __account_locked_vm() in mm/util.c
+		const own = space.selfLocked;
+		if (here + own + pages <= limit) return;
+		throw new Errno(
+			"ENOMEM",
+			`${space.name} has ${here} pages pinned and ${own} locked by mlock(2), and ${pages} more exceed its RLIMIT_MEMLOCK (${limit} pages)`,
+		);
 	}
 
 	#add(mode: AccountMode, owner: MemoryOwner, space: AddressSpace, pages: number): void {

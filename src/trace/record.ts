@@ -128,6 +128,8 @@ export type Question =
 	  })
 	/** Whether the process that has the memory is there; only when that is news. */
 	| { readonly ask: "alive"; readonly memory: Name; readonly is: boolean }
+	/** How many pages the process has locked itself; only when that is news. */
+	| { readonly ask: "locked"; readonly memory: Name; readonly is: number }
 	| { readonly ask: "capable"; readonly of: string; readonly is: boolean }
 	/** RLIMIT_MEMLOCK in bytes; null for none. */
 	| { readonly ask: "limit"; readonly owner: Name; readonly is: number | null }

@@ -19,6 +19,7 @@ import { HwptAllocFlags } from "../../src/uapi/iommufd.js";
 export class EndlessSpace implements AddressSpace, Backing {
 	readonly name = "endless memory";
 	readonly alive = true;
+	readonly selfLocked = 0;
 
 	read(_at: number, into: Uint8Array): number {
 		return into.length;

@@ -1,9 +1,10 @@
-// /proc/PID/status of a process whose memory is pinned here: the kernel knows nothing of it, so the lines VmPin and VmLck
-// are ours to fill in. proc_pid_status(5)
+// What /proc/PID/status says of pinned and locked memory. What is pinned here the kernel knows nothing of, so in the lines
+// VmPin and VmLck of such a process there is something of ours. proc_pid_status(5)
 
 import { O_CLOEXEC } from "./flags.js";
 import { close, memfdCreate, NativeMemory, open, write } from "./libc.js";
 import { openDirectory, readFileAt } from "./proc.js";
+import { AT_FDCWD } from "./stat.js";
 
 const MFD_CLOEXEC = 1;
 const KIB_PER_PAGE = 4;
@@ -35,6 +36,12 @@ export function openStatus(process: number, counts: MemoryCounts): number {
 	const readable = open(name.setString(`/proc/self/fd/${writable}`), O_CLOEXEC);
 	close(writable);
 	return readable;
+}
+
+/** How many pages a process has locked itself: VmLck; undefined where that can't be found out. @param thread one of its threads */
+export function lockedPagesOf(thread: number): number | undefined {
+	const kib = readFileAt(AT_FDCWD, `/proc/${thread}/status`)?.match(/^VmLck:\s*(\d+) kB$/m)?.[1];
+	return kib === undefined ? undefined : Number(kib) / KIB_PER_PAGE;
 }
 
 /** The text of a status file with some pages added to what the kernel says is locked and pinned. */

@@ -5,6 +5,7 @@ import { readdirSync } from "node:fs";
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { addressOf, errno, errors, NativeMemory } from "../linux/libc.js";
+import { lockedPagesOf } from "../linux/process-status.js";
 import { KeptMemory } from "./kept-memory.js";
 import { readRemote, writeRemote } from "./remote.js";
 import type { SharedFiles } from "./shared-files.js";
@@ -45,6 +46,18 @@ export class ProcessMemory implements AddressSpace, Backing {
 
 	get alive(): boolean {
 		return this.#vmas.alive;
+	}
+
+	/** VmLck, of which the kernel knows. */
+	get selfLocked(): number {
+		if (this.stopped !== 0) return lockedPagesOf(this.stopped) ?? 0;
+		if (!this.alive) return 0;
+		// Of a first thread that has ended, while others go on, /proc doesn't say it.
+		for (const thread of [this.process, ...threadsOf(this.process)]) {
+			const pages = lockedPagesOf(thread);
+			if (pages !== undefined) return pages;
+		}
+		return 0;
 	}
 
 	read(address: number, into: Uint8Array): number {

@@ -116,6 +116,23 @@ test("RLIMIT_MEMLOCK is what it is at the time of asking", async () => {
 	expect(answer).toEqual([65536, 4096]);
 });
 
+test("what a process has locked itself is known, whichever of its threads asks and however it is locked", async () => {
+	const { answer } = await asClient(async ({ open, ask, mmap, mlock, munmap, inThread, ...client }) => {
+		const fd = open("/dev/iommu", client.O_RDWR);
+		const { PROT_READ, MAP_PRIVATE, MAP_ANONYMOUS } = client;
+		const locked = () => ask<Who>(fd, { what: "who" }).locked;
+		const before = locked();
+		const byFlag = mmap(0x3000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | 0x2000);
+		const mapped = locked();
+		const byCall = mmap(0x1000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS);
+		mlock(byCall, 0x1000);
+		const there = await inThread(({ ask }, fd) => ask<Who>(fd, { what: "who" }).locked, fd);
+		munmap(byFlag, 0x3000);
+		return [before, mapped, there, locked()];
+	});
+	expect(answer).toEqual([0, 3, 4, 1]);
+});
+
 test("thread ids that are used again don't confuse us", async () => {
 	// Each child is a process of its own, and gone before the next; with a small range of numbers they come back.
 	const { answer } = await asClient(({ open, inChild, O_RDWR }) => {

@@ -72,6 +72,7 @@ export function poll(fd: number): number {
 export const ftruncate = call<[fd: number, size: number]>("int ftruncate(int, int64)");
 export const memfdCreate = call<[name: string, flags: number]>("int memfd_create(str, uint)");
 export const munmap = call<[address: number, length: number]>("int munmap(int64, int64)");
+export const mlock = call<[address: number, length: number]>("int mlock(int64, int64)");
 export const mprotect = call<[address: number, length: number, protection: number]>("int mprotect(int64, int64, int)");
 /** Of this thread alone: the library's function changes all threads. */
 export const setresuid = (real: number, effective: number, saved: number): number =>

@@ -115,6 +115,7 @@ class FakeMachine implements Machine {
 					alive: memory.alive,
 					uid: owner.uid,
 					memlock: Number.isFinite(owner.memlockLimit()) ? owner.memlockLimit() : -1,
+					locked: memory.selfLocked,
 					ipcLock: caller.capable("CAP_IPC_LOCK"),
 				};
 			case "settle":

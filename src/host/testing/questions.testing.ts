@@ -56,6 +56,8 @@ export interface Who {
 	uid: number;
 	/** -1 for no limit */
 	memlock: number;
+	/** Pages that the process has locked itself. */
+	locked: number;
 	ipcLock: boolean;
 }
 

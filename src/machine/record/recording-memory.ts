@@ -88,6 +88,7 @@ export class RecordingSpace implements AddressSpace {
 	readonly #memories: RecordingMemories;
 	readonly #space: AddressSpace;
 	#wasAlive = true;
+	#lastLocked = 0;
 
 	constructor(memories: RecordingMemories, space: AddressSpace) {
 		this.id = memories.questions.add(this);
@@ -103,6 +104,13 @@ export class RecordingSpace implements AddressSpace {
 		const is = this.#space.alive;
 		if (is !== this.#wasAlive) this.#memories.questions.ask({ ask: "alive", memory: this.id, is });
 		this.#wasAlive = is;
+		return is;
+	}
+
+	get selfLocked(): number {
+		const is = this.#space.selfLocked;
+		if (is !== this.#lastLocked) this.#memories.questions.ask({ ask: "locked", memory: this.id, is });
+		this.#lastLocked = is;
 		return is;
 	}
 

@@ -70,6 +70,7 @@ export class ReplaySpace implements AddressSpace {
 	/** What is behind pages, the newest knowledge last. */
 	readonly #known: KnownPages[] = [];
 	#alive = true;
+	#selfLocked = 0;
 
 	constructor(id: Name, name: string, questions: ReplayQuestions, backingOf: (name: Name) => Backing) {
 		this.id = id;
@@ -82,6 +83,12 @@ export class ReplaySpace implements AddressSpace {
 		const asked = this.#questions.take("alive", ({ memory }) => memory === this.id);
 		if (asked !== undefined) this.#alive = asked.is;
 		return this.#alive;
+	}
+
+	get selfLocked(): number {
+		const asked = this.#questions.take("locked", ({ memory }) => memory === this.id);
+		if (asked !== undefined) this.#selfLocked = asked.is;
+		return this.#selfLocked;
 	}
 
 	read(address: number, into: Uint8Array): number {
