@@ -44,6 +44,12 @@ export interface Endpoint {
 	 */
 	writeRegister(bar: number, offset: number, size: number, value: bigint): void;
 	/**
+	 * A store of 64 bytes at once, at a multiple of 64, as MOVDIR64B and ENQCMD make it. Where a model hasn't this, it gets writes
+	 * of 8 bytes, in their order.
+	 * @param from is the caller's again afterwards
+	 */
+	writeBlock?(bar: number, offset: number, from: Uint8Array): void;
+	/**
 	 * Does a piece of what registers have asked for, of about a millisecond at most. Called after accesses and after wake(), again and
 	 * again while there is more; accesses may come in between.
 	 * @returns whether there is more to do now

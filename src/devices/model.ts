@@ -35,6 +35,8 @@ export interface FunctionIdentity {
 
 /** What a model needs of the world outside of the machine. All of it throws Error with a message for whoever chose the options. */
 export interface DeviceHost {
+	/** Where in the machine the function is: "0000:01:00.0". */
+	readonly address: string;
 	/**
 	 * A disk image.
 	 * @param path of a raw file

@@ -25,3 +25,16 @@ test("the link is up as long as both ends are taken, and each hears of the other
 	expect(seen).toEqual([true, false, true]);
 	expect(() => wire.takeEnd()).toThrow("both ends");
 });
+
+test("an end without power is as good as not taken, and the other one hears of it once", () => {
+	const wire = new Wire();
+	const one = wire.takeEnd();
+	const other = wire.takeEnd();
+	const seen: boolean[] = [];
+	one.onLinkChange = () => seen.push(one.isConnected);
+	other.isPowered = false;
+	other.isPowered = false;
+	other.isPowered = true;
+	expect(seen).toEqual([false, true]);
+	expect([one.isConnected, one.isPowered, other.isPowered]).toEqual([true, true, true]);
+});

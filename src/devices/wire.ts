@@ -2,13 +2,15 @@
 
 /** One end of it. Frames are without preamble and checksum. */
 export interface WireEnd {
-	/** Whether somebody has the other end. */
+	/** Whether somebody has the other end, and is powered. */
 	readonly isConnected: boolean;
+	/** Whether this end is powered: else the other one sees nobody, as if the cable were pulled. True at first. */
+	isPowered: boolean;
 	/** Sends a frame; it is lost where nobody has the other end. */
 	send(frame: Uint8Array): void;
 	/** Called with each frame that arrives. It is the receiver's from then on. */
 	onFrame: ((frame: Uint8Array) => void) | undefined;
-	/** Called when the other end is taken or given up. */
+	/** Called when the other end is taken or given up, or gets or loses power. */
 	onLinkChange: (() => void) | undefined;
 	close(): void;
 }
@@ -38,6 +40,7 @@ class End implements WireEnd {
 	onLinkChange: (() => void) | undefined;
 	readonly #other: () => End | undefined;
 	readonly #leave: () => void;
+	#isPowered = true;
 
 	constructor(other: () => End | undefined, leave: () => void) {
 		this.#other = other;
@@ -45,7 +48,17 @@ class End implements WireEnd {
 	}
 
 	get isConnected(): boolean {
-		return this.#other() !== undefined;
+		return this.#other()?.isPowered === true;
+	}
+
+	get isPowered(): boolean {
+		return this.#isPowered;
+	}
+
+	set isPowered(isPowered: boolean) {
+		if (isPowered === this.#isPowered) return;
+		this.#isPowered = isPowered;
+		this.#other()?.onLinkChange?.();
 	}
 
 	send(frame: Uint8Array): void {
