@@ -6,9 +6,9 @@ import { HwptAllocFlags } from "../uapi/iommufd.js";
 import type { DmaFault } from "./dma-fault.js";
 import { DEFAULT_CAPABILITY_HEADER } from "./drivers/amd/registers.js";
 import { AmdDriver } from "./drivers/amd.js";
+import { deviceBehind } from "./drivers/function.testing.js";
 import { VtdRegisters } from "./drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "./drivers/intel-vtd.js";
-import { deviceBehind } from "./drivers/test-function.js";
 import { faultOf, Guest } from "./guest.testing.js";
 
 const RW = READ | WRITE;

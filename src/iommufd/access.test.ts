@@ -3,7 +3,7 @@ import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, IoasAlloc, IoasMap, IoasMapFile, IoasMapFlags, IoasUnmap } from "../uapi/iommufd.js";
 import { AccessPagesFlags, AccessRwFlags, CreateAccessFlags } from "../uapi/iommufd-test.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 const PAGE = 0x1000n;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, HwptAlloc, HwptAllocFlags, HwptDataType, IoasAlloc, IoasMap, IoasMapFlags } from "../uapi/iommufd.js";
 import { MockDeviceFlags } from "../uapi/iommufd-test.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { IoasAlloc, IoasChangeProcess, IoasMap, IoasMapFile, IoasMapFlags, IoasUnmap } from "../uapi/iommufd.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 

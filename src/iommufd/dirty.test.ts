@@ -12,7 +12,7 @@ import {
 	Option,
 	OptionId,
 } from "../uapi/iommufd.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 const FLAGS = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE | IoasMapFlags.FIXED_IOVA;
 const IOVA = 0x1000000n;

@@ -11,8 +11,8 @@ import {
 } from "../uapi/iommufd.js";
 import { CreateAccessFlags, TestCommand, TestOp, testVariants } from "../uapi/iommufd-test.js";
 import { encode } from "../uapi/struct.js";
+import { TestClient } from "./client.testing.js";
 import { PagingHwpt } from "./hwpt.js";
-import { TestClient } from "./test-client.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 const SIZE = 0x4000n;

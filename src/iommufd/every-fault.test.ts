@@ -58,9 +58,9 @@ import {
 } from "../uapi/iommufd-test.js";
 import { encode } from "../uapi/struct.js";
 import { VfioDmaMapFlags, VfioExtension, VfioIommuMapDma, VfioIommuUnmapDma, VfioSetIommu } from "../uapi/vfio.js";
+import { BUFFER, TestClient, TestPlatform } from "./client.testing.js";
 import type { BoundDevice } from "./device.js";
-import { BUFFER, TestClient, TestPlatform } from "./test-client.js";
-import { stateOf } from "./test-state.js";
+import { stateOf } from "./state.testing.js";
 
 /** One call, or a few that succeed or fail together. What it learns it keeps for the steps after it. */
 type Step = () => unknown;

@@ -18,7 +18,7 @@ import {
 import { MockDeviceFlags } from "../uapi/iommufd-test.js";
 import { decode, encode } from "../uapi/struct.js";
 import { BoundDevice } from "./device.js";
-import { TestGuest } from "./test-guest.js";
+import { TestGuest } from "./guest.testing.js";
 
 const FAULT = HwptPgfault.size;
 const ADDRESS = 0xdead0000n;

@@ -3,7 +3,7 @@ import { codeOf } from "../uapi/errno.js";
 import { GetHwInfo, HwCapabilities, HwInfoFlags, HwInfoType, IoasAlloc } from "../uapi/iommufd.js";
 import { IOMMU_HW_INFO_SELFTEST_REGVAL, MockDeviceFlags, TestHwInfo } from "../uapi/iommufd-test.js";
 import { decode } from "../uapi/struct.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 function mock(devFlags = 0): { client: TestClient; devId: number } {
 	const client = new TestClient();

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, HwQueueAlloc, HwQueueType, IoasMap, IoasMapFlags, IoasUnmap } from "../uapi/iommufd.js";
-import { BUFFER, type TestClient } from "./test-client.js";
-import { TestGuest } from "./test-guest.js";
+import { BUFFER, type TestClient } from "./client.testing.js";
+import { TestGuest } from "./guest.testing.js";
 
 const TYPE = HwQueueType.SELFTEST;
 

@@ -10,7 +10,7 @@ import {
 } from "../uapi/iommufd.js";
 import { HwptInvalidateSelftest, HwptSelftest, TestInvalidateFlags } from "../uapi/iommufd-test.js";
 import { encode } from "../uapi/struct.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 const IOTLB = 0xabcd;
 const ENTRIES = BUFFER + 0x1000;

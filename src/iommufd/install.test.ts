@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { OpenFile } from "../files/open-file.js";
 import { codeOf, Errno } from "../uapi/errno.js";
 import { FaultQueueAlloc, IoasAlloc } from "../uapi/iommufd.js";
-import { TestClient } from "./test-client.js";
+import { TestClient } from "./client.testing.js";
 
 /** A process without a free fd. */
 class FullClient extends TestClient {

@@ -14,7 +14,7 @@ import {
 	IovaRange,
 } from "../uapi/iommufd.js";
 import { encode } from "../uapi/struct.js";
-import { BUFFER, BUFFER_PAGES, TestClient } from "./test-client.js";
+import { BUFFER, BUFFER_PAGES, TestClient } from "./client.testing.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 const FIXED = RW | IoasMapFlags.FIXED_IOVA;

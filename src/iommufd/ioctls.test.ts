@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, IoasAlloc, IoasMap, IoasMapFlags, IoasUnmap } from "../uapi/iommufd.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 const READ_WRITE = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { NO_PASID } from "../iommu/domain.js";
+import { deviceBehind } from "../iommu/drivers/function.testing.js";
 import { NoIommuDriver } from "../iommu/drivers/noiommu.js";
-import { deviceBehind } from "../iommu/drivers/test-function.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { codeOf } from "../uapi/errno.js";
 import {
@@ -18,9 +18,9 @@ import {
 	ViommuType,
 } from "../uapi/iommufd.js";
 import { attachDevice, detachDevice, replaceDevice } from "./attach.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "./device.js";
 import { PagingHwpt } from "./hwpt.js";
-import { BUFFER, TestClient } from "./test-client.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 const PAGE = 0x1000n;

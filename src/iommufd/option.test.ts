@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { codeOf } from "../uapi/errno.js";
 import { IoasAlloc, IoasIovaRanges, IoasMap, IoasMapFlags, Option, OptionId, OptionOp } from "../uapi/iommufd.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 import { PagingHwpt } from "./hwpt.js";
-import { BUFFER, TestClient } from "./test-client.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 

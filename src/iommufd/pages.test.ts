@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { IoasAlloc, IoasCopy, IoasMapFile, IoasMapFlags, IoasUnmap } from "../uapi/iommufd.js";
-import { TestClient } from "./test-client.js";
+import { TestClient } from "./client.testing.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 const LENGTH = 0x4000n;

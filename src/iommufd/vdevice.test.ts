@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, IoasAlloc, VdeviceAlloc } from "../uapi/iommufd.js";
 import { BoundDevice } from "./device.js";
-import { TestGuest } from "./test-guest.js";
+import { TestGuest } from "./guest.testing.js";
 import { Viommu } from "./viommu.js";
 
 test("a device has one number in one vIOMMU, and a number has one device", () => {

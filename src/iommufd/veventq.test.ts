@@ -6,7 +6,7 @@ import { codeOf } from "../uapi/errno.js";
 import { Destroy, VEVENTQ_MAX_DEPTH, VeventHeader, VeventqAlloc, VeventqFlags, VeventqType } from "../uapi/iommufd.js";
 import { ViommuEventSelftest } from "../uapi/iommufd-test.js";
 import { decode } from "../uapi/struct.js";
-import { TestGuest } from "./test-guest.js";
+import { TestGuest } from "./guest.testing.js";
 
 const HEADER = VeventHeader.size;
 const EVENT = HEADER + ViommuEventSelftest.size;

@@ -23,7 +23,7 @@ import {
 	VfioIommuUnmapDma,
 	VfioSetIommu,
 } from "../uapi/vfio.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 import { ensureCompatIoas } from "./vfio-compat.js";
 
 const RW = VfioDmaMapFlags.READ | VfioDmaMapFlags.WRITE;

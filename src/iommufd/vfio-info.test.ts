@@ -10,7 +10,7 @@ import {
 	VfioIommuType1InfoDmaAvail,
 	VfioIovaRange,
 } from "../uapi/vfio.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 import { ensureCompatIoas } from "./vfio-compat.js";
 
 const { PGSIZES, CAPS } = VfioIommuInfoFlags;

@@ -12,9 +12,9 @@ import {
 	ViommuSelftest,
 } from "../uapi/iommufd-test.js";
 import { decode, encode } from "../uapi/struct.js";
+import { BUFFER } from "./client.testing.js";
 import { BoundDevice } from "./device.js";
-import { BUFFER } from "./test-client.js";
-import { DATA, TestGuest } from "./test-guest.js";
+import { DATA, TestGuest } from "./guest.testing.js";
 
 const SELFTEST = 0xdeadbeef;
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { BUFFER_PAGES } from "../iommufd/test-client.js";
+import { BUFFER_PAGES } from "../iommufd/client.testing.js";
 import { IoasUnmap } from "../uapi/iommufd.js";
 import { dmaRead, GUEST, guestPage, IOVA, nestOn, setUp } from "./nested-program.testing.js";
 

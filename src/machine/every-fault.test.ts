@@ -5,9 +5,9 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { FailNth } from "../faults/fail-nth.js";
 import { withFaults } from "../faults/faults.js";
+import { BUFFER } from "../iommufd/client.testing.js";
 import type { IommufdFile } from "../iommufd/ioctls.js";
-import { BUFFER } from "../iommufd/test-client.js";
-import { stateOf } from "../iommufd/test-state.js";
+import { stateOf } from "../iommufd/state.testing.js";
 import { codeOf } from "../uapi/errno.js";
 import {
 	Destroy,
@@ -24,7 +24,7 @@ import {
 	ViommuType,
 } from "../uapi/iommufd.js";
 import { encode } from "../uapi/struct.js";
-import { TestProgram } from "../vfio/test-program.js";
+import { TestProgram } from "../vfio/program.testing.js";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
 

@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { EduRegister } from "../devices/edu.js";
+import { TestEventFd } from "../files/event-fd.testing.js";
+import { BUFFER } from "../iommufd/client.testing.js";
 import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
-import { BUFFER } from "../iommufd/test-client.js";
 import { codeOf } from "../uapi/errno.js";
 import { HwptAlloc, HwptAllocFlags, HwptDataType, IoasAlloc } from "../uapi/iommufd.js";
 import { encode } from "../uapi/struct.js";
 import { VfioDeviceSetIrqs, VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
-import { TestEventFd } from "../vfio/test-event-fd.js";
-import { TestProgram } from "../vfio/test-program.js";
+import { TestProgram } from "../vfio/program.testing.js";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
 

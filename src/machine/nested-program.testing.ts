@@ -3,8 +3,8 @@
 
 import { EDU_BUFFER, EduDma, EduDmaResult, EduRegister } from "../devices/edu.js";
 import type { Endpoint } from "../devices/endpoint.js";
+import { BUFFER, BUFFER_PAGES } from "../iommufd/client.testing.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
-import { BUFFER, BUFFER_PAGES } from "../iommufd/test-client.js";
 import type { DmaEvent } from "../trace/event.js";
 import type { FieldTable } from "../uapi/field.js";
 import {
@@ -29,7 +29,7 @@ import {
 import { encode, type Struct } from "../uapi/struct.js";
 import type { Values } from "../uapi/view.js";
 import { PciCommand } from "../vfio/pci-config.js";
-import { TestProgram } from "../vfio/test-program.js";
+import { TestProgram } from "../vfio/program.testing.js";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
 

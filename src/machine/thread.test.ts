@@ -2,12 +2,12 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { BUFFER } from "../iommufd/client.testing.js";
 import { type HwptPolicy, policies } from "../iommufd/hwpt-policy.js";
 import type { IommufdFile } from "../iommufd/ioctls.js";
-import { BUFFER } from "../iommufd/test-client.js";
 import { codeOf } from "../uapi/errno.js";
 import { HwptAlloc, HwptDataType, IoasAlloc, IoasMap } from "../uapi/iommufd.js";
-import { TestProgram } from "../vfio/test-program.js";
+import { TestProgram } from "../vfio/program.testing.js";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
 

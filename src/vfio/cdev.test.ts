@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Group } from "../iommu/group.js";
-import { BUFFER } from "../iommufd/test-client.js";
+import { BUFFER } from "../iommufd/client.testing.js";
 import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { Destroy, HwptAlloc, HwptAllocFlags, IoasAlloc, IoasMap, IoasUnmap } from "../uapi/iommufd.js";
@@ -17,8 +17,8 @@ import {
 	VfioFeature,
 	VfioPciIrq,
 } from "../uapi/vfio.js";
-import { TestBus } from "./test-hardware.js";
-import { TestProgram } from "./test-program.js";
+import { TestBus } from "./hardware.testing.js";
+import { TestProgram } from "./program.testing.js";
 import { VfToken } from "./vf-token.js";
 
 function setUp(...has: Parameters<TestBus["add"]>) {

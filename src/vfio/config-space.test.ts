@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { ConfigSpace } from "./config-space.js";
+import { EDU } from "./hardware.testing.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
-import { EDU } from "./test-hardware.js";
 
 const BUFFER = 0x10000;
 const BAR0 = 0x10;

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { BUFFER } from "../iommufd/test-client.js";
+import { TestEventFd } from "../files/event-fd.testing.js";
+import { BUFFER } from "../iommufd/client.testing.js";
 import { codeOf } from "../uapi/errno.js";
 import { encode } from "../uapi/struct.js";
 import { VfioDeviceGetIrqInfo, VfioDeviceSetIrqs, VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
-import { TestEventFd } from "./test-event-fd.js";
-import { TestBus } from "./test-hardware.js";
-import { TestProgram } from "./test-program.js";
+import { TestBus } from "./hardware.testing.js";
+import { TestProgram } from "./program.testing.js";
 
 const { DATA_NONE, DATA_BOOL, DATA_EVENTFD, ACTION_MASK, ACTION_UNMASK, ACTION_TRIGGER } = VfioIrqSetFlags;
 const { INTX, MSI, MSIX, ERR, REQ } = VfioPciIrq;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { EDU } from "./hardware.testing.js";
 import { PciConfig } from "./pci-config.js";
-import { EDU } from "./test-hardware.js";
 
 test("the header says what the function is: 6.1", () => {
 	const config = new PciConfig(EDU);

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { allOnes, type Endpoint } from "../devices/endpoint.js";
-import { BUFFER } from "../iommufd/test-client.js";
+import { BUFFER } from "../iommufd/client.testing.js";
 import { codeOf } from "../uapi/errno.js";
+import { TestBus } from "./hardware.testing.js";
+import { TestProgram } from "./program.testing.js";
 import { placeAt } from "./region-access.js";
-import { TestBus } from "./test-hardware.js";
-import { TestProgram } from "./test-program.js";
 
 const REGION = 2 ** 40;
 const CONFIG = 7 * REGION;

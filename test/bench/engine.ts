@@ -3,7 +3,7 @@
 import type { Caller } from "../../src/files/caller.js";
 import { DEFAULT_CAPABILITY_HEADER } from "../../src/iommu/drivers/amd/registers.js";
 import { AmdDriver } from "../../src/iommu/drivers/amd.js";
-import { deviceBehind } from "../../src/iommu/drivers/test-function.js";
+import { deviceBehind } from "../../src/iommu/drivers/function.testing.js";
 import { mainline } from "../../src/iommufd/hwpt-policy.js";
 import { IoPagetable } from "../../src/iommufd/io-pagetable.js";
 import { UserPages } from "../../src/iommufd/pages.js";

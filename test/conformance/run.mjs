@@ -2,5 +2,5 @@
 
 import { checkout, loadBundled } from "../../scripts/load-bundled.mjs";
 
-const { main } = await loadBundled(new URL("./conformance.ts", import.meta.url));
+const { main } = await loadBundled(new URL("./conformance.js", import.meta.url));
 process.exitCode = await main(checkout, process.argv.slice(2));

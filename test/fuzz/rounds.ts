@@ -86,5 +86,5 @@ function heap(): number {
 
 /** The checkout's directory, from here or from a bundle in .cache/fuzz/. */
 function checkout(): URL {
-	return new URL("../../", import.meta.url);
+	return new URL("../..", import.meta.url);
 }

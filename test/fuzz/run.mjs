@@ -2,5 +2,5 @@
 
 import { loadBundled } from "../../scripts/load-bundled.mjs";
 
-const { main } = await loadBundled(new URL("./main.ts", import.meta.url));
+const { main } = await loadBundled(new URL("./main.js", import.meta.url));
 process.exitCode = main(process.argv.slice(2));

@@ -11,7 +11,7 @@ import { GIOV, GV, gcr3Of, HAD, HostPageTableRootPtr, Mode } from "./amd/dte.js"
 import type { AmdViommu } from "./amd/nested.js";
 import { DEFAULT_CAPABILITY_HEADER } from "./amd/registers.js";
 import { AmdDriver } from "./amd.js";
-import { deviceBehind, userData } from "./test-function.js";
+import { deviceBehind, userData } from "./function.testing.js";
 
 /** What QEMU's amd-iommu says, and a recent server. */
 const QEMU = { efr: 0x29d3n, efr2: 0n };

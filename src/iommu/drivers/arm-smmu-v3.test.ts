@@ -20,7 +20,7 @@ import { ArmSmmuDriver2023 } from "./arm-smmu-2023.js";
 import type { VSmmu } from "./arm-smmu-v3/nested.js";
 import { CONFIG, configOf, EATS_TRANS, eatsOf } from "./arm-smmu-v3/ste.js";
 import { ArmSmmuV3Driver } from "./arm-smmu-v3.js";
-import { deviceBehind, userData, userDataArray } from "./test-function.js";
+import { deviceBehind, userData, userDataArray } from "./function.testing.js";
 
 const { NEST_PARENT, DIRTY_TRACKING, PASID } = HwptAllocFlags;
 

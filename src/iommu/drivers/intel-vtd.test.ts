@@ -14,11 +14,11 @@ import {
 import { decode } from "../../uapi/struct.js";
 import { NO_PASID, type PagingDomain } from "../domain.js";
 import type { PciFunction } from "../pci.js";
+import { deviceBehind, userData, userDataArray } from "./function.testing.js";
 import { Pgtt, SSADE, translationTypeOf } from "./intel-vtd/entries.js";
 import type { VtdNestedDomain } from "./intel-vtd/nested.js";
 import { VtdRegisters } from "./intel-vtd/registers.js";
 import { IntelVtdDriver } from "./intel-vtd.js";
-import { deviceBehind, userData, userDataArray } from "./test-function.js";
 
 // What QEMU's intel-iommu says in its modes, and a recent server.
 const LEGACY_39 = { CAP: 0xd2008c22260286n, ECAP: 0xf00f4an };

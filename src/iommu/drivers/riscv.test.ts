@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { TableMemory } from "../../pagetable/table-memory.js";
 import { codeOf } from "../../uapi/errno.js";
+import { deviceBehind } from "./function.testing.js";
 import { RiscvDriver } from "./riscv.js";
-import { deviceBehind } from "./test-function.js";
 
 const Sv39 = 1n << 9n;
 const Sv48 = 1n << 10n;

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { TableMemory } from "../../pagetable/table-memory.js";
+import { deviceBehind } from "./function.testing.js";
 import { DT } from "./s390/window.js";
 import { S390Driver } from "./s390.js";
 import { S390Driver2023 } from "./s390-2023.js";
-import { deviceBehind } from "./test-function.js";
 
 const GIB = 1n << 30n;
 const QUERY = { sdma: 4n * GIB, edma: (1n << 57n) - 1n, dtsm: 0x40, memory: 2n * GIB };

@@ -1,9 +1,9 @@
 // What a device's DMA costs before it comes to the memory: looking up where random IOVAs lead.
 
 import { NO_PASID } from "../../../src/iommu/domain.js";
+import { deviceBehind, userData } from "../../../src/iommu/drivers/function.testing.js";
 import { VtdRegisters } from "../../../src/iommu/drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../../../src/iommu/drivers/intel-vtd.js";
-import { deviceBehind, userData } from "../../../src/iommu/drivers/test-function.js";
 import { Guest, GuestTables } from "../../../src/iommu/guest.testing.js";
 import { Iotlb } from "../../../src/iommu/iotlb.js";
 import { PhysicalMemory } from "../../../src/iommu/physical-memory.js";

@@ -6,7 +6,7 @@ import type { DmaFault } from "../../dma-fault.js";
 import { faultOf, Guest, GuestTables } from "../../guest.testing.js";
 import type { ViommuCore } from "../../viommu.js";
 import { AmdDriver } from "../amd.js";
-import { deviceBehind, userData } from "../test-function.js";
+import { deviceBehind, userData } from "../function.testing.js";
 import { GIOV, GV, V } from "./dte.js";
 import type { AmdViommu } from "./nested.js";
 import { DEFAULT_CAPABILITY_HEADER } from "./registers.js";

@@ -13,7 +13,7 @@ import type { DmaFault } from "../../dma-fault.js";
 import { faultOf, Guest, GuestTables } from "../../guest.testing.js";
 import type { ViommuCore } from "../../viommu.js";
 import { ArmSmmuV3Driver } from "../arm-smmu-v3.js";
-import { deviceBehind, userData, userDataArray } from "../test-function.js";
+import { deviceBehind, userData, userDataArray } from "../function.testing.js";
 import type { VSmmu } from "./nested.js";
 
 /** Both stages, HTTU for accessed and dirty bits, SubstreamIDs. */

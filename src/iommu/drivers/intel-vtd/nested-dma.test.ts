@@ -10,8 +10,8 @@ import {
 } from "../../../uapi/iommufd.js";
 import type { DmaFault } from "../../dma-fault.js";
 import { faultOf, Guest, GuestTables } from "../../guest.testing.js";
+import { deviceBehind, userData, userDataArray } from "../function.testing.js";
 import { IntelVtdDriver } from "../intel-vtd.js";
-import { deviceBehind, userData, userDataArray } from "../test-function.js";
 import type { VtdNestedDomain } from "./nested.js";
 import { VtdRegisters } from "./registers.js";
 

@@ -2,8 +2,8 @@
 
 import type { Caller } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
+import { TestClient } from "../iommufd/client.testing.js";
 import type { IommufdFile } from "../iommufd/ioctls.js";
-import { TestClient } from "../iommufd/test-client.js";
 import type { FieldTable } from "../uapi/field.js";
 import { type Command, encode } from "../uapi/struct.js";
 import { VfioDeviceAttachIommufdPt, VfioDeviceBindIommufd, VfioDeviceDetachIommufdPt } from "../uapi/vfio.js";

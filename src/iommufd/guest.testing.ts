@@ -13,7 +13,7 @@ import {
 } from "../uapi/iommufd.js";
 import { HwptSelftest } from "../uapi/iommufd-test.js";
 import { encode } from "../uapi/struct.js";
-import { BUFFER, TestClient } from "./test-client.js";
+import { BUFFER, TestClient } from "./client.testing.js";
 
 /** Where test data for a driver is put: the last page of the buffer. */
 export const DATA = BUFFER + 0xf000;

@@ -1,7 +1,7 @@
 // An eventfd in a test's hands.
 
-import type { CallerFile } from "../files/caller.js";
-import type { EventFd } from "../files/event-fd.js";
+import type { CallerFile } from "./caller.js";
+import type { EventFd } from "./event-fd.js";
 
 export class TestEventFd {
 	/** How often it was signalled by the engine. */
