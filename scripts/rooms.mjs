@@ -22,8 +22,12 @@ const FLOORS = [
 	["uapi"],
 ];
 
-/** The same within a room that has rooms of its own. Its test harness may use all of them. */
+/** The files of a room that stand in none of the rooms within it. */
+const BESIDE_THE_ROOMS = ".";
+
+/** The same within a room that has rooms of its own. */
 const FLOORS_WITHIN = {
+	iommufd: [["ioctls.ts"], ["selftest", "vfio-compat"], [BESIDE_THE_ROOMS], ["io-pagetable"]],
 	host: [
 		["testing"],
 		["launch"],
@@ -84,7 +88,7 @@ function brokenRule(file, module) {
 	if (module.startsWith(".")) {
 		const target = posix.normalize(posix.join(posix.dirname(file), module)).replace(/\.js$/, ".ts");
 		if (target.startsWith("..")) return "src/ imports nothing from outside of src/";
-		return brokenDirection(file.split("/"), target.split("/"), FLOORS, isTest(file));
+		return brokenDirection(file.split("/"), target.split("/"), FLOORS, isForTests(file));
 	}
 	if (module === NATIVE_CALLS && !ROOMS_WITH_NATIVE_CALLS.includes(room)) {
 		return `only ${ROOMS_WITH_NATIVE_CALLS.join(" and ")} may import ${NATIVE_CALLS}`;
@@ -100,24 +104,43 @@ function brokenRule(file, module) {
  * @param {string[]} from the way to a file, from a room on
  * @param {string[]} to
  * @param {readonly (readonly string[])[]} floors
- * @param {boolean} ofTest a test may use all the rooms of the room that it stands in
+ * @param {boolean} ofTest tests, and what they have in common, may use all the rooms of the room that they stand in
  * @returns {string | undefined}
  */
-function brokenDirection([room, ...rest], [target, ...targetRest], floors, ofTest) {
+function brokenDirection(from, to, floors, ofTest) {
+	const room = roomOn(from, floors);
+	const target = roomOn(to, floors);
 	const floor = floorOf(room, floors);
 	const targetFloor = floorOf(target, floors);
 	if (floor === -1) return unknownRoom(room);
 	if (target === room) {
 		const within = FLOORS_WITHIN[room];
-		return within === undefined || ofTest ? undefined : brokenDirection(rest, targetRest, within, ofTest);
+		return within === undefined || ofTest ? undefined : brokenDirection(from.slice(1), to.slice(1), within, ofTest);
 	}
 	if (targetFloor > floor) return undefined;
-	return targetFloor === -1 ? unknownRoom(target) : `${room} may import only itself and ${below(floor, floors)}`;
+	return targetFloor === -1
+		? unknownRoom(target)
+		: `${inWords(room)} may import only itself and ${below(floor, floors)}`;
+}
+
+/**
+ * The room that a way begins with; for a file that has no floor of its own, all that stand beside the rooms.
+ * @param {string[]} way
+ * @param {readonly (readonly string[])[]} floors
+ */
+function roomOn([first, ...rest], floors) {
+	const isBeside = rest.length === 0 && floorOf(first, floors) === -1 && floorOf(BESIDE_THE_ROOMS, floors) !== -1;
+	return isBeside ? BESIDE_THE_ROOMS : first;
 }
 
 /** @param {string} file */
 function isTest(file) {
 	return file.endsWith(".test.ts");
+}
+
+/** @param {string} file */
+function isForTests(file) {
+	return isTest(file) || file.endsWith(".testing.ts");
 }
 
 /**
@@ -137,8 +160,14 @@ function below(floor, floors) {
 		floors
 			.slice(floor + 1)
 			.flat()
+			.map(inWords)
 			.join(", ") || "nothing else"
 	);
+}
+
+/** @param {string} room */
+function inWords(room) {
+	return room === BESIDE_THE_ROOMS ? "what is beside the rooms" : room;
 }
 
 /** @param {string} room */

@@ -67,6 +67,21 @@ test("the rooms within host have a direction, too, but not for tests", () => {
 	expect(found.map((line) => line.split(":")[0])).toEqual(["host/memory/vma.ts", "host/supervisor.ts"]);
 });
 
+test("files that stand beside the rooms of a room have a floor, too", () => {
+	const found = offences({
+		"iommufd/io-pagetable/pages.ts": 'import { Context } from "../context.js";\n',
+		"iommufd/ioas.ts": 'import { Pages } from "./io-pagetable/pages.js";\nimport { Context } from "./context.js";\n',
+		"iommufd/context.ts": 'import { ops } from "./selftest/ops.js";\n',
+		"iommufd/selftest/ops.ts": 'import { Ioas } from "../ioas.js";\nimport { ioctl } from "../ioctls.js";\n',
+		"iommufd/client.testing.ts": 'import { ioctl } from "./ioctls.js";\n',
+	});
+	expect(found).toEqual([
+		'iommufd/context.ts:1: imports "./selftest/ops.js": what is beside the rooms may import only itself and io-pagetable',
+		'iommufd/io-pagetable/pages.ts:1: imports "../context.js": io-pagetable may import only itself and nothing else',
+		'iommufd/selftest/ops.ts:2: imports "../ioctls.js": selftest may import only itself and what is beside the rooms, io-pagetable',
+	]);
+});
+
 test("rooms on one floor don't use each other", () => {
 	const found = offences({
 		"iommufd/device.ts": 'import { Edu } from "../devices/edu.js";\n',

@@ -2,19 +2,19 @@
 // drivers/iommu/iommufd/device.c.
 
 import { allocation, iommufdFails } from "../faults/faults.js";
+import { Undo } from "../faults/undo.js";
 import type { Caller } from "../files/caller.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import type { Runs } from "../memory/runs.js";
 import { READ, WRITE } from "../pagetable/format.js";
 import { Errno, hex } from "../uapi/errno.js";
-import type { Area } from "./area.js";
 import type { Context } from "./context.js";
-import { inWords, type MapUser } from "./io-pagetable.js";
+import type { Area } from "./io-pagetable/area.js";
+import { inWords, type MapUser } from "./io-pagetable/io-pagetable.js";
+import { LAST_IOVA } from "./io-pagetable/iova-ranges.js";
+import { rwPages } from "./io-pagetable/pages-rw.js";
 import type { Ioas } from "./ioas.js";
-import { LAST_IOVA } from "./iova-ranges.js";
 import { IommufdObject } from "./object.js";
-import { rwPages } from "./pages-rw.js";
-import { Undo } from "./undo.js";
 
 /** What the driver says of itself. struct iommufd_access_ops */
 export interface AccessOps {

@@ -4,8 +4,8 @@
 import type { AccountMode } from "../memory/memlock.js";
 import { Errno } from "../uapi/errno.js";
 import type { Call } from "./call.js";
+import type { Pages } from "./io-pagetable/pages.js";
 import { Ioas } from "./ioas.js";
-import type { Pages } from "./pages.js";
 
 /** IOMMU_IOAS_CHANGE_PROCESS: moves all of it or nothing. */
 export function ioasChangeProcess(call: Call): void {

@@ -13,9 +13,9 @@ import {
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import { PagingHwpt } from "./hwpt.js";
-import type { IoPagetable } from "./io-pagetable.js";
+import type { IoPagetable } from "./io-pagetable/io-pagetable.js";
+import { LAST_IOVA } from "./io-pagetable/iova-ranges.js";
 import { IovaBitmap } from "./iova-bitmap.js";
-import { LAST_IOVA } from "./iova-ranges.js";
 
 /** IOMMU_HWPT_SET_DIRTY_TRACKING. Switching it on begins with clean pages. */
 export function hwptSetDirtyTracking(call: Call, args: Args<typeof HwptSetDirtyTracking>): void {

@@ -6,8 +6,8 @@ import type { OpenFile } from "../files/open-file.js";
 import type { Backing, Extents } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { Context } from "./context.js";
+import { Pages } from "./io-pagetable/pages.js";
 import type { Ioas } from "./ioas.js";
-import { Pages } from "./pages.js";
 
 /** The file. */
 export class DmaBuf implements OpenFile {

@@ -2,6 +2,7 @@
 // drivers/iommu/iommufd/eventq.c.
 
 import { allocation } from "../faults/faults.js";
+import { Undo } from "../faults/undo.js";
 import type { FaultGroup } from "../iommu/fault.js";
 import type { Attachment } from "../iommu/group.js";
 import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
@@ -11,7 +12,6 @@ import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import type { BoundDevice } from "./device.js";
 import { EventQueue, oneByOne } from "./eventq.js";
-import { Undo } from "./undo.js";
 
 const fault = HwptPgfault.newView();
 const response = HwptPageResponse.newView();

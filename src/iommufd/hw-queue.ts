@@ -2,6 +2,7 @@
 // are pinned, they are contiguous, and what maps them can't be unmapped. drivers/iommu/iommufd/viommu.c.
 
 import { allocation } from "../faults/faults.js";
+import { Undo } from "../faults/undo.js";
 import type { DriverHwQueue } from "../iommu/viommu.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { Runs } from "../memory/runs.js";
@@ -10,9 +11,8 @@ import { type HwQueueAlloc, HwQueueType } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
 import { Access } from "./access.js";
 import type { Call } from "./call.js";
-import { LAST_IOVA } from "./iova-ranges.js";
+import { LAST_IOVA } from "./io-pagetable/iova-ranges.js";
 import { IommufdObject } from "./object.js";
-import { Undo } from "./undo.js";
 import { Viommu } from "./viommu.js";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -2,6 +2,7 @@
 // drivers/iommu/iommufd/hw_pagetable.c.
 
 import { allocation, iommufdFails } from "../faults/faults.js";
+import { Undo } from "../faults/undo.js";
 import type { Pasid } from "../iommu/domain.js";
 import type { UserData } from "../iommu/user-data.js";
 import { Errno, hex } from "../uapi/errno.js";
@@ -16,7 +17,6 @@ import { FaultQueue } from "./fault-queue.js";
 import { NestedHwpt, PagingHwpt } from "./hwpt.js";
 import type { HwptRequest } from "./hwpt-policy.js";
 import { Ioas } from "./ioas.js";
-import { Undo } from "./undo.js";
 import { Viommu } from "./viommu.js";
 
 const AUTOMATIC: HwptRequest = { flags: 0, data: undefined };

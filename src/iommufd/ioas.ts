@@ -21,10 +21,10 @@ import type { Call } from "./call.js";
 import type { Context } from "./context.js";
 import { DmaBuf } from "./dmabuf.js";
 import type { PagingHwpt } from "./hwpt.js";
-import { IoPagetable } from "./io-pagetable.js";
-import { type Interval, LAST_IOVA } from "./iova-ranges.js";
+import { IoPagetable } from "./io-pagetable/io-pagetable.js";
+import { type Interval, LAST_IOVA } from "./io-pagetable/iova-ranges.js";
+import { FilePages, type Pages, UserPages } from "./io-pagetable/pages.js";
 import { IommufdObject } from "./object.js";
-import { FilePages, type Pages, UserPages } from "./pages.js";
 
 export class Ioas extends IommufdObject {
 	override readonly kind = "IOAS";

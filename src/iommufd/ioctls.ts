@@ -43,10 +43,10 @@ import { ioasAlloc, ioasAllowIovas, ioasCopy, ioasIovaRanges, ioasMap, ioasMapFi
 import { noiommuGetPa } from "./noiommu.js";
 import { option } from "./option.js";
 import type { Platform } from "./platform.js";
-import { testCommand } from "./selftest.js";
+import { testCommand } from "./selftest/selftest.js";
 import { vdeviceAlloc } from "./vdevice.js";
 import { veventqAlloc } from "./veventq.js";
-import { containerIoctl, vfioIoas } from "./vfio-compat.js";
+import { containerIoctl, vfioIoas } from "./vfio-compat/vfio-compat.js";
 import { viommuAlloc } from "./viommu.js";
 
 const FIRST = 0x80;

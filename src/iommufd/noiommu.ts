@@ -8,10 +8,10 @@ import { Translation } from "../pagetable/pagetable.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { IoasNoiommuGetPa } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
-import type { Area } from "./area.js";
 import type { Call } from "./call.js";
+import type { Area } from "./io-pagetable/area.js";
+import { LAST_IOVA } from "./io-pagetable/iova-ranges.js";
 import { Ioas } from "./ioas.js";
-import { LAST_IOVA } from "./iova-ranges.js";
 
 const leaf = new Translation();
 

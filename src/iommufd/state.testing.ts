@@ -2,13 +2,13 @@
 
 import { NO_PASID } from "../iommu/domain.js";
 import type { Frames } from "../memory/frames.js";
-import type { Area } from "./area.js";
 import type { TestClient } from "./client.testing.js";
 import type { Context } from "./context.js";
 import { BoundDevice } from "./device.js";
 import { EventQueue } from "./eventq.js";
 import { NestedHwpt, PagingHwpt } from "./hwpt.js";
-import type { IoPagetable } from "./io-pagetable.js";
+import type { Area } from "./io-pagetable/area.js";
+import type { IoPagetable } from "./io-pagetable/io-pagetable.js";
 import { Ioas } from "./ioas.js";
 import { Viommu } from "./viommu.js";
 

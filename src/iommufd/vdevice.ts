@@ -2,6 +2,7 @@
 // drivers/iommu/iommufd/viommu.c.
 
 import { allocation } from "../faults/faults.js";
+import { Undo } from "../faults/undo.js";
 import type { DriverVdevice } from "../iommu/viommu.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { VdeviceAlloc } from "../uapi/iommufd.js";
@@ -9,7 +10,6 @@ import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import { BoundDevice } from "./device.js";
 import { IommufdObject } from "./object.js";
-import { Undo } from "./undo.js";
 import { Viommu } from "./viommu.js";
 
 export class Vdevice extends IommufdObject {

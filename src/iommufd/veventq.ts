@@ -2,6 +2,7 @@
 // driver.c. What doesn't fit is lost, and user space sees that: the sequence number goes on.
 
 import { allocation } from "../faults/faults.js";
+import { Undo } from "../faults/undo.js";
 import { type AddressSpace, copyOut } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { VEVENTQ_MAX_DEPTH, VeventHeader, type VeventqAlloc, VeventqFlags, VeventqType } from "../uapi/iommufd.js";
@@ -9,7 +10,6 @@ import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import type { Context } from "./context.js";
 import { EventQueue } from "./eventq.js";
-import { Undo } from "./undo.js";
 import { Viommu } from "./viommu.js";
 
 const LAST_SEQUENCE = 0x7fffffff;

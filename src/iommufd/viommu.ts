@@ -1,6 +1,7 @@
 // The vIOMMU: a guest's share of a physical IOMMU, on a HWPT that translates the guest's memory.
 // drivers/iommu/iommufd/viommu.c; what it does for the driver's half is in driver.c.
 
+import { Undo } from "../faults/undo.js";
 import type { Device } from "../iommu/device.js";
 import type { UserData } from "../iommu/user-data.js";
 import type { DriverHwQueue, DriverViommu, ViommuCore } from "../iommu/viommu.js";
@@ -15,7 +16,6 @@ import { BoundDevice } from "./device.js";
 import type { HwQueue } from "./hw-queue.js";
 import { PagingHwpt } from "./hwpt.js";
 import { IommufdObject } from "./object.js";
-import { Undo } from "./undo.js";
 import type { Vdevice } from "./vdevice.js";
 import type { VeventQueue } from "./veventq.js";
 

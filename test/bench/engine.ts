@@ -5,8 +5,8 @@ import { DEFAULT_CAPABILITY_HEADER } from "../../src/iommu/drivers/amd/registers
 import { AmdDriver } from "../../src/iommu/drivers/amd.js";
 import { deviceBehind } from "../../src/iommu/drivers/function.testing.js";
 import { mainline } from "../../src/iommufd/hwpt-policy.js";
-import { IoPagetable } from "../../src/iommufd/io-pagetable.js";
-import { UserPages } from "../../src/iommufd/pages.js";
+import { IoPagetable } from "../../src/iommufd/io-pagetable/io-pagetable.js";
+import { UserPages } from "../../src/iommufd/io-pagetable/pages.js";
 import type { Platform } from "../../src/iommufd/platform.js";
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../src/memory/address-space.js";
 import { type Contiguity, Frames } from "../../src/memory/frames.js";

@@ -2,10 +2,10 @@
 
 import { IntervalTree as FlattenTree } from "@flatten-js/interval-tree";
 import sortedBTree from "sorted-btree";
-import { Area } from "../../../src/iommufd/area.js";
-import { AreaTree } from "../../../src/iommufd/area-tree.js";
-import type { Interval } from "../../../src/iommufd/iova-ranges.js";
-import type { Pages } from "../../../src/iommufd/pages.js";
+import { Area } from "../../../src/iommufd/io-pagetable/area.js";
+import { AreaTree } from "../../../src/iommufd/io-pagetable/area-tree.js";
+import type { Interval } from "../../../src/iommufd/io-pagetable/iova-ranges.js";
+import type { Pages } from "../../../src/iommufd/io-pagetable/pages.js";
 import { type Figure, type Measurement, once, ratio, type Setting, Skipped } from "../figure.js";
 
 /** An interval that shows a page. */

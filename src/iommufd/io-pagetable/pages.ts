@@ -4,14 +4,14 @@
 // Pages are counted from 0. Several areas, in several IOASes, can show parts of the same Pages. Each page is pinned once as
 // long as any domain or access holds it, however many do.
 
-import { allocation, iommufdFails } from "../faults/faults.js";
-import type { Caller, CallerFile } from "../files/caller.js";
-import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../memory/address-space.js";
-import type { Account, AccountMode, MemoryOwner } from "../memory/memlock.js";
-import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
-import type { Runs } from "../memory/runs.js";
-import { Errno, hex } from "../uapi/errno.js";
-import type { Context } from "./context.js";
+import { allocation, iommufdFails } from "../../faults/faults.js";
+import type { Caller, CallerFile } from "../../files/caller.js";
+import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
+import type { Frames } from "../../memory/frames.js";
+import type { Account, AccountMode, Memlock, MemoryOwner } from "../../memory/memlock.js";
+import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
+import type { Runs } from "../../memory/runs.js";
+import { Errno, hex } from "../../uapi/errno.js";
 import { type Gap, PinnedStretches } from "./pinned-stretches.js";
 
 /** Longer than this, in bytes, and rounding up to pages would wrap. */
@@ -24,7 +24,11 @@ const PIN_BATCH = 8192;
 const found = new Extents();
 
 /** What Pages has to know of the context that it is made in. */
-export type PagesContext = Pick<Context, "platform" | "hasHolders">;
+export interface PagesContext {
+	readonly platform: { readonly frames: Frames; readonly memlock: Memlock; settle(): void };
+	/** Whether files that have been closed, and not looked at yet, may hold something of it. */
+	readonly hasHolders: boolean;
+}
 
 /** There may be a million of them, so all that is seldom different is shared, and what is seldom there takes one field. */
 export abstract class Pages {

@@ -1,12 +1,12 @@
 // How an in-kernel user copies to and from pages that it has not pinned. iopt_pages_rw_access() in
 // drivers/iommu/iommufd/pages.c.
 
-import { iommufdFails } from "../faults/faults.js";
-import type { Caller } from "../files/caller.js";
-import { type AddressSpace, Extents, PAGE_SIZE } from "../memory/address-space.js";
-import { Errno, hex } from "../uapi/errno.js";
+import { iommufdFails } from "../../faults/faults.js";
+import { Undo } from "../../faults/undo.js";
+import type { Caller } from "../../files/caller.js";
+import { type AddressSpace, Extents, PAGE_SIZE } from "../../memory/address-space.js";
+import { Errno, hex } from "../../uapi/errno.js";
 import type { Pages } from "./pages.js";
-import { Undo } from "./undo.js";
 
 /**
  * Copies between `data` and the bytes of `pages` from `startByte` on.

@@ -1,20 +1,20 @@
 // IOMMU_TEST_CMD's ops that make mock devices, attach them, and have them do something.
 // drivers/iommu/iommufd/selftest.c.
 
-import { NO_PASID } from "../iommu/domain.js";
-import type { MockDevice } from "../iommu/drivers/selftest.js";
-import { reportPageRequest } from "../iommu/fault.js";
-import { Errno } from "../uapi/errno.js";
-import { PgfaultFlags, VeventqType } from "../uapi/iommufd.js";
-import { type TestArgs, ViommuEventSelftest } from "../uapi/iommufd-test.js";
-import { attachDevice, detachDevice, replaceDevice } from "./attach.js";
-import type { Call } from "./call.js";
-import type { Context } from "./context.js";
-import { type BoundDevice, bindDevice, unbindDevice } from "./device.js";
-import { Hwpt } from "./hwpt.js";
-import { IommufdObject } from "./object.js";
-import { mockDevice, on } from "./selftest-op.js";
-import { Undo } from "./undo.js";
+import { Undo } from "../../faults/undo.js";
+import { NO_PASID } from "../../iommu/domain.js";
+import type { MockDevice } from "../../iommu/drivers/selftest.js";
+import { reportPageRequest } from "../../iommu/fault.js";
+import { Errno } from "../../uapi/errno.js";
+import { PgfaultFlags, VeventqType } from "../../uapi/iommufd.js";
+import { type TestArgs, ViommuEventSelftest } from "../../uapi/iommufd-test.js";
+import { attachDevice, detachDevice, replaceDevice } from "../attach.js";
+import type { Call } from "../call.js";
+import type { Context } from "../context.js";
+import { type BoundDevice, bindDevice, unbindDevice } from "../device.js";
+import { Hwpt } from "../hwpt.js";
+import { IommufdObject } from "../object.js";
+import { mockDevice, on } from "./test-op.js";
 
 /** A mock device, bound and attached as long as this object exists. */
 class SelftestDevice extends IommufdObject {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { codeOf } from "../uapi/errno.js";
-import { decode, encode } from "../uapi/struct.js";
+import { codeOf } from "../../uapi/errno.js";
+import { decode, encode } from "../../uapi/struct.js";
 import {
 	VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
 	VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
@@ -9,8 +9,8 @@ import {
 	VfioIommuType1InfoCapIovaRange,
 	VfioIommuType1InfoDmaAvail,
 	VfioIovaRange,
-} from "../uapi/vfio.js";
-import { BUFFER, TestClient } from "./client.testing.js";
+} from "../../uapi/vfio.js";
+import { BUFFER, TestClient } from "../client.testing.js";
 import { ensureCompatIoas } from "./vfio-compat.js";
 
 const { PGSIZES, CAPS } = VfioIommuInfoFlags;

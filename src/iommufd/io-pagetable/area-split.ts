@@ -1,8 +1,8 @@
 // Making two areas of one, so that a part of a mapping can be unmapped: only the first version of VFIO's container does
 // that. iopt_cut_iova() in drivers/iommu/iommufd/io_pagetable.c.
 
-import { allocation } from "../faults/faults.js";
-import { Errno, hex } from "../uapi/errno.js";
+import { allocation } from "../../faults/faults.js";
+import { Errno, hex } from "../../uapi/errno.js";
 import { Area } from "./area.js";
 import { type IoPagetable, inWords } from "./io-pagetable.js";
 

@@ -1,12 +1,12 @@
 // VFIO's container interface on an iommufd, so that programs which know nothing else can be served.
 // drivers/iommu/iommufd/vfio_compat.c. It works on one IOAS of the context: VFIO_IOAS says which.
 
-import type { Caller } from "../files/caller.js";
-import { CACHE, READ, WRITE } from "../pagetable/format.js";
-import { Errno, hex } from "../uapi/errno.js";
-import { type VfioIoas, VfioIoasOp } from "../uapi/iommufd.js";
-import { checkFields, readVfioCommand } from "../uapi/rules.js";
-import type { AnyCommand, Args } from "../uapi/struct.js";
+import type { Caller } from "../../files/caller.js";
+import { CACHE, READ, WRITE } from "../../pagetable/format.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import { type VfioIoas, VfioIoasOp } from "../../uapi/iommufd.js";
+import { checkFields, readVfioCommand } from "../../uapi/rules.js";
+import type { AnyCommand, Args } from "../../uapi/struct.js";
 import {
 	VFIO_API_VERSION,
 	VfioCheckExtension,
@@ -18,13 +18,13 @@ import {
 	VfioIommuMapDma,
 	VfioIommuUnmapDma,
 	VfioSetIommu,
-} from "../uapi/vfio.js";
-import { cutAfter } from "./area-split.js";
-import type { Call } from "./call.js";
-import type { Context } from "./context.js";
-import type { IoPagetable } from "./io-pagetable.js";
-import { Ioas, mapUserMemory } from "./ioas.js";
-import { LAST_IOVA } from "./iova-ranges.js";
+} from "../../uapi/vfio.js";
+import type { Call } from "../call.js";
+import type { Context } from "../context.js";
+import { cutAfter } from "../io-pagetable/area-split.js";
+import type { IoPagetable } from "../io-pagetable/io-pagetable.js";
+import { LAST_IOVA } from "../io-pagetable/iova-ranges.js";
+import { Ioas, mapUserMemory } from "../ioas.js";
 import { iommuGetInfo } from "./vfio-info.js";
 
 /** IOMMU_VFIO_IOAS: which IOAS the container ioctls work on. */

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { codeOf } from "../uapi/errno.js";
-import { Destroy, IoasAlloc, IoasCopy, IoasMap, IoasMapFlags, IoasUnmap } from "../uapi/iommufd.js";
-import { BUFFER, BUFFER_PAGES, TestClient } from "./client.testing.js";
-import { PagingHwpt } from "./hwpt.js";
-import { Ioas } from "./ioas.js";
+import { codeOf } from "../../uapi/errno.js";
+import { Destroy, IoasAlloc, IoasCopy, IoasMap, IoasMapFlags, IoasUnmap } from "../../uapi/iommufd.js";
+import { BUFFER, BUFFER_PAGES, TestClient } from "../client.testing.js";
+import { PagingHwpt } from "../hwpt.js";
+import { Ioas } from "../ioas.js";
 
 const FLAGS = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE | IoasMapFlags.FIXED_IOVA;
 /** The mock IOMMU translates from here on. */

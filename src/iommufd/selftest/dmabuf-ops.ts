@@ -1,13 +1,13 @@
 // IOMMU_TEST_CMD's ops that make a dma-buf, and take it away. drivers/iommu/iommufd/selftest.c.
 
-import { allocation } from "../faults/faults.js";
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { ArrayBacking } from "../memory/array-space.js";
-import { Errno, hex } from "../uapi/errno.js";
-import type { TestArgs } from "../uapi/iommufd-test.js";
-import type { Call } from "./call.js";
-import { DmaBuf } from "./dmabuf.js";
-import { on } from "./selftest-op.js";
+import { allocation } from "../../faults/faults.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import { ArrayBacking } from "../../memory/array-space.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import type { TestArgs } from "../../uapi/iommufd-test.js";
+import type { Call } from "../call.js";
+import { DmaBuf } from "../dmabuf.js";
+import { on } from "./test-op.js";
 
 const MAX_LENGTH = 512 * PAGE_SIZE;
 

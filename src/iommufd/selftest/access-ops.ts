@@ -1,20 +1,20 @@
 // IOMMU_TEST_CMD's ops for accesses: what a driver would do that uses an IOAS without DMA.
 // drivers/iommu/iommufd/selftest.c.
 
-import { allocation } from "../faults/faults.js";
-import type { Caller } from "../files/caller.js";
-import type { OpenFile } from "../files/open-file.js";
-import { copyIn, copyOut, PAGE_SIZE } from "../memory/address-space.js";
-import { Runs } from "../memory/runs.js";
-import { Errno, hex } from "../uapi/errno.js";
-import { AccessPagesFlags, AccessRwFlags, CreateAccessFlags, type TestArgs } from "../uapi/iommufd-test.js";
-import { Access, type AccessOps } from "./access.js";
-import type { Call } from "./call.js";
-import type { Context } from "./context.js";
-import { Ioas, iovaOfNthArea } from "./ioas.js";
-import { LAST_IOVA } from "./iova-ranges.js";
-import { on, pageOf } from "./selftest-op.js";
-import { Undo } from "./undo.js";
+import { allocation } from "../../faults/faults.js";
+import { Undo } from "../../faults/undo.js";
+import type { Caller } from "../../files/caller.js";
+import type { OpenFile } from "../../files/open-file.js";
+import { copyIn, copyOut, PAGE_SIZE } from "../../memory/address-space.js";
+import { Runs } from "../../memory/runs.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import { AccessPagesFlags, AccessRwFlags, CreateAccessFlags, type TestArgs } from "../../uapi/iommufd-test.js";
+import { Access, type AccessOps } from "../access.js";
+import type { Call } from "../call.js";
+import type { Context } from "../context.js";
+import { LAST_IOVA } from "../io-pagetable/iova-ranges.js";
+import { Ioas, iovaOfNthArea } from "../ioas.js";
+import { on, pageOf } from "./test-op.js";
 
 /** Bytes that one op can be about. */
 const MAX_LENGTH = 16n << 20n;

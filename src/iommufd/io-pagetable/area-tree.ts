@@ -4,8 +4,8 @@
 // and the Pages beside it, which is less than half of what an object would take. All numbers are exact doubles, so a search
 // compares no bigint. An Area is made of the row that was asked for.
 
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
 import { Area } from "./area.js";
 import type { Interval } from "./iova-ranges.js";
 import type { Pages } from "./pages.js";

@@ -1,17 +1,16 @@
 // The map of an IOAS from IOVA to memory, and the domains that mirror it. drivers/iommu/iommufd/io_pagetable.c.
 
-import { allocation, iommufdFails } from "../faults/faults.js";
-import type { Device } from "../iommu/device.js";
-import type { PagingDomain } from "../iommu/domain.js";
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { WRITE } from "../pagetable/format.js";
-import { Errno, hex } from "../uapi/errno.js";
+import { allocation, iommufdFails } from "../../faults/faults.js";
+import type { Device } from "../../iommu/device.js";
+import type { PagingDomain } from "../../iommu/domain.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import { WRITE } from "../../pagetable/format.js";
+import { Errno, hex } from "../../uapi/errno.js";
 import { Area } from "./area.js";
 import { AreaTree } from "./area-tree.js";
 import { AreaUses } from "./area-uses.js";
 import { alignmentFor, type Interval, IovaRanges, LAST_IOVA } from "./iova-ranges.js";
-import type { Pages } from "./pages.js";
-import type { Platform } from "./platform.js";
+import type { Pages, PagesContext } from "./pages.js";
 
 /** A part of some Pages that is to be mapped: from a new mapping, or taken from another one by IOAS_COPY. */
 export interface Slice {
@@ -40,11 +39,11 @@ export class IoPagetable {
 	alignment = 1n;
 	/** IOMMU_OPTION_HUGE_PAGES 0: every page of 4096 bytes is mapped by itself. */
 	largePagesDisabled = false;
-	readonly #platform: Platform;
+	readonly #platform: PagesContext["platform"];
 	readonly #name: string;
 
 	/** @param name what reasons call it: "IOAS 1" */
-	constructor(platform: Platform, name: string) {
+	constructor(platform: PagesContext["platform"], name: string) {
 		this.#platform = platform;
 		this.#name = name;
 	}

@@ -1,8 +1,8 @@
 // VFIO_IOMMU_GET_INFO: the page sizes of a container, and a chain of capabilities behind the struct.
 // iommufd_vfio_iommu_get_info() in drivers/iommu/iommufd/vfio_compat.c.
 
-import { copyOut, PAGE_SIZE } from "../memory/address-space.js";
-import type { Args } from "../uapi/struct.js";
+import { copyOut, PAGE_SIZE } from "../../memory/address-space.js";
+import type { Args } from "../../uapi/struct.js";
 import {
 	VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
 	VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
@@ -11,10 +11,10 @@ import {
 	VfioIommuType1InfoCapIovaRange,
 	VfioIommuType1InfoDmaAvail,
 	VfioIovaRange,
-} from "../uapi/vfio.js";
-import type { Call } from "./call.js";
-import type { IoPagetable } from "./io-pagetable.js";
-import { LAST_IOVA } from "./iova-ranges.js";
+} from "../../uapi/vfio.js";
+import type { Call } from "../call.js";
+import type { IoPagetable } from "../io-pagetable/io-pagetable.js";
+import { LAST_IOVA } from "../io-pagetable/iova-ranges.js";
 
 const dmaAvail = VfioIommuType1InfoDmaAvail.newView();
 dmaAvail.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;

@@ -1,15 +1,15 @@
 // IOMMU_TEST_CMD: what the kernel's own tests do to iommufd from inside. drivers/iommu/iommufd/selftest.c.
 
-import { Errno, hex } from "../uapi/errno.js";
-import type { TestArgs, TestCommand } from "../uapi/iommufd-test.js";
-import type { Args } from "../uapi/struct.js";
-import type { Call } from "./call.js";
-import { Ioas } from "./ioas.js";
-import { accessHandlers } from "./selftest-access.js";
-import { checkHandlers } from "./selftest-check.js";
-import { deviceHandlers } from "./selftest-device.js";
-import { dmabufHandlers } from "./selftest-dmabuf.js";
-import { on, type TestHandler } from "./selftest-op.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import type { TestArgs, TestCommand } from "../../uapi/iommufd-test.js";
+import type { Args } from "../../uapi/struct.js";
+import type { Call } from "../call.js";
+import { Ioas } from "../ioas.js";
+import { accessHandlers } from "./access-ops.js";
+import { checkHandlers } from "./check-ops.js";
+import { deviceHandlers } from "./device-ops.js";
+import { dmabufHandlers } from "./dmabuf-ops.js";
+import { on, type TestHandler } from "./test-op.js";
 
 /** IOMMU_TEST_CMD */
 export function testCommand(call: Call, command: Args<typeof TestCommand>): void {

@@ -1,10 +1,10 @@
 // A file that is mapped is kept by whoever can reach it: as long as an area shows it, and as long as a page of it is pinned.
 
 import { expect, test } from "vitest";
-import { ArrayBacking } from "../memory/array-space.js";
-import { codeOf } from "../uapi/errno.js";
-import { IoasAlloc, IoasCopy, IoasMapFile, IoasMapFlags, IoasUnmap } from "../uapi/iommufd.js";
-import { TestClient } from "./client.testing.js";
+import { ArrayBacking } from "../../memory/array-space.js";
+import { codeOf } from "../../uapi/errno.js";
+import { IoasAlloc, IoasCopy, IoasMapFile, IoasMapFlags, IoasUnmap } from "../../uapi/iommufd.js";
+import { TestClient } from "../client.testing.js";
 
 const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 const LENGTH = 0x4000n;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { codeOf } from "../uapi/errno.js";
+import { codeOf } from "../../uapi/errno.js";
 import {
 	Destroy,
 	HwptAlloc,
@@ -9,8 +9,8 @@ import {
 	IoasMapFlags,
 	VfioIoas,
 	VfioIoasOp,
-} from "../uapi/iommufd.js";
-import { CreateAccessFlags } from "../uapi/iommufd-test.js";
+} from "../../uapi/iommufd.js";
+import { CreateAccessFlags } from "../../uapi/iommufd-test.js";
 import {
 	VFIO_API_VERSION,
 	VfioCheckExtension,
@@ -22,8 +22,8 @@ import {
 	VfioIommuMapDma,
 	VfioIommuUnmapDma,
 	VfioSetIommu,
-} from "../uapi/vfio.js";
-import { BUFFER, TestClient } from "./client.testing.js";
+} from "../../uapi/vfio.js";
+import { BUFFER, TestClient } from "../client.testing.js";
 import { ensureCompatIoas } from "./vfio-compat.js";
 
 const RW = VfioDmaMapFlags.READ | VfioDmaMapFlags.WRITE;

@@ -1,7 +1,7 @@
 // Which pages of some Pages are pinned, where they lie, and by how many they are held, where that is not the same for all of
 // them. struct iopt_pages' pinned_pfns and access_itree in drivers/iommu/iommufd/pages.c.
 
-import type { Backing } from "../memory/address-space.js";
+import type { Backing } from "../../memory/address-space.js";
 
 /** A stretch of pinned pages that lie side by side in one backing and have the same holders. */
 export interface PinnedStretch {

@@ -1,16 +1,16 @@
 // IOMMU_TEST_CMD's ops that look into domains, pages and caches, and mark pages as written.
 // drivers/iommu/iommufd/selftest.c.
 
-import { allocation } from "../faults/faults.js";
-import { MockDomain, MockNestedDomain } from "../iommu/drivers/selftest.js";
-import { copyIn, PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
-import { Errno, hex } from "../uapi/errno.js";
-import { MOCK_DEV_CACHE_ID_MAX, MOCK_NESTED_DOMAIN_IOTLB_ID_MAX, type TestArgs } from "../uapi/iommufd-test.js";
-import type { Call } from "./call.js";
-import type { Context } from "./context.js";
-import { NestedHwpt, PagingHwpt } from "./hwpt.js";
-import { LAST_IOVA } from "./iova-ranges.js";
-import { mockDevice, on, pageOf } from "./selftest-op.js";
+import { allocation } from "../../faults/faults.js";
+import { MockDomain, MockNestedDomain } from "../../iommu/drivers/selftest.js";
+import { copyIn, PAGE_SHIFT, PAGE_SIZE } from "../../memory/address-space.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import { MOCK_DEV_CACHE_ID_MAX, MOCK_NESTED_DOMAIN_IOTLB_ID_MAX, type TestArgs } from "../../uapi/iommufd-test.js";
+import type { Call } from "../call.js";
+import type { Context } from "../context.js";
+import { NestedHwpt, PagingHwpt } from "../hwpt.js";
+import { LAST_IOVA } from "../io-pagetable/iova-ranges.js";
+import { mockDevice, on, pageOf } from "./test-op.js";
 
 /** Checks that the IOVAs of a HWPT lead to the very pages that the caller has at an address. */
 function checkMap(call: Call, args: TestArgs<"MD_CHECK_MAP">): void {

@@ -1,11 +1,11 @@
 // What the files of IOMMU_TEST_CMD have in common: how an op is tied to its handler, and a look at the caller's pages.
 
-import { MockDevice } from "../iommu/drivers/selftest.js";
-import { type AddressSpace, type Backing, copyIn, Extents, PAGE_SIZE } from "../memory/address-space.js";
-import { Errno } from "../uapi/errno.js";
-import { type TestArgs, TestOp, type TestOpName, testVariants } from "../uapi/iommufd-test.js";
-import type { Call } from "./call.js";
-import { BoundDevice } from "./device.js";
+import { MockDevice } from "../../iommu/drivers/selftest.js";
+import { type AddressSpace, type Backing, copyIn, Extents, PAGE_SIZE } from "../../memory/address-space.js";
+import { Errno } from "../../uapi/errno.js";
+import { type TestArgs, TestOp, type TestOpName, testVariants } from "../../uapi/iommufd-test.js";
+import type { Call } from "../call.js";
+import { BoundDevice } from "../device.js";
 
 export type TestHandler = (call: Call) => void;
 
