@@ -21,6 +21,8 @@ function setUp() {
 		deassert: () => seen.push("deassert"),
 		wake: () => {},
 		memoryOf: () => new Uint8Array(0),
+		setDoorbell: () => {},
+		tell: () => {},
 	};
 	const edu = new EduDevice(port);
 	const read = (offset: number, size = 4) => edu.readRegister(0, offset, size);

@@ -26,6 +26,14 @@ export interface EndpointPort {
 	 * @param offset in the BAR, in bytes, as in PageBehaviour
 	 */
 	memoryOf(bar: number, offset: number): Uint8Array;
+	/**
+	 * Gives a word of a "doorbell" page a value of the function's own. Only what differs from it is a write from then on, so a program that
+	 * stores what it stored before, to a queue that has been made anew since, is heard.
+	 * @param offset in the BAR, in bytes, a multiple of 4
+	 */
+	setDoorbell(bar: number, offset: number, value: number): void;
+	/** Says something to whoever watches, in a sentence: why a command of the program's failed. */
+	tell(message: string): void;
 }
 
 /** A function's registers, as accesses to its BARs meet them. Little-endian, like PCI. */

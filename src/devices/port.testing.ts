@@ -14,6 +14,10 @@ export class TestPort implements EndpointPort {
 	/** Of INTx: whether it has been asserted since it was last deasserted. */
 	isAsserted = false;
 	wakes = 0;
+	/** What the model said, in order. */
+	readonly told: string[] = [];
+	/** Of "doorbell" pages: the words that the model has set, "BAR:offset" to value. */
+	readonly doorbells = new Map<string, number>();
 	readonly #shared = new Map<string, Uint8Array>();
 
 	/** @param size of the memory, in bytes */
@@ -45,6 +49,14 @@ export class TestPort implements EndpointPort {
 
 	wake(): void {
 		this.wakes++;
+	}
+
+	setDoorbell(bar: number, offset: number, value: number): void {
+		this.doorbells.set(`${bar}:${offset}`, value);
+	}
+
+	tell(message: string): void {
+		this.told.push(message);
 	}
 
 	memoryOf(bar: number, offset: number): Uint8Array {

@@ -21,6 +21,8 @@ export function endpointOf({ device, hardware, config, interrupts }: VfioDevice,
 		memoryOf: (bar, offset) => {
 			throw new Error(`BAR ${bar} has no plain memory at ${offset}`);
 		},
+		setDoorbell: () => {},
+		tell: () => {},
 	};
 	return new EduDevice(port);
 }
