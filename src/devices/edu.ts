@@ -2,7 +2,7 @@
 // docs/specs/edu.rst of QEMU. Different here: addresses have 64 bits instead of 28, and two registers are ours, which tell
 // with which PASID a DMA is made and how the last one ended.
 
-import type { DmaFault } from "../iommu/dma-fault.js";
+import type { DmaFault } from "../iommu/translation/dma-fault.js";
 import { allOnes, type Endpoint, type EndpointPort } from "./endpoint.js";
 
 export const EDU_VENDOR_ID = 0x1234;

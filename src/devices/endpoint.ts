@@ -3,8 +3,8 @@
 // A model doesn't know where it runs: in a thread of its own under the supervisor, or in process, in a test or a replay. Everything
 // here is synchronous within that thread, and a model is called by one caller at a time.
 
-import type { DmaFault } from "../iommu/dma-fault.js";
-import type { Pasid } from "../iommu/domain.js";
+import type { Pasid } from "../iommu/core/domain.js";
+import type { DmaFault } from "../iommu/translation/dma-fault.js";
 
 /** What a function can do of its own accord. */
 export interface EndpointPort {

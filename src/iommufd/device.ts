@@ -1,9 +1,9 @@
 // A device that is bound to a context, and the group that is attached with it. drivers/iommu/iommufd/device.c.
 
 import { allocation } from "../faults/faults.js";
-import type { Device } from "../iommu/device.js";
-import type { Pasid } from "../iommu/domain.js";
-import type { Group } from "../iommu/group.js";
+import type { Device } from "../iommu/core/device.js";
+import type { Pasid } from "../iommu/core/domain.js";
+import type { Group } from "../iommu/core/group.js";
 import { Errno } from "../uapi/errno.js";
 import type { Context } from "./context.js";
 import type { Hwpt } from "./hwpt.js";

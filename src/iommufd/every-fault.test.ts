@@ -5,7 +5,7 @@
 import { expect, test } from "vitest";
 import { FailNth } from "../faults/fail-nth.js";
 import { withFaults } from "../faults/faults.js";
-import { reportPageRequest } from "../iommu/fault.js";
+import { reportPageRequest } from "../iommu/core/fault.js";
 import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf, Errno } from "../uapi/errno.js";
 import {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ReadableFile } from "../files/open-file.js";
-import { disableFaults, type PageRequest, reportPageRequest } from "../iommu/fault.js";
+import { disableFaults, type PageRequest, reportPageRequest } from "../iommu/core/fault.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";

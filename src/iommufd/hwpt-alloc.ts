@@ -3,8 +3,8 @@
 
 import { allocation, iommufdFails } from "../faults/faults.js";
 import { Undo } from "../faults/undo.js";
-import type { Pasid } from "../iommu/domain.js";
-import type { UserData } from "../iommu/user-data.js";
+import type { Pasid } from "../iommu/core/domain.js";
+import type { UserData } from "../iommu/core/user-data.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { nameIn } from "../uapi/field.js";
 import { type HwptAlloc, HwptAllocFlags, HwptDataType } from "../uapi/iommufd.js";

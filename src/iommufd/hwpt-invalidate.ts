@@ -1,7 +1,7 @@
 // IOMMU_HWPT_INVALIDATE: user space has changed its first stage, and what was cached of it must go.
 // drivers/iommu/iommufd/hw_pagetable.c.
 
-import type { UserDataArray } from "../iommu/user-data.js";
+import type { UserDataArray } from "../iommu/core/user-data.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { HWPT_INVALIDATE_ENTRY_NUM_MAX, type HwptInvalidate } from "../uapi/iommufd.js";

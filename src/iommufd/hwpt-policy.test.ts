@@ -1,10 +1,10 @@
 // What the rules say beyond the table of machine/thread.test.ts, with drivers that have this function or that.
 
 import { expect, test, vi } from "vitest";
-import type { Device } from "../iommu/device.js";
-import type { PagingDomain } from "../iommu/domain.js";
-import type { IommuDriver } from "../iommu/driver.js";
-import type { UserData } from "../iommu/user-data.js";
+import type { Device } from "../iommu/core/device.js";
+import type { PagingDomain } from "../iommu/core/domain.js";
+import type { IommuDriver } from "../iommu/core/driver.js";
+import type { UserData } from "../iommu/core/user-data.js";
 import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
 import { HwptAllocFlags } from "../uapi/iommufd.js";

@@ -1,10 +1,16 @@
 // How a HWPT translates an IOVA, level by level: for people who want to see page tables at work.
 
-import { DmaFault } from "../iommu/dma-fault.js";
-import { NO_PASID, type Pasid } from "../iommu/domain.js";
-import { type FirstStageWalk, type GuestStep, type TableWalk, walkFirstStage, walkTable } from "../iommu/explain.js";
-import { refuseInterrupts } from "../iommu/interrupt-ranges.js";
-import type { PhysicalMemory } from "../iommu/physical-memory.js";
+import { NO_PASID, type Pasid } from "../iommu/core/domain.js";
+import { refuseInterrupts } from "../iommu/dma/interrupt-ranges.js";
+import { DmaFault } from "../iommu/translation/dma-fault.js";
+import {
+	type FirstStageWalk,
+	type GuestStep,
+	type TableWalk,
+	walkFirstStage,
+	walkTable,
+} from "../iommu/translation/explain.js";
+import type { PhysicalMemory } from "../memory/physical-memory.js";
 import { permissionInWords } from "../pagetable/explain.js";
 import type { WalkStep } from "../pagetable/pagetable.js";
 import { hex } from "../uapi/errno.js";

@@ -2,8 +2,8 @@
 
 import { EDU_DEVICE_ID, EDU_VENDOR_ID, EduDevice } from "../devices/edu.js";
 import type { Endpoint, EndpointPort } from "../devices/endpoint.js";
-import type { Dma } from "../iommu/dma.js";
-import { NO_PASID } from "../iommu/domain.js";
+import { NO_PASID } from "../iommu/core/domain.js";
+import type { Dma } from "../iommu/dma/dma.js";
 import type { VfioDevice } from "../vfio/device.js";
 import { NO_MASTER } from "../vfio/interrupts.js";
 

@@ -1,5 +1,6 @@
 // From what a description says of an IOMMU to the IOMMU with its driver.
 
+import type { Iommu } from "../iommu/core/pci.js";
 import { AmdDriver } from "../iommu/drivers/amd.js";
 import { ArmSmmuDriver2023 } from "../iommu/drivers/arm-smmu-2023.js";
 import type { SmmuRegisters } from "../iommu/drivers/arm-smmu-v3/registers.js";
@@ -11,7 +12,6 @@ import { PamuDriver2023 } from "../iommu/drivers/pamu-2023.js";
 import { RiscvDriver } from "../iommu/drivers/riscv.js";
 import { S390Driver } from "../iommu/drivers/s390.js";
 import { S390Driver2023 } from "../iommu/drivers/s390-2023.js";
-import type { Iommu } from "../iommu/pci.js";
 import type { TableMemory } from "../pagetable/table-memory.js";
 import type { IommuDescription } from "./iommu-description.js";
 

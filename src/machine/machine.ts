@@ -3,7 +3,7 @@
 import type { Endpoint } from "../devices/endpoint.js";
 import type { Opener } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
-import { Dma } from "../iommu/dma.js";
+import { Dma } from "../iommu/dma/dma.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { Context } from "../iommufd/context.js";
 import { Hwpt } from "../iommufd/hwpt.js";

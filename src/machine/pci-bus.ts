@@ -1,7 +1,7 @@
 // The PCI functions of a machine: their hardware, their groups, and where the firmware has put their BARs.
 
-import { Group } from "../iommu/group.js";
-import type { Iommu, PciDevice, PciFunction } from "../iommu/pci.js";
+import { Group } from "../iommu/core/group.js";
+import type { Iommu, PciDevice, PciFunction } from "../iommu/core/pci.js";
 import { VfioDevice } from "../vfio/device.js";
 import type { Bar, PciHardware } from "../vfio/pci-config.js";
 import { type SriovRole, VfToken } from "../vfio/vf-token.js";

@@ -1,10 +1,10 @@
 // The answer to "how is this IOVA translated?", by all page tables that a machine has at the moment, or some of them.
 
-import { type NestedDomain, NO_PASID, type Pasid } from "../iommu/domain.js";
-import { PhysicalMemory } from "../iommu/physical-memory.js";
+import { type NestedDomain, NO_PASID, type Pasid } from "../iommu/core/domain.js";
 import { BoundDevice } from "../iommufd/device.js";
 import type { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptUser, type HwptWalk, usersOf, walkHwpt } from "../iommufd/hwpt-walk.js";
+import { PhysicalMemory } from "../memory/physical-memory.js";
 import type { Machine } from "./machine.js";
 
 export interface WalkQuestion {

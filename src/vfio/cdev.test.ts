@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Group } from "../iommu/group.js";
+import { Group } from "../iommu/core/group.js";
 import { BUFFER } from "../iommufd/client.testing.js";
 import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";

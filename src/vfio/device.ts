@@ -2,8 +2,8 @@
 // struct vfio_device in include/linux/vfio.h; drivers/vfio/iommufd.c.
 
 import type { Endpoint } from "../devices/endpoint.js";
-import { NO_PASID, type Pasid } from "../iommu/domain.js";
-import type { PciDevice } from "../iommu/pci.js";
+import { NO_PASID, type Pasid } from "../iommu/core/domain.js";
+import type { PciDevice } from "../iommu/core/pci.js";
 import { attachDevice, detachDevice, replaceDevice } from "../iommufd/attach.js";
 import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";

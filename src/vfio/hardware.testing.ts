@@ -1,8 +1,8 @@
 // Hardware behind a VT-d unit with everything, for tests.
 
+import { Group } from "../iommu/core/group.js";
 import { VtdRegisters } from "../iommu/drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../iommu/drivers/intel-vtd.js";
-import { Group } from "../iommu/group.js";
 import { TableMemory } from "../pagetable/table-memory.js";
 import { VfioDevice } from "./device.js";
 import type { PciHardware } from "./pci-config.js";

@@ -4,10 +4,10 @@
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno } from "../../uapi/errno.js";
-import type { Device } from "../device.js";
-import { type Domain, PagingDomain } from "../domain.js";
-import type { IommuCapability, IommuDriver } from "../driver.js";
-import type { ReservedRegion } from "../reserved.js";
+import type { Device } from "../core/device.js";
+import { type Domain, PagingDomain } from "../core/domain.js";
+import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import type { ReservedRegion } from "../core/reserved.js";
 import { Smmu, type SmmuDevice } from "./arm-smmu-v3/device.js";
 import { SmmuBlockedDomain, SmmuDomain } from "./arm-smmu-v3/domains.js";
 import type { SmmuRegisters } from "./arm-smmu-v3/registers.js";

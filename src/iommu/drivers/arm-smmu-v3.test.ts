@@ -11,11 +11,11 @@ import {
 	ViommuType,
 } from "../../uapi/iommufd.js";
 import { decode } from "../../uapi/struct.js";
-import type { Device } from "../device.js";
-import type { PagingDomain } from "../domain.js";
-import { GLOBAL } from "../iotlb.js";
-import type { PciFunction } from "../pci.js";
-import type { ViommuCore } from "../viommu.js";
+import type { Device } from "../core/device.js";
+import type { PagingDomain } from "../core/domain.js";
+import type { PciFunction } from "../core/pci.js";
+import type { ViommuCore } from "../core/viommu.js";
+import { GLOBAL } from "../translation/iotlb.js";
 import { ArmSmmuDriver2023 } from "./arm-smmu-2023.js";
 import type { VSmmu } from "./arm-smmu-v3/nested.js";
 import { CONFIG, configOf, EATS_TRANS, eatsOf } from "./arm-smmu-v3/ste.js";

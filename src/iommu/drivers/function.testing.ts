@@ -4,9 +4,9 @@ import { ArraySpace } from "../../memory/array-space.js";
 import type { FieldTable } from "../../uapi/field.js";
 import { encode, type Struct } from "../../uapi/struct.js";
 import type { Values } from "../../uapi/view.js";
-import { Group } from "../group.js";
-import type { Iommu, PciDevice, PciFunction } from "../pci.js";
-import type { UserData, UserDataArray } from "../user-data.js";
+import { Group } from "../core/group.js";
+import type { Iommu, PciDevice, PciFunction } from "../core/pci.js";
+import type { UserData, UserDataArray } from "../core/user-data.js";
 
 let groups = 0;
 

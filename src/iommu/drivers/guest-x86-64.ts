@@ -6,7 +6,7 @@
 import { x86_64 } from "../../pagetable/formats/x86-64.js";
 import { READ, WRITE } from "../../pagetable/pagetable.js";
 import { levelsOf } from "../../pagetable/table-level.js";
-import type { Entry, EntryRules, FirstStage, Objection } from "../first-stage.js";
+import type { Entry, EntryRules, FirstStage, Objection } from "../translation/first-stage.js";
 
 // Low word of an entry
 const RW = 1 << 1; // writable

@@ -12,8 +12,8 @@ import {
 	InvalidateDataType,
 } from "../../uapi/iommufd.js";
 import { decode } from "../../uapi/struct.js";
-import { NO_PASID, type PagingDomain } from "../domain.js";
-import type { PciFunction } from "../pci.js";
+import { NO_PASID, type PagingDomain } from "../core/domain.js";
+import type { PciFunction } from "../core/pci.js";
 import { deviceBehind, userData, userDataArray } from "./function.testing.js";
 import { Pgtt, SSADE, translationTypeOf } from "./intel-vtd/entries.js";
 import type { VtdNestedDomain } from "./intel-vtd/nested.js";

@@ -6,11 +6,11 @@ import { amdv1 } from "../../pagetable/formats/amdv1.js";
 import { FORCE_COHERENCE, PageTable } from "../../pagetable/pagetable.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { Device } from "../device.js";
-import { PagingDomain } from "../domain.js";
-import type { IommuDriver } from "../driver.js";
-import { type Iommu, PciDevice } from "../pci.js";
-import type { UserData } from "../user-data.js";
+import type { Device } from "../core/device.js";
+import { PagingDomain } from "../core/domain.js";
+import type { IommuDriver } from "../core/driver.js";
+import { type Iommu, PciDevice } from "../core/pci.js";
+import type { UserData } from "../core/user-data.js";
 
 /** No hardware limits the table: it is AMD's because that has the most page sizes, and grows up to all of its levels. */
 const TABLE = { vaBits: 64, paBits: 52, topLevel: 2, growsTop: true };

@@ -2,11 +2,11 @@
 // and has no domains that map. The missing op of the posted rule was meant to keep such a driver out.
 // QorIQ reference manuals, "Peripheral Access Management Unit (PAMU)"; Linux: drivers/iommu/fsl_pamu_domain.c.
 
-import type { Device } from "../device.js";
-import { Domain } from "../domain.js";
-import type { IommuCapability, IommuDriver } from "../driver.js";
-import type { Group } from "../group.js";
-import { type Iommu, PciDevice, type PciFunction } from "../pci.js";
+import type { Device } from "../core/device.js";
+import { Domain } from "../core/domain.js";
+import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import type { Group } from "../core/group.js";
+import { type Iommu, PciDevice, type PciFunction } from "../core/pci.js";
 
 export class PamuDriver2023 implements IommuDriver {
 	readonly name = "pamu-2023";

@@ -6,11 +6,11 @@ import { riscv as riscvFormat } from "../../pagetable/formats/riscv.js";
 import { PageTable } from "../../pagetable/pagetable.js";
 import { TABLE_FRAME_LG2, type TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { Device } from "../device.js";
-import { Domain, PagingDomain } from "../domain.js";
-import type { IommuCapability, IommuDriver } from "../driver.js";
-import type { Group } from "../group.js";
-import { type Iommu, PciDevice, type PciFunction } from "../pci.js";
+import type { Device } from "../core/device.js";
+import { Domain, PagingDomain } from "../core/domain.js";
+import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import type { Group } from "../core/group.js";
+import { type Iommu, PciDevice, type PciFunction } from "../core/pci.js";
 import { IdPool } from "./id-pool.js";
 
 /** capabilities */

@@ -2,10 +2,10 @@
 // Linux 6.3, drivers/iommu/s390-iommu.c: tables begin with region-third, and what lies behind the window is always taken away.
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import type { Device } from "../device.js";
-import type { PagingDomain } from "../domain.js";
-import type { IommuCapability, IommuDriver } from "../driver.js";
-import type { ReservedRegion } from "../reserved.js";
+import type { Device } from "../core/device.js";
+import type { PagingDomain } from "../core/domain.js";
+import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import type { ReservedRegion } from "../core/reserved.js";
 import { type S390Device, S390Iommu } from "./s390/device.js";
 import { S390BlockedDomain, S390Domain } from "./s390/domain.js";
 import type { QueryFunction } from "./s390/window.js";

@@ -3,10 +3,10 @@
 // translation anchor. Linux: drivers/iommu/s390-iommu.c. It has no op for user data.
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import type { Device } from "../device.js";
-import type { PagingDomain } from "../domain.js";
-import type { IommuCapability, IommuDriver } from "../driver.js";
-import type { ReservedRegion } from "../reserved.js";
+import type { Device } from "../core/device.js";
+import type { PagingDomain } from "../core/domain.js";
+import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import type { ReservedRegion } from "../core/reserved.js";
 import { type S390Device, S390Iommu } from "./s390/device.js";
 import { S390BlockedDomain, S390Domain } from "./s390/domain.js";
 import type { QueryFunction } from "./s390/window.js";

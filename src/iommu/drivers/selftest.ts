@@ -1,5 +1,5 @@
 // The mock IOMMU of a kernel with CONFIG_IOMMUFD_TEST, which the kernel's own tests drive with IOMMU_TEST_CMD.
-// drivers/iommu/iommufd/selftest.c. Its domains are in selftest-domain.ts, its vIOMMUs in selftest-viommu.ts.
+// drivers/iommu/iommufd/selftest.c. Its domains are in selftest/domain.ts, its vIOMMUs in selftest/viommu.ts.
 
 import { allocation } from "../../faults/faults.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
@@ -13,18 +13,18 @@ import {
 	MockPageTable,
 	TestHwInfo,
 } from "../../uapi/iommufd-test.js";
-import type { Device } from "../device.js";
-import type { Domain, NestedDomain, PagingDomain } from "../domain.js";
-import type { HwInfo, IommuCapability, IommuDriver } from "../driver.js";
-import { Group } from "../group.js";
-import { readUserData, type UserData } from "../user-data.js";
-import type { DriverViommu, ViommuCore } from "../viommu.js";
-import { MockDevice } from "./selftest-device.js";
-import { MockBlockedDomain, MockDomain } from "./selftest-domain.js";
-import { allocNested, MockViommu } from "./selftest-viommu.js";
+import type { Device } from "../core/device.js";
+import type { Domain, NestedDomain, PagingDomain } from "../core/domain.js";
+import type { HwInfo, IommuCapability, IommuDriver } from "../core/driver.js";
+import { Group } from "../core/group.js";
+import { readUserData, type UserData } from "../core/user-data.js";
+import type { DriverViommu, ViommuCore } from "../core/viommu.js";
+import { MockDevice } from "./selftest/device.js";
+import { MockBlockedDomain, MockDomain } from "./selftest/domain.js";
+import { allocNested, MockViommu } from "./selftest/viommu.js";
 
-export { MockDevice } from "./selftest-device.js";
-export { MockDomain, MockNestedDomain } from "./selftest-domain.js";
+export { MockDevice } from "./selftest/device.js";
+export { MockDomain, MockNestedDomain } from "./selftest/domain.js";
 
 /** The mock IOMMU with its devices: one per machine. */
 export class SelftestIommu {

@@ -2,9 +2,9 @@
 // drivers/iommu/iommufd/selftest.c.
 
 import { Undo } from "../../faults/undo.js";
-import { NO_PASID } from "../../iommu/domain.js";
+import { NO_PASID } from "../../iommu/core/domain.js";
+import { reportPageRequest } from "../../iommu/core/fault.js";
 import type { MockDevice } from "../../iommu/drivers/selftest.js";
-import { reportPageRequest } from "../../iommu/fault.js";
 import { Errno } from "../../uapi/errno.js";
 import { PgfaultFlags, VeventqType } from "../../uapi/iommufd.js";
 import { type TestArgs, ViommuEventSelftest } from "../../uapi/iommufd-test.js";

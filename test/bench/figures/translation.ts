@@ -1,13 +1,13 @@
 // What a device's DMA costs before it comes to the memory: looking up where random IOVAs lead.
 
-import { NO_PASID } from "../../../src/iommu/domain.js";
+import { NO_PASID } from "../../../src/iommu/core/domain.js";
+import { Guest, GuestTables } from "../../../src/iommu/dma/guest.testing.js";
+import { Remapping } from "../../../src/iommu/dma/remapping.js";
 import { deviceBehind, userData } from "../../../src/iommu/drivers/function.testing.js";
 import { VtdRegisters } from "../../../src/iommu/drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../../../src/iommu/drivers/intel-vtd.js";
-import { Guest, GuestTables } from "../../../src/iommu/guest.testing.js";
-import { Iotlb } from "../../../src/iommu/iotlb.js";
-import { PhysicalMemory } from "../../../src/iommu/physical-memory.js";
-import { Remapping } from "../../../src/iommu/remapping.js";
+import { Iotlb } from "../../../src/iommu/translation/iotlb.js";
+import { PhysicalMemory } from "../../../src/memory/physical-memory.js";
 import { CACHE, READ, WRITE } from "../../../src/pagetable/pagetable.js";
 import { TableMemory } from "../../../src/pagetable/table-memory.js";
 import { HwptAllocFlags, HwptDataType, HwptVtdS1 } from "../../../src/uapi/iommufd.js";

@@ -3,10 +3,10 @@
 // Linux nests only where EFR2.GCR3TRPModeSup lets them be.
 
 import { hex } from "../../../uapi/errno.js";
-import { DmaFault, type DmaRequest } from "../../dma-fault.js";
-import { NO_PASID } from "../../domain.js";
-import type { FirstStage } from "../../first-stage.js";
-import type { GuestMemory } from "../../guest-memory.js";
+import { NO_PASID } from "../../core/domain.js";
+import { DmaFault, type DmaRequest } from "../../translation/dma-fault.js";
+import type { FirstStage } from "../../translation/first-stage.js";
+import type { GuestMemory } from "../../translation/guest-memory.js";
 import { guestX86_64 } from "../guest-x86-64.js";
 import { type DeviceTableEntry, GIOV, GLX, GuestPagingMode, gcr3Of } from "./dte.js";
 

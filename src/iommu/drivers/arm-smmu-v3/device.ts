@@ -3,11 +3,11 @@
 
 import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
-import { type Domain, NO_PASID } from "../../domain.js";
-import type { IommuDriver } from "../../driver.js";
-import { FaultUsers } from "../../fault.js";
-import type { Group } from "../../group.js";
-import { type Iommu, PciDevice, type PciFunction } from "../../pci.js";
+import { type Domain, NO_PASID } from "../../core/domain.js";
+import type { IommuDriver } from "../../core/driver.js";
+import { FaultUsers } from "../../core/fault.js";
+import type { Group } from "../../core/group.js";
+import { type Iommu, PciDevice, type PciFunction } from "../../core/pci.js";
 import { IdPool } from "../id-pool.js";
 import { CdTable } from "./cd-table.js";
 import { SmmuFeatures, type SmmuRegisters } from "./registers.js";

@@ -5,9 +5,9 @@ import { armv8 } from "../../../pagetable/formats/armv8.js";
 import { PageTable } from "../../../pagetable/pagetable.js";
 import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
-import type { Device } from "../../device.js";
-import { type DirtyTracking, Domain, NO_PASID, PagingDomain, type Pasid } from "../../domain.js";
-import type { IommuDriver } from "../../driver.js";
+import type { Device } from "../../core/device.js";
+import { type DirtyTracking, Domain, NO_PASID, PagingDomain, type Pasid } from "../../core/domain.js";
+import type { IommuDriver } from "../../core/driver.js";
 import type { Smmu, SmmuDevice } from "./device.js";
 import {
 	abortEntry,

@@ -3,7 +3,7 @@
 // translation tables"; SMMUv3 (IHI 0070) 3.13 "Translation table entries and Access/Dirty flags".
 
 import { READ, WRITE } from "../../../pagetable/pagetable.js";
-import type { Entry, EntryRules, Objection } from "../../first-stage.js";
+import type { Entry, EntryRules, Objection } from "../../translation/first-stage.js";
 
 // Low word
 const TYPE = 3;

@@ -9,9 +9,9 @@ import {
 	ViommuArmSmmuV3Invalidate,
 	ViommuType,
 } from "../../../uapi/iommufd.js";
-import type { DmaFault } from "../../dma-fault.js";
-import { faultOf, Guest, GuestTables } from "../../guest.testing.js";
-import type { ViommuCore } from "../../viommu.js";
+import type { ViommuCore } from "../../core/viommu.js";
+import { faultOf, Guest, GuestTables } from "../../dma/guest.testing.js";
+import type { DmaFault } from "../../translation/dma-fault.js";
 import { ArmSmmuV3Driver } from "../arm-smmu-v3.js";
 import { deviceBehind, userData, userDataArray } from "../function.testing.js";
 import type { VSmmu } from "./nested.js";

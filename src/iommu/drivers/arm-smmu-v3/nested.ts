@@ -3,15 +3,15 @@
 
 import { Errno, hex } from "../../../uapi/errno.js";
 import { HwptArmSmmuV3, HwptDataType, InvalidateDataType, ViommuArmSmmuV3Invalidate } from "../../../uapi/iommufd.js";
-import type { Access } from "../../access.js";
-import type { Device } from "../../device.js";
-import { type Domain, NestedDomain } from "../../domain.js";
-import type { IommuDriver } from "../../driver.js";
-import type { FirstStage } from "../../first-stage.js";
-import type { GuestMemory } from "../../guest-memory.js";
-import { Iotlb } from "../../iotlb.js";
-import { carryOutUserData, readUserData, type UserData, type UserDataArray } from "../../user-data.js";
-import type { DriverVdevice, DriverViommu, ViommuCore } from "../../viommu.js";
+import type { Device } from "../../core/device.js";
+import { type Domain, NestedDomain } from "../../core/domain.js";
+import type { IommuDriver } from "../../core/driver.js";
+import { carryOutUserData, readUserData, type UserData, type UserDataArray } from "../../core/user-data.js";
+import type { DriverVdevice, DriverViommu, ViommuCore } from "../../core/viommu.js";
+import type { Access } from "../../translation/access.js";
+import type { FirstStage } from "../../translation/first-stage.js";
+import type { GuestMemory } from "../../translation/guest-memory.js";
+import { Iotlb } from "../../translation/iotlb.js";
 import {
 	asidOf,
 	type Command,

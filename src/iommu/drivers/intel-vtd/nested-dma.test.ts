@@ -8,8 +8,8 @@ import {
 	HwptVtdS1Invalidate,
 	InvalidateDataType,
 } from "../../../uapi/iommufd.js";
-import type { DmaFault } from "../../dma-fault.js";
-import { faultOf, Guest, GuestTables } from "../../guest.testing.js";
+import { faultOf, Guest, GuestTables } from "../../dma/guest.testing.js";
+import type { DmaFault } from "../../translation/dma-fault.js";
 import { deviceBehind, userData, userDataArray } from "../function.testing.js";
 import { IntelVtdDriver } from "../intel-vtd.js";
 import type { VtdNestedDomain } from "./nested.js";

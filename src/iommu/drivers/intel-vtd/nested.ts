@@ -12,12 +12,12 @@ import {
 	InvalidateDataType,
 	VtdInvalidateFlags,
 } from "../../../uapi/iommufd.js";
-import type { Device } from "../../device.js";
-import type { DmaRequest } from "../../dma-fault.js";
-import { type Domain, NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "../../domain.js";
-import type { IommuDriver } from "../../driver.js";
-import type { FirstStage } from "../../first-stage.js";
-import { readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../user-data.js";
+import type { Device } from "../../core/device.js";
+import { type Domain, NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "../../core/domain.js";
+import type { IommuDriver } from "../../core/driver.js";
+import { readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../core/user-data.js";
+import type { DmaRequest } from "../../translation/dma-fault.js";
+import type { FirstStage } from "../../translation/first-stage.js";
 import { guestX86_64 } from "../guest-x86-64.js";
 import { DomainIds, type VtdDevice, type VtdDomain, type VtdUnit } from "./device.js";
 import { SecondStageDomain } from "./domains.js";

@@ -1,8 +1,8 @@
 // A PCI function of s390, and its I/O translation anchor. Each function has an IOMMU of its own.
 
-import type { IommuDriver } from "../../driver.js";
-import type { Group } from "../../group.js";
-import { type Iommu, PciDevice, type PciFunction } from "../../pci.js";
+import type { IommuDriver } from "../../core/driver.js";
+import type { Group } from "../../core/group.js";
+import { type Iommu, PciDevice, type PciFunction } from "../../core/pci.js";
 import type { S390Domain } from "./domain.js";
 import { DmaWindow, type QueryFunction } from "./window.js";
 

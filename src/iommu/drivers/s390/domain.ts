@@ -3,9 +3,9 @@
 import { s390 } from "../../../pagetable/formats/s390.js";
 import { PageTable } from "../../../pagetable/pagetable.js";
 import type { TableMemory } from "../../../pagetable/table-memory.js";
-import type { Device } from "../../device.js";
-import { Domain, PagingDomain } from "../../domain.js";
-import type { IommuDriver } from "../../driver.js";
+import type { Device } from "../../core/device.js";
+import { Domain, PagingDomain } from "../../core/domain.js";
+import type { IommuDriver } from "../../core/driver.js";
 import type { S390Device } from "./device.js";
 import { type DmaWindow, DT } from "./window.js";
 

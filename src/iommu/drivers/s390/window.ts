@@ -1,7 +1,7 @@
 // Which I/O virtual addresses a PCI function of s390 can use, and how large a table that takes.
 // What CLP's "Query PCI Function" answers: arch/s390/include/asm/pci_clp.h. Linux: s390_domain_alloc_paging().
 
-import type { ReservedRegion } from "../../reserved.js";
+import type { ReservedRegion } from "../../core/reserved.js";
 
 export interface QueryFunction {
 	/** First and last DMA address. */

@@ -1,7 +1,7 @@
 // Physical memory as what comes out of an IOMMU addresses it: the pages that are pinned.
 
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { type Frames, Location } from "../memory/frames.js";
+import { PAGE_SIZE } from "./address-space.js";
+import { type Frames, Location } from "./frames.js";
 
 const found = new Location();
 const entry = new Int32Array(2);

@@ -3,12 +3,12 @@
 // What an IOMMU caches of it is not modelled: the kernel flushes whenever it takes something out of the table, before anybody
 // can notice, so that a request sees the same with a cache as without one.
 
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
-import { READ, Translation, WRITE } from "../pagetable/pagetable.js";
-import { hex } from "../uapi/errno.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
+import { READ, Translation, WRITE } from "../../pagetable/pagetable.js";
+import { hex } from "../../uapi/errno.js";
+import type { PagingDomain } from "../core/domain.js";
 import { accessInWords, DmaFault, type DmaRequest } from "./dma-fault.js";
-import type { PagingDomain } from "./domain.js";
 
 /** What an address is that of, in words that are made only when somebody is to read them. */
 export interface Words {

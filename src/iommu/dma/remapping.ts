@@ -4,15 +4,17 @@
 // There is one for all accesses of a machine, one after the other. It makes no object, bigint or string for one that isn't refused,
 // marks nothing for the first time, and isn't watched. (AMD's driver does, where it reads the Guest CR3 table.)
 
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { hex } from "../uapi/errno.js";
-import { Access } from "./access.js";
-import type { Device } from "./device.js";
-import { DmaFault, type DmaRequest } from "./dma-fault.js";
-import { type Domain, type NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "./domain.js";
-import type { FirstStage } from "./first-stage.js";
-import { Walk } from "./first-stage-walk.js";
-import { GuestMemory } from "./guest-memory.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import type { PhysicalMemory } from "../../memory/physical-memory.js";
+import { hex } from "../../uapi/errno.js";
+import type { Device } from "../core/device.js";
+import { type Domain, type NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "../core/domain.js";
+import { Access } from "../translation/access.js";
+import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
+import type { FirstStage } from "../translation/first-stage.js";
+import { Walk } from "../translation/first-stage-walk.js";
+import { GuestMemory } from "../translation/guest-memory.js";
+import { PagingStage } from "../translation/paging-stage.js";
 import {
 	type InterruptRange,
 	interruptFault,
@@ -20,8 +22,6 @@ import {
 	isForInterrupts,
 	pagesUntilInterrupts,
 } from "./interrupt-ranges.js";
-import { PagingStage } from "./paging-stage.js";
-import type { PhysicalMemory } from "./physical-memory.js";
 
 /** Of the 64-bit address space. What goes beyond comes back at 0. */
 const ALL_PAGES = 2 ** 52;

@@ -1,11 +1,11 @@
 // Where an IOMMU takes requests for interrupts, and so translates nothing.
 // VT-d 3.14 "Handling Requests to Interrupt Address Range"; AMD (48882) 2.1.4 "Special Address Ranges".
 
-import { addressOf, pageOf } from "../memory/page-number.js";
-import { hex } from "../uapi/errno.js";
-import type { Device } from "./device.js";
-import { DmaFault, type DmaRequest } from "./dma-fault.js";
-import { NO_PASID } from "./domain.js";
+import { addressOf, pageOf } from "../../memory/page-number.js";
+import { hex } from "../../uapi/errno.js";
+import type { Device } from "../core/device.js";
+import { NO_PASID } from "../core/domain.js";
+import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
 
 /** Pages of 4 KiB, both ends included. */
 export interface InterruptRange {

@@ -3,15 +3,15 @@
 // IOVAs and physical addresses that go through map, unmap and translate are counted in the granules of the domain's page
 // table (2^granuleLg2 bytes), as doubles; ranges in bytes are bigints.
 
-import type { PageTable } from "../pagetable/pagetable.js";
-import { Errno } from "../uapi/errno.js";
-import type { Access } from "./access.js";
+import type { PageTable } from "../../pagetable/pagetable.js";
+import { Errno } from "../../uapi/errno.js";
+import type { Access } from "../translation/access.js";
+import type { FirstStage } from "../translation/first-stage.js";
+import type { GuestMemory } from "../translation/guest-memory.js";
+import { Iotlb } from "../translation/iotlb.js";
 import type { Device } from "./device.js";
 import type { IommuDriver } from "./driver.js";
 import type { FaultHandler } from "./fault.js";
-import type { FirstStage } from "./first-stage.js";
-import type { GuestMemory } from "./guest-memory.js";
-import { Iotlb } from "./iotlb.js";
 import type { UserDataArray } from "./user-data.js";
 
 export type DomainType = "paging" | "nested" | "blocked" | "identity";

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { ArraySpace } from "../memory/array-space.js";
-import { codeOf } from "../uapi/errno.js";
-import { out, u32 } from "../uapi/field.js";
-import { encode, struct } from "../uapi/struct.js";
+import { ArraySpace } from "../../memory/array-space.js";
+import { codeOf } from "../../uapi/errno.js";
+import { out, u32 } from "../../uapi/field.js";
+import { encode, struct } from "../../uapi/struct.js";
 import { carryOutUserData, readUserData, type UserDataArray, writeUserData } from "./user-data.js";
 
 const TYPE = 0xdead;

@@ -1,8 +1,8 @@
 // Page faults: a device asks for pages that aren't there, and waits until somebody answers. drivers/iommu/io-pgfault.c
 
-import { allocation } from "../faults/faults.js";
-import { Errno } from "../uapi/errno.js";
-import { PageResponseCode, PgfaultFlags } from "../uapi/iommufd.js";
+import { allocation } from "../../faults/faults.js";
+import { Errno } from "../../uapi/errno.js";
+import { PageResponseCode, PgfaultFlags } from "../../uapi/iommufd.js";
 import type { Device } from "./device.js";
 import { type Domain, NO_PASID, type Pasid } from "./domain.js";
 import type { Attachment } from "./group.js";

@@ -1,8 +1,8 @@
 // Why a device's DMA did not get through: a value, and a sentence for the one who wonders.
 
-import { hex } from "../uapi/errno.js";
-import type { Device } from "./device.js";
-import { NO_PASID, type Pasid } from "./domain.js";
+import { hex } from "../../uapi/errno.js";
+import type { Device } from "../core/device.js";
+import { NO_PASID, type Pasid } from "../core/domain.js";
 
 /** One access of a device. */
 export interface DmaRequest {

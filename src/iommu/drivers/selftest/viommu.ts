@@ -1,10 +1,10 @@
 // The mock IOMMU's half of a vIOMMU, with two hardware queues. drivers/iommu/iommufd/selftest.c.
 
-import { PAGE_SIZE } from "../../memory/address-space.js";
-import { MovableMemory } from "../../memory/movable-memory.js";
-import { Errno, hex } from "../../uapi/errno.js";
-import { nameIn } from "../../uapi/field.js";
-import { HwptAllocFlags, HwptDataType, HwQueueType, InvalidateDataType, ViommuType } from "../../uapi/iommufd.js";
+import { PAGE_SIZE } from "../../../memory/address-space.js";
+import { MovableMemory } from "../../../memory/movable-memory.js";
+import { Errno, hex } from "../../../uapi/errno.js";
+import { nameIn } from "../../../uapi/field.js";
+import { HwptAllocFlags, HwptDataType, HwQueueType, InvalidateDataType, ViommuType } from "../../../uapi/iommufd.js";
 import {
 	HwptSelftest,
 	IOMMU_TEST_HW_QUEUE_MAX,
@@ -12,12 +12,18 @@ import {
 	TestInvalidateFlags,
 	ViommuInvalidateSelftest,
 	ViommuSelftest,
-} from "../../uapi/iommufd-test.js";
-import type { IommuDriver } from "../driver.js";
-import { carryOutUserData, readUserData, type UserData, type UserDataArray, writeUserData } from "../user-data.js";
-import type { DriverHwQueue, DriverViommu, HwQueueRequest, ViommuCore } from "../viommu.js";
-import type { MockDevice } from "./selftest-device.js";
-import { type MockDomain, MockNestedDomain } from "./selftest-domain.js";
+} from "../../../uapi/iommufd-test.js";
+import type { IommuDriver } from "../../core/driver.js";
+import {
+	carryOutUserData,
+	readUserData,
+	type UserData,
+	type UserDataArray,
+	writeUserData,
+} from "../../core/user-data.js";
+import type { DriverHwQueue, DriverViommu, HwQueueRequest, ViommuCore } from "../../core/viommu.js";
+import type { MockDevice } from "./device.js";
+import { type MockDomain, MockNestedDomain } from "./domain.js";
 
 /** What user space can map of a mock vIOMMU, in bytes. */
 const MMAP_LENGTH = 2 * PAGE_SIZE;

@@ -1,8 +1,8 @@
 // A first stage: page tables that a guest keeps in its own memory, and what an architecture says of their entries.
 // first-stage-walk.ts walks them.
 
-import type { Format } from "../pagetable/pagetable.js";
-import type { TableLevel } from "../pagetable/table-level.js";
+import type { Format } from "../../pagetable/pagetable.js";
+import type { TableLevel } from "../../pagetable/table-level.js";
 import type { FaultKind } from "./dma-fault.js";
 
 /** One entry of a table. The lower half is `low`. */

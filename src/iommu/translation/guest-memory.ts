@@ -1,10 +1,10 @@
 // The client's memory as its own tables address it: by guest-physical addresses, which the second stage translates.
 
-import { addressOf } from "../memory/page-number.js";
-import { hex } from "../uapi/errno.js";
+import { addressOf } from "../../memory/page-number.js";
+import type { PhysicalMemory } from "../../memory/physical-memory.js";
+import { hex } from "../../uapi/errno.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import type { PagingStage, Words } from "./paging-stage.js";
-import type { PhysicalMemory } from "./physical-memory.js";
 
 const entry = new Int32Array(2);
 const lowHalf = new Int32Array(1);

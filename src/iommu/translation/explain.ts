@@ -1,17 +1,17 @@
 // How a request would be translated now, through one stage or two, for people: the walks of a real DMA, watched, and without a
 // trace: nothing is marked, and nothing is cached.
 
-import { addressOf } from "../memory/page-number.js";
-import { READ, Translation, type WalkStep, WRITE } from "../pagetable/pagetable.js";
-import { hex } from "../uapi/errno.js";
+import { addressOf } from "../../memory/page-number.js";
+import type { PhysicalMemory } from "../../memory/physical-memory.js";
+import { READ, Translation, type WalkStep, WRITE } from "../../pagetable/pagetable.js";
+import { hex } from "../../uapi/errno.js";
+import type { NestedDomain, PagingDomain } from "../core/domain.js";
 import { Access } from "./access.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
-import type { NestedDomain, PagingDomain } from "./domain.js";
 import type { FirstStage } from "./first-stage.js";
 import { Walk } from "./first-stage-walk.js";
 import { GuestMemory } from "./guest-memory.js";
 import { PagingStage, type Words } from "./paging-stage.js";
-import type { PhysicalMemory } from "./physical-memory.js";
 
 /** One address by a page table of the kernel's. */
 export interface TableWalk {

@@ -1,13 +1,13 @@
 // What a device does to memory: each DMA goes through the remapping, a stretch at a time, and is copied.
 
-import type { Frames } from "../memory/frames.js";
-import { offsetInPage, pageOf } from "../memory/page-number.js";
-import type { DmaEvent } from "../trace/event.js";
-import { hex } from "../uapi/errno.js";
-import type { Device } from "./device.js";
-import { DmaFault, type DmaRequest } from "./dma-fault.js";
-import { NO_PASID, type Pasid } from "./domain.js";
-import { PhysicalMemory } from "./physical-memory.js";
+import type { Frames } from "../../memory/frames.js";
+import { offsetInPage, pageOf } from "../../memory/page-number.js";
+import { PhysicalMemory } from "../../memory/physical-memory.js";
+import type { DmaEvent } from "../../trace/event.js";
+import { hex } from "../../uapi/errno.js";
+import type { Device } from "../core/device.js";
+import { NO_PASID, type Pasid } from "../core/domain.js";
+import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
 import { checkPasid, Remapping } from "./remapping.js";
 
 export class Dma {

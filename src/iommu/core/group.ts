@@ -1,8 +1,8 @@
 // Devices that the hardware can't tell apart, or can't keep from one another: they are attached together.
 // struct iommu_group in drivers/iommu/iommu.c.
 
-import { allocation } from "../faults/faults.js";
-import { Errno, hex } from "../uapi/errno.js";
+import { allocation } from "../../faults/faults.js";
+import { Errno, hex } from "../../uapi/errno.js";
 import type { Device } from "./device.js";
 import { type Domain, NO_PASID, type Pasid } from "./domain.js";
 

@@ -1,7 +1,7 @@
 // A vIOMMU: one guest's share of a physical IOMMU, with what the guest has in it. The driver makes its half, and iommufd
 // makes the other one, which user space names by an id. struct iommufd_viommu and its ops in include/linux/iommufd.h.
 
-import type { MovableMemory } from "../memory/movable-memory.js";
+import type { MovableMemory } from "../../memory/movable-memory.js";
 import type { Device } from "./device.js";
 import type { NestedDomain } from "./domain.js";
 import type { UserData, UserDataArray } from "./user-data.js";

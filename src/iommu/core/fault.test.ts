@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { TableMemory } from "../pagetable/table-memory.js";
-import { codeOf } from "../uapi/errno.js";
-import { PageResponseCode, PgfaultFlags } from "../uapi/iommufd.js";
-import { MockDeviceFlags } from "../uapi/iommufd-test.js";
+import { TableMemory } from "../../pagetable/table-memory.js";
+import { codeOf } from "../../uapi/errno.js";
+import { PageResponseCode, PgfaultFlags } from "../../uapi/iommufd.js";
+import { MockDeviceFlags } from "../../uapi/iommufd-test.js";
+import { SelftestIommu } from "../drivers/selftest.js";
 import { NO_PASID } from "./domain.js";
-import { SelftestIommu } from "./drivers/selftest.js";
 import { disableFaults, enableFaults, type FaultGroup, reportPageRequest } from "./fault.js";
 
 const PASID = 5;

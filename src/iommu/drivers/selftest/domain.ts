@@ -1,13 +1,13 @@
 // The mock IOMMU's domains. drivers/iommu/iommufd/selftest.c. The page table is AMDv1 with a granule of 2 KiB, so that
 // code which takes the IOMMU's smallest page for the CPU's page is found.
 
-import { PAGE_SIZE } from "../../memory/address-space.js";
-import { amdv1Mock } from "../../pagetable/formats/amdv1.js";
-import { PageTable } from "../../pagetable/pagetable.js";
-import type { TableMemory } from "../../pagetable/table-memory.js";
-import { Errno, hex } from "../../uapi/errno.js";
-import { nameIn } from "../../uapi/field.js";
-import { InvalidateDataType } from "../../uapi/iommufd.js";
+import { PAGE_SIZE } from "../../../memory/address-space.js";
+import { amdv1Mock } from "../../../pagetable/formats/amdv1.js";
+import { PageTable } from "../../../pagetable/pagetable.js";
+import type { TableMemory } from "../../../pagetable/table-memory.js";
+import { Errno, hex } from "../../../uapi/errno.js";
+import { nameIn } from "../../../uapi/field.js";
+import { InvalidateDataType } from "../../../uapi/iommufd.js";
 import {
 	HwptInvalidateSelftest,
 	IOMMU_TEST_PASID_RESERVED,
@@ -18,13 +18,13 @@ import {
 	MOCK_NESTED_DOMAIN_IOTLB_NUM,
 	MockPageTable,
 	TestInvalidateFlags,
-} from "../../uapi/iommufd-test.js";
-import type { Device } from "../device.js";
-import { type DirtyTracking, Domain, NestedDomain, PagingDomain, type Pasid } from "../domain.js";
-import type { IommuDriver } from "../driver.js";
-import { readUserDataEntry, type UserDataArray } from "../user-data.js";
-import type { MockDevice } from "./selftest-device.js";
-import type { MockViommu } from "./selftest-viommu.js";
+} from "../../../uapi/iommufd-test.js";
+import type { Device } from "../../core/device.js";
+import { type DirtyTracking, Domain, NestedDomain, PagingDomain, type Pasid } from "../../core/domain.js";
+import type { IommuDriver } from "../../core/driver.js";
+import { readUserDataEntry, type UserDataArray } from "../../core/user-data.js";
+import type { MockDevice } from "./device.js";
+import type { MockViommu } from "./viommu.js";
 
 export class MockDomain extends PagingDomain {
 	/** @param type MockPageTable */

@@ -1,12 +1,12 @@
 // Data of a driver's own that comes with an ioctl: a struct, or an array of structs, in the caller's memory.
 // iommu_copy_struct_from_user() and its relatives in include/linux/iommu.h, for the rules.
 
-import { allocation } from "../faults/faults.js";
-import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
-import { Errno, hex } from "../uapi/errno.js";
-import type { FieldTable } from "../uapi/field.js";
-import type { Struct } from "../uapi/struct.js";
-import type { WritableView } from "../uapi/view.js";
+import { allocation } from "../../faults/faults.js";
+import { type AddressSpace, copyIn, copyOut } from "../../memory/address-space.js";
+import { Errno, hex } from "../../uapi/errno.js";
+import type { FieldTable } from "../../uapi/field.js";
+import type { Struct } from "../../uapi/struct.js";
+import type { WritableView } from "../../uapi/view.js";
 
 /** One struct: `data_type`, `data_uptr` and `data_len` of HWPT_ALLOC and VIOMMU_ALLOC. */
 export interface UserData {

@@ -5,13 +5,13 @@
 // A walk is all numbers in fields that the next one uses again. Words are made of them when an access is refused, or
 // marks an entry.
 
-import { PAGE_SHIFT, PAGE_SIZE } from "../memory/address-space.js";
-import { addressOf } from "../memory/page-number.js";
-import { alignDown, powerOfTwo } from "../pagetable/bits.js";
-import { byteSize, permissionInWords } from "../pagetable/explain.js";
-import { type Format, READ, WRITE } from "../pagetable/pagetable.js";
-import { indexOf, type TableLevel } from "../pagetable/table-level.js";
-import { hex } from "../uapi/errno.js";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../memory/address-space.js";
+import { addressOf } from "../../memory/page-number.js";
+import { alignDown, powerOfTwo } from "../../pagetable/bits.js";
+import { byteSize, permissionInWords } from "../../pagetable/explain.js";
+import { type Format, READ, WRITE } from "../../pagetable/pagetable.js";
+import { indexOf, type TableLevel } from "../../pagetable/table-level.js";
+import { hex } from "../../uapi/errno.js";
 import type { Access } from "./access.js";
 import { accessInWords, DmaFault, type FaultKind } from "./dma-fault.js";
 import type { Entry, FirstStage, Objection } from "./first-stage.js";

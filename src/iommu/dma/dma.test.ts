@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { READ, WRITE } from "../pagetable/pagetable.js";
-import { TableMemory } from "../pagetable/table-memory.js";
-import { HwptAllocFlags } from "../uapi/iommufd.js";
-import type { DmaFault } from "./dma-fault.js";
-import { DEFAULT_CAPABILITY_HEADER } from "./drivers/amd/registers.js";
-import { AmdDriver } from "./drivers/amd.js";
-import { deviceBehind } from "./drivers/function.testing.js";
-import { VtdRegisters } from "./drivers/intel-vtd/registers.js";
-import { IntelVtdDriver } from "./drivers/intel-vtd.js";
+import { READ, WRITE } from "../../pagetable/pagetable.js";
+import { TableMemory } from "../../pagetable/table-memory.js";
+import { HwptAllocFlags } from "../../uapi/iommufd.js";
+import { DEFAULT_CAPABILITY_HEADER } from "../drivers/amd/registers.js";
+import { AmdDriver } from "../drivers/amd.js";
+import { deviceBehind } from "../drivers/function.testing.js";
+import { VtdRegisters } from "../drivers/intel-vtd/registers.js";
+import { IntelVtdDriver } from "../drivers/intel-vtd.js";
+import type { DmaFault } from "../translation/dma-fault.js";
 import { faultOf, Guest } from "./guest.testing.js";
 
 const RW = READ | WRITE;

@@ -1,20 +1,20 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { READ, WRITE } from "../pagetable/pagetable.js";
-import { TableMemory } from "../pagetable/table-memory.js";
-import { HwptAllocFlags, HwptArmSmmuV3, HwptDataType, HwptVtdS1, ViommuType } from "../uapi/iommufd.js";
-import { DmaFault } from "./dma-fault.js";
-import { type NestedDomain, NO_PASID } from "./domain.js";
-import type { VSmmu } from "./drivers/arm-smmu-v3/nested.js";
-import { ArmSmmuV3Driver } from "./drivers/arm-smmu-v3.js";
-import { deviceBehind, userData } from "./drivers/function.testing.js";
-import { VtdRegisters } from "./drivers/intel-vtd/registers.js";
-import { IntelVtdDriver } from "./drivers/intel-vtd.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import { PhysicalMemory } from "../../memory/physical-memory.js";
+import { READ, WRITE } from "../../pagetable/pagetable.js";
+import { TableMemory } from "../../pagetable/table-memory.js";
+import { HwptAllocFlags, HwptArmSmmuV3, HwptDataType, HwptVtdS1, ViommuType } from "../../uapi/iommufd.js";
+import { type NestedDomain, NO_PASID } from "../core/domain.js";
+import type { ViommuCore } from "../core/viommu.js";
+import type { VSmmu } from "../drivers/arm-smmu-v3/nested.js";
+import { ArmSmmuV3Driver } from "../drivers/arm-smmu-v3.js";
+import { deviceBehind, userData } from "../drivers/function.testing.js";
+import { VtdRegisters } from "../drivers/intel-vtd/registers.js";
+import { IntelVtdDriver } from "../drivers/intel-vtd.js";
+import { DmaFault } from "../translation/dma-fault.js";
 import { Guest } from "./guest.testing.js";
-import { PhysicalMemory } from "./physical-memory.js";
 import { Remapping } from "./remapping.js";
-import type { ViommuCore } from "./viommu.js";
 
 // The guest's tables are on the first pages from here on, the top on the first of all. The others are to be mapped.
 const ROOT = 0x200;

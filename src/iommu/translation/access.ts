@@ -1,10 +1,10 @@
 // An access of a device on its way through the tables: a request whose address is taken apart into numbers. One object serves
 // one access after the other, because to make one for each takes as long as to look into a table.
 
-import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
-import type { Device } from "./device.js";
+import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
+import type { Device } from "../core/device.js";
+import { NO_PASID, type Pasid } from "../core/domain.js";
 import type { DmaRequest } from "./dma-fault.js";
-import { NO_PASID, type Pasid } from "./domain.js";
 
 export class Access implements DmaRequest {
 	device!: Device;

@@ -5,12 +5,12 @@ import {
 	MOCK_DEV_CACHE_NUM,
 	MOCK_PASID_WIDTH,
 	MockDeviceFlags,
-} from "../../uapi/iommufd-test.js";
-import { Device } from "../device.js";
-import type { IommuDriver } from "../driver.js";
-import { FaultUsers } from "../fault.js";
-import type { Group } from "../group.js";
-import type { MockViommu } from "./selftest-viommu.js";
+} from "../../../uapi/iommufd-test.js";
+import { Device } from "../../core/device.js";
+import type { IommuDriver } from "../../core/driver.js";
+import { FaultUsers } from "../../core/fault.js";
+import type { Group } from "../../core/group.js";
+import type { MockViommu } from "./viommu.js";
 
 export class MockDevice extends Device {
 	/** MockDeviceFlags */

@@ -1,15 +1,15 @@
 // A guest for tests: memory with page tables in it, behind a second stage.
 
-import { PAGE_SIZE } from "../memory/address-space.js";
-import { ArrayBacking } from "../memory/array-space.js";
-import { type Contiguity, Frames } from "../memory/frames.js";
-import { Runs } from "../memory/runs.js";
-import { READ, WRITE } from "../pagetable/pagetable.js";
-import type { DmaEvent } from "../trace/event.js";
-import type { Device } from "./device.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import { ArrayBacking } from "../../memory/array-space.js";
+import { type Contiguity, Frames } from "../../memory/frames.js";
+import { Runs } from "../../memory/runs.js";
+import { READ, WRITE } from "../../pagetable/pagetable.js";
+import type { DmaEvent } from "../../trace/event.js";
+import type { Device } from "../core/device.js";
+import { type Domain, NO_PASID, type PagingDomain } from "../core/domain.js";
+import type { DmaFault } from "../translation/dma-fault.js";
 import { Dma } from "./dma.js";
-import type { DmaFault } from "./dma-fault.js";
-import { type Domain, NO_PASID, type PagingDomain } from "./domain.js";
 
 export class Guest {
 	readonly frames: Frames;
