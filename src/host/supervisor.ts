@@ -209,6 +209,8 @@ export class Supervisor {
 			case syscalls.pwrite64:
 			case syscalls.preadv:
 			case syscalls.pwritev:
+			case syscalls.preadv2:
+			case syscalls.pwritev2:
 				this.#transfer();
 				break;
 			case syscalls.dup:

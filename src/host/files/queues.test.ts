@@ -48,6 +48,20 @@ test("a queue that takes answers is always writable, and gets what is written", 
 	expect(answer).toEqual({ polled: [4, 5], done: [6, 6], written: ["answer", "an", "swer"], mode: 2 });
 });
 
+test("preadv2 and pwritev2 without a position are as readv and writev", async () => {
+	const { answer } = await asClient((client) => {
+		const { ask, preadv2, pwritev2 } = client;
+		const fd = client.open("/dev/iommu", client.O_RDWR);
+		const queue = ask<number>(fd, { what: "queue", writable: true });
+		for (const text of ["one", "two"]) ask(fd, { what: "push", text });
+		const bytes = new Uint8Array(Buffer.from("answer"));
+		const vector = new BigUint64Array([BigInt(client.addressOf(bytes)), 6n]);
+		const done = [pwritev2(queue, vector, 1, -1, 0), preadv2(queue, vector, 1, -1, 0), preadv2(queue, vector, 1, 0, 0)];
+		return { done, text: Buffer.from(bytes).toString("latin1", 0, 3), written: ask(fd, { what: "written" }) };
+	});
+	expect(answer).toEqual({ done: [6, 3, ESPIPE], text: "one", written: ["answer"] });
+});
+
 test("a read that can't be is the engine's errno, and takes nothing", async () => {
 	const { answer } = await asClient((client) => {
 		const { ask, read, readAt, addressOf } = client;

@@ -6,6 +6,7 @@ import { asClient, buildHarness } from "../testing/harness.testing.js";
 const EINVAL = -22;
 const EFAULT = -14;
 const EBADF = -9;
+const EOPNOTSUPP = -95;
 
 let cleanUp: () => void;
 beforeAll(async () => {
@@ -38,6 +39,22 @@ test("a vector of buffers is filled one after the other, until one isn't", async
 		return [client.preadv(fd, vector, 3, 2 ** 40 + 8184), Buffer.from(bytes).toString("latin1")];
 	});
 	expect(answer).toEqual([8, "the \0\0\0\0end.\0\0\0\0"]);
+});
+
+test("preadv2 and pwritev2 do the same, and know no flag that means anything here", async () => {
+	const { answer } = await asClient((client) => {
+		const fd = client.open("/dev/vfio/devices/vfio0", client.O_RDWR);
+		const bytes = new Uint8Array(Buffer.from("register"));
+		const at = BigInt(client.addressOf(bytes));
+		const vector = new BigUint64Array([at, 4n, at + 4n, 4n]);
+		const [far, RWF_HIPRI, RWF_NOWAIT] = [2 ** 40 + 16, 1, 8];
+		const done = [client.pwritev2(fd, vector, 2, far, 0)];
+		bytes.fill(0);
+		done.push(client.preadv2(fd, vector, 2, far, RWF_HIPRI), client.preadv2(fd, vector, 2, far, RWF_NOWAIT));
+		done.push(client.preadv2(fd, new BigUint64Array([at, 0n]), 1, far, RWF_NOWAIT));
+		return { done, text: Buffer.from(bytes).toString() };
+	});
+	expect(answer).toEqual({ done: [8, 8, EOPNOTSUPP, 0], text: "register" });
 });
 
 test("what can't be read or written is an errno", async () => {

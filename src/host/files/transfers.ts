@@ -2,20 +2,19 @@
 // queues, which have no positions, and those of devices, which have nothing else.
 
 import type { OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
-import { type AddressSpace, copyIn, USER_ADDRESSES_END } from "../../memory/address-space.js";
+import type { AddressSpace } from "../../memory/address-space.js";
 import type { RegisterAccess } from "../../trace/event.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../linux/flags.js";
 import { syscalls } from "../linux/syscalls.js";
 import type { Notification } from "../trap/seccomp.js";
+import { onePiece, type Piece, piecesOfVector } from "./iovec.js";
 import { isPositioned, isQueue } from "./queues.js";
 
-/** More is never read or written at once. */
-const MAX_RW_COUNT = 0x7ffff000;
-const UIO_MAXIOV = 1024;
-const IOVEC_BYTES = 16;
 /** A position is signed. */
 const POSITIONS_END = 2 ** 63;
+/** <linux/fs.h> */
+const RWF_HIPRI = 1;
 /** What the trace shows of an access: no register has more bytes. */
 const LARGEST_REGISTER = 8;
 
@@ -25,20 +24,24 @@ interface CallKind {
 	/** Whether it takes an array of buffers. */
 	readonly isVector: boolean;
 	readonly hasPosition: boolean;
+	/** preadv2(2): the position -1 means none, and there are flags. */
+	readonly hasFlags: boolean;
 }
 
 const kinds: ReadonlyMap<number, CallKind> = new Map(
-	(["read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev"] as const).map((name) => [
+	(
+		["read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2"] as const
+	).map((name) => [
 		syscalls[name],
-		{ name, isWrite: name.includes("write"), isVector: name.endsWith("v"), hasPosition: name.startsWith("p") },
+		{
+			name,
+			isWrite: name.includes("write"),
+			isVector: name.includes("v"),
+			hasPosition: name.startsWith("p"),
+			hasFlags: name.endsWith("v2"),
+		},
 	]),
 );
-
-/** A piece of a caller's memory: an address, and a number of bytes. */
-interface Piece {
-	readonly address: number;
-	readonly length: number;
-}
 
 /** A call that we make in the kernel's place. */
 export interface Transfer {
@@ -59,18 +62,27 @@ export interface Transfer {
 export function transferOn(file: OpenFile, flags: number, call: Notification): Transfer | undefined {
 	const kind = kinds.get(call.syscall);
 	if (kind === undefined) return undefined;
-	if (!kind.hasPosition) return isQueue(file) ? onQueue(file, kind, call) : undefined;
+	const hasPosition = kind.hasPosition && !(kind.hasFlags && call.isMinusOne(3));
+	if (!hasPosition) return isQueue(file) ? onQueue(file, kind, call) : undefined;
 	const position = call.u64(3);
 	const isRefused = (flags & O_ACCMODE) === (kind.isWrite ? O_RDONLY : O_WRONLY) || position >= POSITIONS_END;
 	return isPositioned(file) && !isRefused ? atPosition(file, position, kind, call) : undefined;
 }
 
+/** The arguments besides the fd, without the half of a position that is always 0. */
+function argumentsOf(kind: CallKind, call: Notification): number[] {
+	const all = [call.u64(1), call.u64(2)];
+	if (kind.hasPosition) all.push(kind.hasFlags && call.isMinusOne(3) ? -1 : call.u64(3));
+	if (kind.hasFlags) all.push(call.u32(5));
+	return all;
+}
+
 function onQueue(queue: ReadableFile, kind: CallKind, call: Notification): Transfer {
 	return {
 		name: kind.name,
-		arguments: [call.u64(1), call.u64(2)],
+		arguments: argumentsOf(kind, call),
 		make: (memory) =>
-			transferEach(piecesOf(kind, call, memory), ({ address, length }) =>
+			transferEach(piecesOf(kind, call, memory, 0), ({ address, length }) =>
 				kind.isWrite ? queue.write(memory, address, length) : queue.read(memory, address, length),
 			),
 		access: () => undefined,
@@ -81,10 +93,10 @@ function atPosition(file: PositionedFile, start: number, kind: CallKind, call: N
 	let pieces: readonly Piece[] = [];
 	return {
 		name: kind.name,
-		arguments: [call.u64(1), call.u64(2), start],
+		arguments: argumentsOf(kind, call),
 		make: (memory) => {
 			let position = start;
-			pieces = piecesOf(kind, call, memory);
+			pieces = piecesOf(kind, call, memory, start);
 			return transferEach(pieces, ({ address, length }) => {
 				const done = kind.isWrite
 					? file.writeAt(memory, address, length, position)
@@ -102,10 +114,33 @@ function atPosition(file: PositionedFile, start: number, kind: CallKind, call: N
 	};
 }
 
-/** The caller's buffers. A call with one buffer has just that, also when it is empty. */
-function piecesOf(kind: CallKind, call: Notification, memory: AddressSpace): readonly Piece[] {
-	if (kind.isVector) return readVector(memory, call.u64(1), call.u64(2));
-	return [checked({ address: call.u64(1), length: call.u64(2) })];
+/**
+ * The caller's buffers. A call with one buffer has just that, also when it is empty.
+ * @throws EFAULT, EINVAL, EOPNOTSUPP
+ */
+function piecesOf(kind: CallKind, call: Notification, memory: AddressSpace, position: number): readonly Piece[] {
+	if (!kind.isVector) {
+		const length = call.u64(2);
+		const piece = onePiece(call.u64(1), length);
+		requirePositions(position, length);
+		return [piece];
+	}
+	const pieces = piecesOfVector(memory, call.u64(1), call.u64(2));
+	if (pieces.length === 0) return pieces;
+	requirePositions(
+		position,
+		pieces.reduce((sum, { length }) => sum + length, 0),
+	);
+	const flags = kind.hasFlags ? call.u32(5) : 0;
+	if (flags & ~RWF_HIPRI)
+		throw new Errno("EOPNOTSUPP", `${kind.name} has the flags ${hex(flags)}, of which these files know RWF_HIPRI only`);
+	return pieces;
+}
+
+/** rw_verify_area() */
+function requirePositions(start: number, length: number): void {
+	if (start + length >= POSITIONS_END)
+		throw new Errno("EINVAL", `${length} bytes at position ${hex(start)} go beyond the last position`);
 }
 
 /** do_loop_readv_writev(): piece by piece, until one isn't used up. An error counts if it is the first piece's. */
@@ -123,25 +158,4 @@ function transferEach(pieces: readonly Piece[], transfer: (piece: Piece) => numb
 		if (length !== piece.length) break;
 	}
 	return done;
-}
-
-function readVector(memory: AddressSpace, address: number, count: number): Piece[] {
-	if (count > UIO_MAXIOV) throw new Errno("EINVAL", `${count} is more than IOV_MAX, ${UIO_MAXIOV}`);
-	const bytes = new Uint8Array(count * IOVEC_BYTES);
-	copyIn(memory, address, bytes, "an array of struct iovec");
-	const words = new DataView(bytes.buffer);
-	const pieces = Array.from({ length: count }, (_, i) =>
-		checked({
-			address: Number(words.getBigUint64(i * IOVEC_BYTES, true)),
-			length: Number(words.getBigUint64(i * IOVEC_BYTES + 8, true)),
-		}),
-	);
-	return pieces.every(({ length }) => length === 0) ? [] : pieces;
-}
-
-/** access_ok(), and no more than can be had at once. */
-function checked({ address, length }: Piece): Piece {
-	if (address + length > USER_ADDRESSES_END)
-		throw new Errno("EFAULT", `${length} bytes at ${hex(address)} are not in user space`);
-	return { address, length: Math.min(length, MAX_RW_COUNT) };
 }

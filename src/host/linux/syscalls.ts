@@ -13,6 +13,8 @@ export interface SyscallTable {
 	readonly pwrite64: number;
 	readonly preadv: number;
 	readonly pwritev: number;
+	readonly preadv2: number;
+	readonly pwritev2: number;
 	readonly dup: number;
 	readonly fcntl: number;
 	readonly mmap: number;
@@ -48,7 +50,6 @@ export interface SyscallTable {
 	readonly setns: number;
 	readonly kcmp: number;
 	readonly seccomp: number;
-	readonly preadv2: number;
 	readonly memfdCreate: number;
 	readonly statx: number;
 	readonly pidfdOpen: number;
@@ -66,6 +67,8 @@ const x64: SyscallTable = {
 	pwrite64: 18,
 	preadv: 295,
 	pwritev: 296,
+	preadv2: 327,
+	pwritev2: 328,
 	dup: 32,
 	fcntl: 72,
 	mmap: 9,
@@ -99,7 +102,6 @@ const x64: SyscallTable = {
 	setns: 308,
 	kcmp: 312,
 	seccomp: 317,
-	preadv2: 327,
 	memfdCreate: 319,
 	statx: 332,
 	pidfdOpen: 434,
@@ -117,6 +119,8 @@ const arm64: SyscallTable = {
 	pwrite64: 68,
 	preadv: 69,
 	pwritev: 70,
+	preadv2: 286,
+	pwritev2: 287,
 	dup: 23,
 	fcntl: 25,
 	mmap: 222,
@@ -150,7 +154,6 @@ const arm64: SyscallTable = {
 	setns: 268,
 	kcmp: 272,
 	seccomp: 277,
-	preadv2: 286,
 	memfdCreate: 279,
 	statx: 291,
 	pidfdOpen: 434,

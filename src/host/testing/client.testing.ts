@@ -59,6 +59,9 @@ export const pwrite = call<[fd: number, from: Uint8Array, length: number, positi
 export const preadv = call<[fd: number, vector: BigUint64Array, count: number, position: number]>(
 	"int64 preadv(int, void*, int, int64)",
 );
+type VectorCall = [fd: number, vector: BigUint64Array, count: number, position: number, flags: number];
+export const preadv2 = call<VectorCall>("int64 preadv2(int, void*, int, int64, int)");
+export const pwritev2 = call<VectorCall>("int64 pwritev2(int, void*, int, int64, int)");
 export const eventfd = call<[count: number, flags: number]>("int eventfd(uint, int)");
 const pollAll = call<[fds: Uint8Array, count: number, milliseconds: number]>("int poll(void*, ulong, int)");
 /** What poll(2) says of an fd now. */

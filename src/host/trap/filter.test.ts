@@ -50,6 +50,7 @@ const machines = [
 		open: 2,
 		pread: 17,
 		preadv: 295,
+		preadv2: 327,
 		getpid: 39,
 		exits: { exit: 60, exitGroup: 231 },
 		aboutFiles: [4, 5, 6, 21, 89, 137, 138, 191, 192, 194, 195, 262, 267, 269, 332, 439],
@@ -64,6 +65,7 @@ const machines = [
 		read: 63,
 		pread: 67,
 		preadv: 69,
+		preadv2: 286,
 		getpid: 172,
 		exits: { exit: 93, exitGroup: 94 },
 		aboutFiles: [8, 9, 11, 12, 43, 44, 48, 78, 79, 80, 291, 439],
@@ -80,6 +82,7 @@ for (const {
 	read,
 	pread,
 	preadv,
+	preadv2,
 	open,
 	getpid,
 	exits,
@@ -138,6 +141,16 @@ for (const {
 				ALLOW,
 			]);
 			expect([2 ** 40 - 1, 2 ** 40].map((position) => verdict(preadv, 5, 0, 1, position))).toEqual([ALLOW, TRAP]);
+		});
+
+		test("preadv2 is trapped as preadv is, and without a position at the fds of queues only", () => {
+			const at = (fd: number, position: number) => verdict(preadv2, fd, 0, 1, position, 0, 0);
+			const last = 2 ** 63 - 2 ** 32;
+			const none = 2 ** 64 - 2 ** 32; // as near to -1 as a double comes
+			expect([2 ** 40 - 1, 2 ** 40, last, none].map((position) => at(5, position))).toEqual([ALLOW, TRAP, TRAP, ALLOW]);
+			const { first, last: lastQueue } = filter.QUEUE_FDS;
+			const fds = [first - 1, first, lastQueue, lastQueue + 1];
+			expect(fds.map((fd) => at(fd, none))).toEqual([ALLOW, TRAP, TRAP, ALLOW]);
 		});
 
 		test("mmap is trapped where it shares a file", () => {

@@ -29,6 +29,8 @@ const IOC_TYPE_OURS = 0x3b00;
  * and written. Programs read files in larger pieces.
  */
 const FIRST_DISTANT = 2 ** 40 / 2 ** 32;
+/** Of the high halves, too: a position is signed. */
+const FIRST_NEGATIVE = 2 ** 63 / 2 ** 32;
 const FEW_BYTES = 512;
 
 /** The fd comes first in all of them. */
@@ -138,6 +140,16 @@ const rules: readonly (readonly Step[])[] = [
 		[BPF_JEQ_K, number, "on", "past"],
 		[BPF_LD_W_ABS, highHalf(3)],
 		[BPF_JGE_K, FIRST_DISTANT, "trap", "allow"],
+	]),
+	// Their position -1 is none: so programs ask for flags where they would read(2) otherwise.
+	...[syscalls.preadv2, syscalls.pwritev2].map((number): Step[] => [
+		[BPF_JEQ_K, number, "on", "past"],
+		[BPF_LD_W_ABS, highHalf(3)],
+		[BPF_JGE_K, FIRST_DISTANT, "on", "allow"],
+		[BPF_JGE_K, FIRST_NEGATIVE, "on", "trap"],
+		[BPF_LD_W_ABS, argument(0)],
+		[BPF_JGE_K, QUEUE_FDS.first, "on", "allow"],
+		[BPF_JGT_K, QUEUE_FDS.last, "allow", "trap"],
 	]),
 	...trappedAlways.map((number): Step[] => [[BPF_JEQ_K, number, "trap", "past"]]),
 ];

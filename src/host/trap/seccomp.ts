@@ -129,6 +129,12 @@ export class Notification {
 		return this.#memory.u64(NOTIF_ARGS + index * 2);
 	}
 
+	/** Whether an argument is -1 as a 64-bit number. */
+	isMinusOne(index: number): boolean {
+		const at = NOTIF_ARGS + index * 2;
+		return this.#words[at] === 0xffffffff && this.#words[at + 1] === 0xffffffff;
+	}
+
 	// Each of the answers may find that the caller has died in the meantime (ENOENT), which is nobody's concern.
 
 	/** Makes the call return `value`. */
