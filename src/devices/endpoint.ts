@@ -3,7 +3,7 @@
 // A model doesn't know where it runs: in a thread of its own under the supervisor, or in process, in a test or a replay. Everything
 // here is synchronous within that thread, and a model is called by one caller at a time.
 
-import type { Pasid } from "../iommu/core/domain.js";
+import type { Pasid } from "../iommu/core/pasid.js";
 import type { DmaFault } from "../iommu/translation/dma-fault.js";
 
 /** What a function can do of its own accord. */

@@ -1,6 +1,6 @@
 // Attaching a device to an IOAS or a HWPT, and moving it to another one. drivers/iommu/iommufd/device.c.
 
-import type { Pasid } from "../iommu/core/domain.js";
+import type { Pasid } from "../iommu/core/pasid.js";
 import { Errno } from "../uapi/errno.js";
 import { attachHwpt, detachHwpt, release, replaceHwpt } from "./attachment.js";
 import type { BoundDevice } from "./device.js";

@@ -2,7 +2,7 @@
 // the group, the last one detaches it. A device without an IOMMU is attached in the books only. drivers/iommu/iommufd/device.c.
 
 import { allocation } from "../faults/faults.js";
-import { NO_PASID, type Pasid } from "../iommu/core/domain.js";
+import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
 import { Errno } from "../uapi/errno.js";
 import type { BoundDevice, IommufdGroup } from "./device.js";
 import type { Hwpt } from "./hwpt.js";

@@ -2,8 +2,8 @@
 
 import { allocation } from "../faults/faults.js";
 import type { Device } from "../iommu/core/device.js";
-import type { Pasid } from "../iommu/core/domain.js";
 import type { Group } from "../iommu/core/group.js";
+import type { Pasid } from "../iommu/core/pasid.js";
 import { Errno } from "../uapi/errno.js";
 import type { Context } from "./context.js";
 import type { Hwpt } from "./hwpt.js";

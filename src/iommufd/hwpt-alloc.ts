@@ -3,7 +3,7 @@
 
 import { allocation, iommufdFails } from "../faults/faults.js";
 import { Undo } from "../faults/undo.js";
-import type { Pasid } from "../iommu/core/domain.js";
+import type { Pasid } from "../iommu/core/pasid.js";
 import type { UserData } from "../iommu/core/user-data.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { nameIn } from "../uapi/field.js";

@@ -1,6 +1,6 @@
 // How a HWPT translates an IOVA, level by level: for people who want to see page tables at work.
 
-import { NO_PASID, type Pasid } from "../iommu/core/domain.js";
+import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
 import { refuseInterrupts } from "../iommu/dma/interrupt-ranges.js";
 import { DmaFault } from "../iommu/translation/dma-fault.js";
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { NO_PASID } from "../iommu/core/domain.js";
+import { NO_PASID } from "../iommu/core/pasid.js";
 import { deviceBehind } from "../iommu/drivers/function.testing.js";
 import { NoIommuDriver } from "../iommu/drivers/noiommu.js";
 import { PAGE_SIZE } from "../memory/address-space.js";

@@ -1,6 +1,6 @@
 // All that an iommufd has at a moment, as plain values, so that a test can tell whether a call has changed anything.
 
-import { NO_PASID } from "../iommu/core/domain.js";
+import { NO_PASID } from "../iommu/core/pasid.js";
 import type { Frames } from "../memory/frames.js";
 import type { TestClient } from "./client.testing.js";
 import type { Context } from "./context.js";

@@ -2,7 +2,7 @@
 
 import { EDU_DEVICE_ID, EDU_VENDOR_ID, EduDevice } from "../devices/edu.js";
 import type { Endpoint, EndpointPort } from "../devices/endpoint.js";
-import { NO_PASID } from "../iommu/core/domain.js";
+import { NO_PASID } from "../iommu/core/pasid.js";
 import type { Dma } from "../iommu/dma/dma.js";
 import type { VfioDevice } from "../vfio/device.js";
 import { NO_MASTER } from "../vfio/interrupts.js";

@@ -1,6 +1,7 @@
 // The answer to "how is this IOVA translated?", by all page tables that a machine has at the moment, or some of them.
 
-import { type NestedDomain, NO_PASID, type Pasid } from "../iommu/core/domain.js";
+import type { NestedDomain } from "../iommu/core/domain.js";
+import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
 import { BoundDevice } from "../iommufd/device.js";
 import type { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptUser, type HwptWalk, usersOf, walkHwpt } from "../iommufd/hwpt-walk.js";

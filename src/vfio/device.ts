@@ -2,7 +2,7 @@
 // struct vfio_device in include/linux/vfio.h; drivers/vfio/iommufd.c.
 
 import type { Endpoint } from "../devices/endpoint.js";
-import { NO_PASID, type Pasid } from "../iommu/core/domain.js";
+import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
 import type { PciDevice } from "../iommu/core/pci.js";
 import { attachDevice, detachDevice, replaceDevice } from "../iommufd/attach.js";
 import type { Context } from "../iommufd/context.js";

@@ -12,13 +12,10 @@ import { Iotlb } from "../translation/iotlb.js";
 import type { Device } from "./device.js";
 import type { IommuDriver } from "./driver.js";
 import type { FaultHandler } from "./fault.js";
+import type { Pasid } from "./pasid.js";
 import type { UserDataArray } from "./user-data.js";
 
 export type DomainType = "paging" | "nested" | "blocked" | "identity";
-
-/** An id of a process address space of a device; NO_PASID is the device itself (its requester ID). */
-export type Pasid = number;
-export const NO_PASID: Pasid = 0;
 
 export abstract class Domain {
 	abstract readonly type: DomainType;

@@ -4,8 +4,8 @@ import { codeOf } from "../../uapi/errno.js";
 import { PageResponseCode, PgfaultFlags } from "../../uapi/iommufd.js";
 import { MockDeviceFlags } from "../../uapi/iommufd-test.js";
 import { SelftestIommu } from "../drivers/selftest.js";
-import { NO_PASID } from "./domain.js";
 import { disableFaults, enableFaults, type FaultGroup, reportPageRequest } from "./fault.js";
+import { NO_PASID } from "./pasid.js";
 
 const PASID = 5;
 

@@ -4,8 +4,9 @@ import { allocation } from "../../faults/faults.js";
 import { Errno } from "../../uapi/errno.js";
 import { PageResponseCode, PgfaultFlags } from "../../uapi/iommufd.js";
 import type { Device } from "./device.js";
-import { type Domain, NO_PASID, type Pasid } from "./domain.js";
+import type { Domain } from "./domain.js";
 import type { Attachment } from "./group.js";
+import { NO_PASID, type Pasid } from "./pasid.js";
 
 /** One page that a device asks for. struct iommu_fault_page_request */
 export interface PageRequest {

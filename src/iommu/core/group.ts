@@ -4,7 +4,8 @@
 import { allocation } from "../../faults/faults.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import type { Device } from "./device.js";
-import { type Domain, NO_PASID, type Pasid } from "./domain.js";
+import type { Domain } from "./domain.js";
+import { NO_PASID, type Pasid } from "./pasid.js";
 
 /** What is attached to a group for one PASID, with the core's own note of who did it. */
 export interface Attachment {

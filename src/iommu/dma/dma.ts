@@ -6,7 +6,7 @@ import { PhysicalMemory } from "../../memory/physical-memory.js";
 import type { DmaEvent } from "../../trace/event.js";
 import { hex } from "../../uapi/errno.js";
 import type { Device } from "../core/device.js";
-import { NO_PASID, type Pasid } from "../core/domain.js";
+import { NO_PASID, type Pasid } from "../core/pasid.js";
 import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
 import { checkPasid, Remapping } from "./remapping.js";
 

@@ -7,7 +7,8 @@ import { Runs } from "../../memory/runs.js";
 import { READ, WRITE } from "../../pagetable/pagetable.js";
 import type { DmaEvent } from "../../trace/event.js";
 import type { Device } from "../core/device.js";
-import { type Domain, NO_PASID, type PagingDomain } from "../core/domain.js";
+import type { Domain, PagingDomain } from "../core/domain.js";
+import { NO_PASID } from "../core/pasid.js";
 import type { DmaFault } from "../translation/dma-fault.js";
 import { Dma } from "./dma.js";
 

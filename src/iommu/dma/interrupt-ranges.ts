@@ -4,7 +4,7 @@
 import { addressOf, pageOf } from "../../memory/page-number.js";
 import { hex } from "../../uapi/errno.js";
 import type { Device } from "../core/device.js";
-import { NO_PASID } from "../core/domain.js";
+import { NO_PASID } from "../core/pasid.js";
 import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
 
 /** Pages of 4 KiB, both ends included. */

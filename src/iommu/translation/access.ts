@@ -3,7 +3,7 @@
 
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
 import type { Device } from "../core/device.js";
-import { NO_PASID, type Pasid } from "../core/domain.js";
+import { NO_PASID, type Pasid } from "../core/pasid.js";
 import type { DmaRequest } from "./dma-fault.js";
 
 export class Access implements DmaRequest {

@@ -2,7 +2,7 @@
 
 import { hex } from "../../uapi/errno.js";
 import type { Device } from "../core/device.js";
-import { NO_PASID, type Pasid } from "../core/domain.js";
+import { NO_PASID, type Pasid } from "../core/pasid.js";
 
 /** One access of a device. */
 export interface DmaRequest {

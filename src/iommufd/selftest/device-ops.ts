@@ -2,8 +2,8 @@
 // drivers/iommu/iommufd/selftest.c.
 
 import { Undo } from "../../faults/undo.js";
-import { NO_PASID } from "../../iommu/core/domain.js";
 import { reportPageRequest } from "../../iommu/core/fault.js";
+import { NO_PASID } from "../../iommu/core/pasid.js";
 import type { MockDevice } from "../../iommu/drivers/selftest.js";
 import { Errno } from "../../uapi/errno.js";
 import { PgfaultFlags, VeventqType } from "../../uapi/iommufd.js";

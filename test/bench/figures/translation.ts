@@ -1,6 +1,6 @@
 // What a device's DMA costs before it comes to the memory: looking up where random IOVAs lead.
 
-import { NO_PASID } from "../../../src/iommu/core/domain.js";
+import { NO_PASID } from "../../../src/iommu/core/pasid.js";
 import { Guest, GuestTables } from "../../../src/iommu/dma/guest.testing.js";
 import { Remapping } from "../../../src/iommu/dma/remapping.js";
 import { deviceBehind, userData } from "../../../src/iommu/drivers/function.testing.js";

@@ -3,7 +3,7 @@
 // Linux nests only where EFR2.GCR3TRPModeSup lets them be.
 
 import { hex } from "../../../uapi/errno.js";
-import { NO_PASID } from "../../core/domain.js";
+import { NO_PASID } from "../../core/pasid.js";
 import { DmaFault, type DmaRequest } from "../../translation/dma-fault.js";
 import type { FirstStage } from "../../translation/first-stage.js";
 import type { GuestMemory } from "../../translation/guest-memory.js";

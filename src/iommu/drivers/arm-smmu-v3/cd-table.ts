@@ -3,7 +3,7 @@
 
 import { TABLE_FRAME_LG2, type TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
-import type { Pasid } from "../../core/domain.js";
+import type { Pasid } from "../../core/pasid.js";
 import type { ContextDescriptor } from "./ste.js";
 
 /** lg2 of the bytes of a context descriptor, and of the descriptor of a table of them. */

@@ -6,8 +6,9 @@ import { PageTable } from "../../../pagetable/pagetable.js";
 import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
 import type { Device } from "../../core/device.js";
-import { type DirtyTracking, Domain, NO_PASID, PagingDomain, type Pasid } from "../../core/domain.js";
+import { type DirtyTracking, Domain, PagingDomain } from "../../core/domain.js";
 import type { IommuDriver } from "../../core/driver.js";
+import { NO_PASID, type Pasid } from "../../core/pasid.js";
 import type { Smmu, SmmuDevice } from "./device.js";
 import {
 	abortEntry,

@@ -2,9 +2,10 @@
 // Intel VT-d Architecture Specification 5.0, 3.4 "Mapping Devices to Domains".
 
 import { Errno } from "../../../uapi/errno.js";
-import { type Domain, NestedDomain, type Pasid } from "../../core/domain.js";
+import { type Domain, NestedDomain } from "../../core/domain.js";
 import { FaultUsers } from "../../core/fault.js";
 import type { Group } from "../../core/group.js";
+import type { Pasid } from "../../core/pasid.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../core/pci.js";
 import { IdPool } from "../id-pool.js";
 import type { IntelVtdDriver } from "../intel-vtd.js";

@@ -9,8 +9,9 @@ import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno, hex } from "../../../uapi/errno.js";
 import { HwptAllocFlags } from "../../../uapi/iommufd.js";
 import type { Device } from "../../core/device.js";
-import { type DirtyTracking, Domain, NO_PASID, PagingDomain, type Pasid } from "../../core/domain.js";
+import { type DirtyTracking, Domain, PagingDomain } from "../../core/domain.js";
 import type { IommuDriver } from "../../core/driver.js";
+import { NO_PASID, type Pasid } from "../../core/pasid.js";
 import { DomainIds, type VtdDevice, type VtdDomain, type VtdUnit } from "./device.js";
 import {
 	contextEntry,

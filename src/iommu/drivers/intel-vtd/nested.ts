@@ -13,8 +13,9 @@ import {
 	VtdInvalidateFlags,
 } from "../../../uapi/iommufd.js";
 import type { Device } from "../../core/device.js";
-import { type Domain, NestedDomain, NO_PASID, type PagingDomain, type Pasid } from "../../core/domain.js";
+import { type Domain, NestedDomain, type PagingDomain } from "../../core/domain.js";
 import type { IommuDriver } from "../../core/driver.js";
+import { NO_PASID, type Pasid } from "../../core/pasid.js";
 import { readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../core/user-data.js";
 import type { DmaRequest } from "../../translation/dma-fault.js";
 import type { FirstStage } from "../../translation/first-stage.js";

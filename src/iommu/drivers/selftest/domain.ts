@@ -20,8 +20,9 @@ import {
 	TestInvalidateFlags,
 } from "../../../uapi/iommufd-test.js";
 import type { Device } from "../../core/device.js";
-import { type DirtyTracking, Domain, NestedDomain, PagingDomain, type Pasid } from "../../core/domain.js";
+import { type DirtyTracking, Domain, NestedDomain, PagingDomain } from "../../core/domain.js";
 import type { IommuDriver } from "../../core/driver.js";
+import type { Pasid } from "../../core/pasid.js";
 import { readUserDataEntry, type UserDataArray } from "../../core/user-data.js";
 import type { MockDevice } from "./device.js";
 import type { MockViommu } from "./viommu.js";

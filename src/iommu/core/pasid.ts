@@ -1,0 +1,5 @@
+// Process Address Space IDs: PCI Express Base Specification 6.0, 6.20.
+
+/** An id of a process address space of a device; NO_PASID is the device itself (its requester ID). */
+export type Pasid = number;
+export const NO_PASID: Pasid = 0;
