@@ -28,6 +28,7 @@ const BESIDE_THE_ROOMS = ".";
 /** The same within a room that has rooms of its own. */
 const FLOORS_WITHIN = {
 	iommufd: [["ioctls.ts"], ["selftest", "vfio-compat"], [BESIDE_THE_ROOMS], ["io-pagetable"]],
+	iommu: [["drivers", "dma"], ["translation"], ["core"]],
 	host: [
 		["testing"],
 		["launch"],

@@ -1,6 +1,6 @@
 // A machine around a model, for its tests: some memory at IOVA 0, all else refused, and whatever the model says written down.
 
-import type { Device } from "../iommu/core/device.js";
+import type { Device } from "../iommu/core/iommu.js";
 import type { Pasid } from "../iommu/core/pasid.js";
 import { DmaFault } from "../iommu/translation/dma-fault.js";
 import type { EndpointPort } from "./endpoint.js";

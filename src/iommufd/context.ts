@@ -2,7 +2,7 @@
 // drivers/iommu/iommufd/iommufd_private.h.
 
 import { allocation } from "../faults/faults.js";
-import type { Group } from "../iommu/core/group.js";
+import type { Group } from "../iommu/core/iommu.js";
 import type { IommufdGroup } from "./device.js";
 import type { Ioas } from "./ioas.js";
 import { MmapRegions } from "./mmap-regions.js";

@@ -1,8 +1,7 @@
 // A device that is bound to a context, and the group that is attached with it. drivers/iommu/iommufd/device.c.
 
 import { allocation } from "../faults/faults.js";
-import type { Device } from "../iommu/core/device.js";
-import type { Group } from "../iommu/core/group.js";
+import type { Device, Group } from "../iommu/core/iommu.js";
 import type { Pasid } from "../iommu/core/pasid.js";
 import { Errno } from "../uapi/errno.js";
 import type { Context } from "./context.js";

@@ -1,7 +1,7 @@
 // Which pages devices have written, read out of the page table of a HWPT. drivers/iommu/iommufd/hw_pagetable.c and
 // iopt_read_and_clear_dirty_data() in io_pagetable.c.
 
-import type { PagingDomain } from "../iommu/core/domain.js";
+import type { PagingDomain } from "../iommu/core/iommu.js";
 import { Translation } from "../pagetable/pagetable.js";
 import { Errno, hex } from "../uapi/errno.js";
 import {

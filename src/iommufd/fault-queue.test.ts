@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { ReadableFile } from "../files/open-file.js";
-import { disableFaults, type PageRequest, reportPageRequest } from "../iommu/core/fault.js";
+import { disableFaults, reportPageRequest } from "../iommu/core/fault.js";
+import type { PageRequest } from "../iommu/core/page-request.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";

@@ -3,8 +3,7 @@
 
 import { allocation } from "../faults/faults.js";
 import { Undo } from "../faults/undo.js";
-import type { FaultGroup } from "../iommu/core/fault.js";
-import type { Attachment } from "../iommu/core/group.js";
+import type { Attachment, FaultGroup } from "../iommu/core/iommu.js";
 import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { type FaultQueueAlloc, HwptPageResponse, HwptPgfault, PageResponseCode } from "../uapi/iommufd.js";

@@ -3,7 +3,7 @@
 
 import { allocation } from "../faults/faults.js";
 import { Undo } from "../faults/undo.js";
-import type { DriverHwQueue } from "../iommu/core/viommu.js";
+import type { DriverHwQueue } from "../iommu/core/iommu.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { Runs } from "../memory/runs.js";
 import { Errno, hex } from "../uapi/errno.js";

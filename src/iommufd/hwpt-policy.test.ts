@@ -1,9 +1,7 @@
 // What the rules say beyond the table of machine/thread.test.ts, with drivers that have this function or that.
 
 import { expect, test, vi } from "vitest";
-import type { Device } from "../iommu/core/device.js";
-import type { PagingDomain } from "../iommu/core/domain.js";
-import type { IommuDriver } from "../iommu/core/driver.js";
+import type { Device, IommuDriver, PagingDomain } from "../iommu/core/iommu.js";
 import type { UserData } from "../iommu/core/user-data.js";
 import { ArraySpace } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";

@@ -2,8 +2,7 @@
 // Three rules as they were discussed in 2023 for one patch, "iommufd/hw_pagetable: use domain_alloc_user op for domain
 // allocation", and what became of them. A rule of one's own is one HwptPolicy more in `policies`.
 
-import type { Device } from "../iommu/core/device.js";
-import type { PagingDomain } from "../iommu/core/domain.js";
+import type { Device, PagingDomain } from "../iommu/core/iommu.js";
 import type { UserData } from "../iommu/core/user-data.js";
 import { copyIn, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";

@@ -1,6 +1,6 @@
 // The hardware page table: an object around a domain. drivers/iommu/iommufd/hw_pagetable.c.
 
-import type { Domain, NestedDomain, PagingDomain } from "../iommu/core/domain.js";
+import type { Domain, NestedDomain, PagingDomain } from "../iommu/core/iommu.js";
 import { Errno } from "../uapi/errno.js";
 import { HwptAllocFlags } from "../uapi/iommufd.js";
 import type { FaultQueue } from "./fault-queue.js";

@@ -1,7 +1,7 @@
 // IOMMU_IOAS_NOIOMMU_GET_PA: where an IOVA leads to, for who does DMA with a device that has no IOMMU in front of it.
 // iommufd_ioas_noiommu_get_pa() in drivers/iommu/iommufd/ioas.c, iopt_get_phys() in io_pagetable.c.
 
-import type { PagingDomain } from "../iommu/core/domain.js";
+import type { PagingDomain } from "../iommu/core/iommu.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { addressOf, offsetInPage, pageOf } from "../memory/page-number.js";
 import { Translation } from "../pagetable/pagetable.js";

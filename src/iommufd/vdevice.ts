@@ -3,7 +3,7 @@
 
 import { allocation } from "../faults/faults.js";
 import { Undo } from "../faults/undo.js";
-import type { DriverVdevice } from "../iommu/core/viommu.js";
+import type { DriverVdevice } from "../iommu/core/iommu.js";
 import { Errno, hex } from "../uapi/errno.js";
 import type { VdeviceAlloc } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";

@@ -2,9 +2,8 @@
 // drivers/iommu/iommufd/viommu.c; what it does for the driver's half is in driver.c.
 
 import { Undo } from "../faults/undo.js";
-import type { Device } from "../iommu/core/device.js";
+import type { Device, DriverHwQueue, DriverViommu, ViommuCore } from "../iommu/core/iommu.js";
 import type { UserData } from "../iommu/core/user-data.js";
-import type { DriverHwQueue, DriverViommu, ViommuCore } from "../iommu/core/viommu.js";
 import type { MovableMemory } from "../memory/movable-memory.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { nameIn } from "../uapi/field.js";

@@ -1,6 +1,7 @@
 // The PCI functions of a machine: their hardware, their groups, and where the firmware has put their BARs.
 
-import { Group } from "../iommu/core/group.js";
+import { IommuGroup } from "../iommu/core/group.js";
+import type { Group } from "../iommu/core/iommu.js";
 import type { Iommu, PciDevice, PciFunction } from "../iommu/core/pci.js";
 import { VfioDevice } from "../vfio/device.js";
 import type { Bar, PciHardware } from "../vfio/pci-config.js";
@@ -66,7 +67,7 @@ export class PciBus {
 	#groupOf({ group: number }: PciDescription): Group {
 		const known = number === undefined ? undefined : this.#groups.get(number);
 		if (known !== undefined) return known;
-		const group = new Group(this.#groupCount++);
+		const group = new IommuGroup(this.#groupCount++);
 		if (number !== undefined) this.#groups.set(number, group);
 		return group;
 	}

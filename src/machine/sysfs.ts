@@ -2,7 +2,7 @@
 // Documentation/ABI/testing/sysfs-bus-pci, sysfs-kernel-iommu_groups, sysfs-class-iommu; drivers/pci/pci-sysfs.c,
 // drivers/iommu/iommu.c and iommu-sysfs.c, drivers/vfio/vfio_main.c.
 
-import type { Group } from "../iommu/core/group.js";
+import type { Group } from "../iommu/core/iommu.js";
 import type { PciDevice } from "../iommu/core/pci.js";
 import type { ReservedKind, ReservedRegion } from "../iommu/core/reserved.js";
 import { type Bar, PciConfig, type PciHardware } from "../vfio/pci-config.js";

@@ -1,7 +1,7 @@
 // The answer to "how is this IOVA translated?", by all page tables that a machine has at the moment, or some of them.
 
-import type { NestedDomain } from "../iommu/core/domain.js";
 import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
+import { TwoStageDomain } from "../iommu/translation/two-stage-domain.js";
 import { BoundDevice } from "../iommufd/device.js";
 import type { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptUser, type HwptWalk, usersOf, walkHwpt } from "../iommufd/hwpt-walk.js";
@@ -62,8 +62,7 @@ function byDevice(machine: Machine, { device: name, hwpt: id, pasid = NO_PASID }
 	const device = boundDevice(machine, name!);
 	const { attachments } = device.group;
 	const base = attachments.get(NO_PASID)?.hwpt;
-	const bringsPasids =
-		base !== undefined && "bringsPasids" in base.domain && (base.domain as NestedDomain).bringsPasids;
+	const bringsPasids = base?.domain instanceof TwoStageDomain && base.domain.bringsPasids;
 	const hwpt = attachments.get(pasid)?.hwpt ?? (bringsPasids ? base : undefined);
 	const whose = pasid === NO_PASID ? name : `PASID ${pasid} of ${name}`;
 	if (hwpt === undefined) throw new NothingToWalk(`${whose} is attached to no page table (HWPT) at the moment`);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Group } from "../iommu/core/group.js";
+import { IommuGroup } from "../iommu/core/group.js";
 import { BUFFER } from "../iommufd/client.testing.js";
 import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf } from "../uapi/errno.js";
@@ -146,7 +146,7 @@ test("a PASID takes a HWPT that was made for it, and a PASID that the device can
 
 test("devices of one group are attached together", () => {
 	const bus = new TestBus();
-	const group = new Group(7);
+	const group = new IommuGroup(7);
 	const program = new TestProgram();
 	const [one, two] = [0, 1].map(() => program.open(bus.add({}, { kind: "none" }, group)));
 	program.bind(one);

@@ -1,6 +1,6 @@
 // Hardware behind a VT-d unit with everything, for tests.
 
-import { Group } from "../iommu/core/group.js";
+import { IommuGroup } from "../iommu/core/group.js";
 import { VtdRegisters } from "../iommu/drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../iommu/drivers/intel-vtd.js";
 import { TableMemory } from "../pagetable/table-memory.js";
@@ -33,7 +33,11 @@ export class TestBus {
 	);
 	#count = 0;
 
-	add(has: Partial<PciHardware> = {}, sriov: SriovRole = { kind: "none" }, group = new Group(this.#count)): VfioDevice {
+	add(
+		has: Partial<PciHardware> = {},
+		sriov: SriovRole = { kind: "none" },
+		group = new IommuGroup(this.#count),
+	): VfioDevice {
 		const hardware = { ...EDU, ...has };
 		const number = this.#count++;
 		const pci = {

@@ -4,7 +4,8 @@ import { codeOf } from "../../uapi/errno.js";
 import { PageResponseCode, PgfaultFlags } from "../../uapi/iommufd.js";
 import { MockDeviceFlags } from "../../uapi/iommufd-test.js";
 import { SelftestIommu } from "../drivers/selftest.js";
-import { disableFaults, enableFaults, type FaultGroup, reportPageRequest } from "./fault.js";
+import { disableFaults, enableFaults, reportPageRequest } from "./fault.js";
+import type { FaultGroup } from "./iommu.js";
 import { NO_PASID } from "./pasid.js";
 
 const PASID = 5;

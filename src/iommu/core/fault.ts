@@ -3,50 +3,9 @@
 import { allocation } from "../../faults/faults.js";
 import { Errno } from "../../uapi/errno.js";
 import { PageResponseCode, PgfaultFlags } from "../../uapi/iommufd.js";
-import type { Device } from "./device.js";
-import type { Domain } from "./domain.js";
-import type { Attachment } from "./group.js";
-import { NO_PASID, type Pasid } from "./pasid.js";
-
-/** One page that a device asks for. struct iommu_fault_page_request */
-export interface PageRequest {
-	/** PgfaultFlags. LAST_PAGE ends a group. */
-	readonly flags: number;
-	/** Counts only with the flag PASID_VALID. */
-	readonly pasid: Pasid;
-	/** Requests of a device with the same number get one answer. */
-	readonly group: number;
-	/** PgfaultPerm: what the device wants to do. */
-	readonly permissions: number;
-	/** In bytes. */
-	readonly address: bigint;
-}
-
-/** Takes a group of faults over, and calls respond() of it some time. */
-export type FaultHandler = (group: FaultGroup) => void;
-
-/** All requests that one answer is for. struct iopf_group */
-export class FaultGroup {
-	readonly device: Device;
-	/** In the order in which they came. The last one, and no other, has LAST_PAGE. */
-	readonly requests: readonly PageRequest[];
-	/** What the device was attached to when it asked. */
-	readonly attachment: Attachment;
-
-	constructor(device: Device, requests: readonly PageRequest[], attachment: Attachment) {
-		this.device = device;
-		this.requests = requests;
-		this.attachment = attachment;
-	}
-
-	/**
-	 * Answers, once.
-	 * @param code PageResponseCode
-	 */
-	respond(code: number): void {
-		this.device.driver.pageResponse?.(this.device, this.requests.at(-1)!, code);
-	}
-}
+import type { Attachment, Device, Domain } from "./iommu.js";
+import type { PageRequest } from "./page-request.js";
+import { NO_PASID } from "./pasid.js";
 
 /**
  * Lets a device ask for pages from now on. A driver calls it when it attaches a domain that has a fault handler.
@@ -120,7 +79,12 @@ export function reportPageRequest(device: Device, request: PageRequest): void {
 		device.driver.pageResponse?.(device, request, PageResponseCode.INVALID);
 		throw error;
 	}
-	handler(new FaultGroup(device, [...earlier, request], attachment));
+	handler({
+		device,
+		requests: [...earlier, request],
+		attachment,
+		respond: (code) => device.driver.pageResponse?.(device, request, code),
+	});
 }
 
 /** What a request's address is an address of. */

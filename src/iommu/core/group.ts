@@ -3,17 +3,10 @@
 
 import { allocation } from "../../faults/faults.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { Device } from "./device.js";
-import type { Domain } from "./domain.js";
+import type { Attachment, Device, Domain, Group } from "./iommu.js";
 import { NO_PASID, type Pasid } from "./pasid.js";
 
-/** What is attached to a group for one PASID, with the core's own note of who did it. */
-export interface Attachment {
-	readonly domain: Domain;
-	readonly handle: object;
-}
-
-export class Group {
+export class IommuGroup implements Group {
 	readonly id: number;
 	readonly devices: Device[] = [];
 	/** What the group's devices translate through now. */
@@ -26,16 +19,10 @@ export class Group {
 		this.id = id;
 	}
 
-	/** What is attached for a PASID. */
 	attachment(pasid: Pasid): Attachment | undefined {
 		return this.#attachments.get(pasid);
 	}
 
-	/**
-	 * Takes the group's DMA over for one owner; may be called again by the same one.
-	 * From then on its devices can't do DMA until something is attached.
-	 * @throws EPERM when another owner has it, EINVAL when the firmware wants memory mapped for a device at all times
-	 */
 	claim(owner: object): void {
 		if (this.#claims > 0 && this.#owner !== owner)
 			throw new Errno("EPERM", `group ${this.id} belongs to another iommufd context`);
@@ -47,16 +34,11 @@ export class Group {
 		this.#claims++;
 	}
 
-	/** Undoes one claim. */
 	release(): void {
 		this.#claims--;
 		if (this.#claims === 0) this.#owner = undefined;
 	}
 
-	/**
-	 * Attaches a domain for requests without PASID.
-	 * @throws EBUSY when something is attached, EINVAL for a domain of another driver, and what the driver's attach throws
-	 */
 	attach(domain: Domain, handle: object): void {
 		if (this.#attachments.has(NO_PASID)) throw new Errno("EBUSY", `group ${this.id} is attached to a domain already`);
 		this.#checkDriver(domain);
@@ -64,22 +46,16 @@ export class Group {
 		this.#attachments.set(NO_PASID, { domain, handle });
 	}
 
-	/** Attaches another domain instead; on error the old one stays. */
 	replace(domain: Domain, handle: object): void {
 		this.#setDomain(domain);
 		this.#attachments.set(NO_PASID, { domain, handle });
 	}
 
-	/** Detaches what attach() or replace() attached: back to no DMA. */
 	detach(): void {
 		this.#setDomain(this.#blockedDomain);
 		this.#attachments.delete(NO_PASID);
 	}
 
-	/**
-	 * Attaches a domain for requests with a PASID.
-	 * @throws EOPNOTSUPP where the driver has no PASIDs, EINVAL for a PASID that a device can't use, EBUSY when it is in use
-	 */
 	attachPasid(domain: Domain, pasid: Pasid, handle: object): void {
 		const driver = this.devices[0].driver;
 		if (!domain.setDevicePasid || !driver.blockedDomain.setDevicePasid)
@@ -95,7 +71,6 @@ export class Group {
 		this.#attachments.set(pasid, { domain, handle });
 	}
 
-	/** @throws EINVAL when nothing is attached for the PASID; on error the old domain stays */
 	replacePasid(domain: Domain, pasid: Pasid, handle: object): void {
 		if (!domain.setDevicePasid) throw new Errno("EOPNOTSUPP", `${domain.driver.name} can't attach a PASID`);
 		this.#checkDriver(domain);

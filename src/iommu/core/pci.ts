@@ -1,9 +1,8 @@
 // A PCI function behind an IOMMU, and what of its configuration space the IOMMU's driver asks for.
 // PCI Express Base Specification 6.0: 7.8.9 (PASID), 10.5 (ATS, Page Request Interface). struct pci_dev in include/linux/pci.h.
 
-import { Device } from "./device.js";
-import type { IommuDriver } from "./driver.js";
-import type { Group } from "./group.js";
+import { BaseDevice } from "./device.js";
+import type { Group, IommuDriver } from "./iommu.js";
 import type { ReservedRegion } from "./reserved.js";
 
 export interface PciFunction {
@@ -23,7 +22,7 @@ export interface PciFunction {
 	readonly firmwareRegions: readonly ReservedRegion[];
 }
 
-export class PciDevice extends Device {
+export class PciDevice extends BaseDevice {
 	readonly pci: PciFunction;
 
 	constructor(pci: PciFunction, driver: IommuDriver, group: Group, maxPasids: number, iommu: object) {

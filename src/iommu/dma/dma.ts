@@ -5,7 +5,7 @@ import { offsetInPage, pageOf } from "../../memory/page-number.js";
 import { PhysicalMemory } from "../../memory/physical-memory.js";
 import type { DmaEvent } from "../../trace/event.js";
 import { hex } from "../../uapi/errno.js";
-import type { Device } from "../core/device.js";
+import type { Device } from "../core/iommu.js";
 import { NO_PASID, type Pasid } from "../core/pasid.js";
 import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
 import { checkPasid, Remapping } from "./remapping.js";

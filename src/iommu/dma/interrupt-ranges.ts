@@ -3,7 +3,7 @@
 
 import { addressOf, pageOf } from "../../memory/page-number.js";
 import { hex } from "../../uapi/errno.js";
-import type { Device } from "../core/device.js";
+import type { Device } from "../core/iommu.js";
 import { NO_PASID } from "../core/pasid.js";
 import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
 

@@ -5,15 +5,15 @@ import { PhysicalMemory } from "../../memory/physical-memory.js";
 import { READ, WRITE } from "../../pagetable/pagetable.js";
 import { TableMemory } from "../../pagetable/table-memory.js";
 import { HwptAllocFlags, HwptArmSmmuV3, HwptDataType, HwptVtdS1, ViommuType } from "../../uapi/iommufd.js";
-import type { NestedDomain } from "../core/domain.js";
+import type { ViommuCore } from "../core/iommu.js";
 import { NO_PASID } from "../core/pasid.js";
-import type { ViommuCore } from "../core/viommu.js";
 import type { VSmmu } from "../drivers/arm-smmu-v3/nested.js";
 import { ArmSmmuV3Driver } from "../drivers/arm-smmu-v3.js";
 import { deviceBehind, userData } from "../drivers/function.testing.js";
 import { VtdRegisters } from "../drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../drivers/intel-vtd.js";
 import { DmaFault } from "../translation/dma-fault.js";
+import type { TwoStageDomain } from "../translation/two-stage-domain.js";
 import { Guest } from "./guest.testing.js";
 import { Remapping } from "./remapping.js";
 
@@ -33,7 +33,7 @@ interface NaiveEntry {
 }
 
 interface Architecture {
-	readonly nest: () => { guest: Guest; domain: NestedDomain };
+	readonly nest: () => { guest: Guest; domain: TwoStageDomain };
 	/** How many of the pages may be written. An erratum of VT-d's keeps Linux from having others there. */
 	readonly writable: number;
 	/** Bits that an entry may have besides its address, each with or without the others. */

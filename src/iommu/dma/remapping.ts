@@ -7,8 +7,7 @@
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import type { PhysicalMemory } from "../../memory/physical-memory.js";
 import { hex } from "../../uapi/errno.js";
-import type { Device } from "../core/device.js";
-import type { Domain, NestedDomain, PagingDomain } from "../core/domain.js";
+import type { Device, Domain, PagingDomain } from "../core/iommu.js";
 import { NO_PASID, type Pasid } from "../core/pasid.js";
 import { Access } from "../translation/access.js";
 import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
@@ -16,6 +15,7 @@ import type { FirstStage } from "../translation/first-stage.js";
 import { Walk } from "../translation/first-stage-walk.js";
 import { GuestMemory } from "../translation/guest-memory.js";
 import { PagingStage } from "../translation/paging-stage.js";
+import type { TwoStageDomain } from "../translation/two-stage-domain.js";
 import {
 	type InterruptRange,
 	interruptFault,
@@ -82,7 +82,7 @@ export class Remapping {
 		const { access } = this;
 		if (isForInterrupts(access.page, this.#interrupts)) throw interruptFault(access, this.#interrupts);
 		const domain = this.#domain;
-		if (domain.type === "nested") this.#throughBoth(domain as NestedDomain);
+		if (domain.type === "nested") this.#throughBoth(domain as TwoStageDomain);
 		else if (domain.type === "paging") this.#throughOne(this.#table, domain as PagingDomain);
 		else
 			throw new DmaFault(
@@ -115,7 +115,7 @@ export class Remapping {
 	}
 
 	/** The first stage by its cache or its tables, and the second stage for what comes out of it. */
-	#throughBoth(domain: NestedDomain): void {
+	#throughBoth(domain: TwoStageDomain): void {
 		const { access } = this;
 		const second = this.#second;
 		const parent = domain.secondStage;
@@ -136,14 +136,14 @@ export class Remapping {
 	}
 
 	/** Finds what the access goes through, and compares it with what the guest's memory says now. */
-	#findAndCompare(domain: NestedDomain, first: FirstStage): void {
+	#findAndCompare(domain: TwoStageDomain, first: FirstStage): void {
 		const refused = faultOf(() => this.#walk.find(first, domain.tlb));
 		// The second stage is not cached.
 		if (refused?.stage !== "second stage") this.#compare(domain, refused);
 		if (refused !== undefined) throw refused;
 	}
 
-	#compare(domain: NestedDomain, refused: DmaFault | undefined): void {
+	#compare(domain: TwoStageDomain, refused: DmaFault | undefined): void {
 		let firstNow: FirstStage | undefined;
 		const refusedNow = faultOf(() => {
 			firstNow = domain.firstStageFor?.(this.access, this.#guestNow, true);
@@ -169,7 +169,7 @@ function domainFor(access: Access): Domain {
 	const attachment = group.attachment(pasid);
 	if (attachment !== undefined) return attachment.domain;
 	const base = group.attachment(NO_PASID)?.domain;
-	if (base?.type === "nested" && (base as NestedDomain).bringsPasids) return base;
+	if (base?.type === "nested" && (base as TwoStageDomain).bringsPasids) return base;
 	const what = pasid === NO_PASID ? `group ${group.id}` : `PASID ${pasid} of group ${group.id}`;
 	throw new DmaFault(access, "attachment", "blocked", `${what} is attached to nothing`);
 }
@@ -182,7 +182,7 @@ export function checkPasid(request: DmaRequest): void {
 	throw new DmaFault(request, "attachment", "blocked", reason);
 }
 
-function noFirstStage(access: Access, { driver }: NestedDomain): DmaFault {
+function noFirstStage(access: Access, { driver }: TwoStageDomain): DmaFault {
 	return new DmaFault(access, "attachment", "blocked", `${driver.name} has no first stage that DMA goes through`);
 }
 

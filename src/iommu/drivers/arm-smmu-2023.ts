@@ -4,9 +4,8 @@
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno } from "../../uapi/errno.js";
-import type { Device } from "../core/device.js";
-import { type Domain, PagingDomain } from "../core/domain.js";
-import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import { PageTableDomain } from "../core/domain.js";
+import type { Device, Domain, IommuCapability, IommuDriver, PagingDomain } from "../core/iommu.js";
 import type { ReservedRegion } from "../core/reserved.js";
 import { Smmu, type SmmuDevice } from "./arm-smmu-v3/device.js";
 import { SmmuBlockedDomain, SmmuDomain } from "./arm-smmu-v3/domains.js";
@@ -43,7 +42,7 @@ export class ArmSmmuDriver2023 implements IommuDriver {
 }
 
 /** A domain without a table, until a device is attached: then it is that device's SMMU's. */
-class UnfinishedDomain extends PagingDomain {
+class UnfinishedDomain extends PageTableDomain {
 	readonly #memory: TableMemory;
 	#finished: SmmuDomain | undefined;
 

@@ -11,10 +11,8 @@ import {
 	ViommuType,
 } from "../../uapi/iommufd.js";
 import { decode } from "../../uapi/struct.js";
-import type { Device } from "../core/device.js";
-import type { PagingDomain } from "../core/domain.js";
+import type { Device, PagingDomain, ViommuCore } from "../core/iommu.js";
 import type { PciFunction } from "../core/pci.js";
-import type { ViommuCore } from "../core/viommu.js";
 import { GLOBAL } from "../translation/iotlb.js";
 import { ArmSmmuDriver2023 } from "./arm-smmu-2023.js";
 import type { VSmmu } from "./arm-smmu-v3/nested.js";

@@ -6,12 +6,17 @@ import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { nameIn } from "../../uapi/field.js";
 import { HwInfoArmSmmuV3, HwInfoType, HwptAllocFlags, ViommuType } from "../../uapi/iommufd.js";
-import type { Device } from "../core/device.js";
-import type { PagingDomain } from "../core/domain.js";
-import type { HwInfo, IommuCapability, IommuDriver } from "../core/driver.js";
+import type {
+	Device,
+	DriverViommu,
+	HwInfo,
+	IommuCapability,
+	IommuDriver,
+	PagingDomain,
+	ViommuCore,
+} from "../core/iommu.js";
 import type { ReservedRegion } from "../core/reserved.js";
 import type { UserData } from "../core/user-data.js";
-import type { DriverViommu, ViommuCore } from "../core/viommu.js";
 import { Smmu, type SmmuDevice, type SmmuOptions } from "./arm-smmu-v3/device.js";
 import { SmmuBlockedDomain, SmmuDomain, type SmmuDomainRequest } from "./arm-smmu-v3/domains.js";
 import { VSmmu } from "./arm-smmu-v3/nested.js";

@@ -4,7 +4,7 @@ import { ArraySpace } from "../../memory/array-space.js";
 import type { FieldTable } from "../../uapi/field.js";
 import { encode, type Struct } from "../../uapi/struct.js";
 import type { Values } from "../../uapi/view.js";
-import { Group } from "../core/group.js";
+import { IommuGroup } from "../core/group.js";
 import type { Iommu, PciDevice, PciFunction } from "../core/pci.js";
 import type { UserData, UserDataArray } from "../core/user-data.js";
 
@@ -23,7 +23,7 @@ const PLAIN: PciFunction = {
 
 /** A function in a group of its own behind an IOMMU. */
 export function deviceBehind<I extends Iommu>(iommu: I, has: Partial<PciFunction> = {}): ReturnType<I["probe"]> {
-	return iommu.probe({ ...PLAIN, ...has }, new Group(groups++)) as ReturnType<I["probe"]> & PciDevice;
+	return iommu.probe({ ...PLAIN, ...has }, new IommuGroup(groups++)) as ReturnType<I["probe"]> & PciDevice;
 }
 
 const ADDRESS = 0x1000_0000;

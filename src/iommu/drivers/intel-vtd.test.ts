@@ -12,7 +12,7 @@ import {
 	InvalidateDataType,
 } from "../../uapi/iommufd.js";
 import { decode } from "../../uapi/struct.js";
-import type { PagingDomain } from "../core/domain.js";
+import type { PagingDomain } from "../core/iommu.js";
 import { NO_PASID } from "../core/pasid.js";
 import type { PciFunction } from "../core/pci.js";
 import { deviceBehind, userData, userDataArray } from "./function.testing.js";

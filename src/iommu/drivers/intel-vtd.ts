@@ -6,15 +6,13 @@ import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { nameIn } from "../../uapi/field.js";
 import { HwInfoType, HwInfoVtd, HwInfoVtdFlags, HwptAllocFlags } from "../../uapi/iommufd.js";
-import type { Device } from "../core/device.js";
-import type { NestedDomain, PagingDomain } from "../core/domain.js";
-import type { HwInfo, IommuCapability, IommuDriver } from "../core/driver.js";
+import type { Device, HwInfo, IommuCapability, IommuDriver, PagingDomain } from "../core/iommu.js";
 import type { PciFunction } from "../core/pci.js";
 import type { ReservedKind, ReservedRegion } from "../core/reserved.js";
 import type { UserData } from "../core/user-data.js";
 import { type VtdDevice, VtdUnit } from "./intel-vtd/device.js";
 import { allocFirstStage, allocSecondStage, VtdBlockedDomain } from "./intel-vtd/domains.js";
-import { allocNested } from "./intel-vtd/nested.js";
+import { allocNested, type VtdNestedDomain } from "./intel-vtd/nested.js";
 import type { VtdRegisters } from "./intel-vtd/registers.js";
 
 /** Writes there are interrupts. 3.15 "Handling Requests to Interrupt Address Range" */
@@ -68,7 +66,7 @@ export class IntelVtdDriver implements IommuDriver {
 		return allocFirstStage(this, unit, flags, this.#memory) ?? allocSecondStage(this, unit, flags, this.#memory);
 	}
 
-	domainAllocNested(device: Device, parent: PagingDomain, flags: number, data: UserData): NestedDomain {
+	domainAllocNested(device: Device, parent: PagingDomain, flags: number, data: UserData): VtdNestedDomain {
 		if (flags & ~HwptAllocFlags.PASID)
 			throw new Errno("EOPNOTSUPP", `intel-vtd: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`);
 		return allocNested(this, (device as VtdDevice).iommu, parent, data);

@@ -6,9 +6,8 @@ import { amdv1 } from "../../pagetable/formats/amdv1.js";
 import { FORCE_COHERENCE, PageTable } from "../../pagetable/pagetable.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { Device } from "../core/device.js";
-import { PagingDomain } from "../core/domain.js";
-import type { IommuDriver } from "../core/driver.js";
+import { PageTableDomain } from "../core/domain.js";
+import type { Device, IommuDriver, PagingDomain } from "../core/iommu.js";
 import { type Iommu, PciDevice } from "../core/pci.js";
 import type { UserData } from "../core/user-data.js";
 
@@ -47,7 +46,7 @@ export class NoIommuDriver implements IommuDriver {
 	}
 }
 
-class NoIommuDomain extends PagingDomain {
+class NoIommuDomain extends PageTableDomain {
 	/** A device without an IOMMU is never attached to it as far as this: this one has an IOMMU, which can't walk the table. */
 	override attachDevice(device: Device): never {
 		throw new Errno(

@@ -2,10 +2,8 @@
 // and has no domains that map. The missing op of the posted rule was meant to keep such a driver out.
 // QorIQ reference manuals, "Peripheral Access Management Unit (PAMU)"; Linux: drivers/iommu/fsl_pamu_domain.c.
 
-import type { Device } from "../core/device.js";
-import { Domain } from "../core/domain.js";
-import type { IommuCapability, IommuDriver } from "../core/driver.js";
-import type { Group } from "../core/group.js";
+import { BaseDomain } from "../core/domain.js";
+import type { Device, Group, IommuCapability, IommuDriver } from "../core/iommu.js";
 import { type Iommu, PciDevice, type PciFunction } from "../core/pci.js";
 
 export class PamuDriver2023 implements IommuDriver {
@@ -34,7 +32,7 @@ export class PamuIommu implements Iommu {
 }
 
 /** The device's authorization and control entry is not valid. */
-class PamuBlockedDomain extends Domain {
+class PamuBlockedDomain extends BaseDomain {
 	override readonly type = "blocked";
 
 	override attachDevice(): void {}

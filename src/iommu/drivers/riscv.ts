@@ -6,10 +6,8 @@ import { riscv as riscvFormat } from "../../pagetable/formats/riscv.js";
 import { PageTable } from "../../pagetable/pagetable.js";
 import { TABLE_FRAME_LG2, type TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { Device } from "../core/device.js";
-import { Domain, PagingDomain } from "../core/domain.js";
-import type { IommuCapability, IommuDriver } from "../core/driver.js";
-import type { Group } from "../core/group.js";
+import { BaseDomain, PageTableDomain } from "../core/domain.js";
+import type { Device, Group, IommuCapability, IommuDriver, PagingDomain } from "../core/iommu.js";
 import { type Iommu, PciDevice, type PciFunction } from "../core/pci.js";
 import { IdPool } from "./id-pool.js";
 
@@ -108,7 +106,7 @@ export class RiscvDevice extends PciDevice {
 	}
 }
 
-class RiscvBlockedDomain extends Domain {
+class RiscvBlockedDomain extends BaseDomain {
 	override readonly type = "blocked";
 
 	override attachDevice(device: Device): void {
@@ -118,7 +116,7 @@ class RiscvBlockedDomain extends Domain {
 	override free(): void {}
 }
 
-export class RiscvDomain extends PagingDomain {
+export class RiscvDomain extends PageTableDomain {
 	readonly #driver: RiscvDriver;
 	readonly #mode: Mode;
 	/** Process soft-context ID: tags what the IOMMU caches of it. */

@@ -2,9 +2,7 @@
 // Linux 6.3, drivers/iommu/s390-iommu.c: tables begin with region-third, and what lies behind the window is always taken away.
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import type { Device } from "../core/device.js";
-import type { PagingDomain } from "../core/domain.js";
-import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import type { Device, IommuCapability, IommuDriver, PagingDomain } from "../core/iommu.js";
 import type { ReservedRegion } from "../core/reserved.js";
 import { type S390Device, S390Iommu } from "./s390/device.js";
 import { S390BlockedDomain, S390Domain } from "./s390/domain.js";

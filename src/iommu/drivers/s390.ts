@@ -3,9 +3,7 @@
 // translation anchor. Linux: drivers/iommu/s390-iommu.c. It has no op for user data.
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import type { Device } from "../core/device.js";
-import type { PagingDomain } from "../core/domain.js";
-import type { IommuCapability, IommuDriver } from "../core/driver.js";
+import type { Device, IommuCapability, IommuDriver, PagingDomain } from "../core/iommu.js";
 import type { ReservedRegion } from "../core/reserved.js";
 import { type S390Device, S390Iommu } from "./s390/device.js";
 import { S390BlockedDomain, S390Domain } from "./s390/domain.js";

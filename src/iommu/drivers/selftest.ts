@@ -13,12 +13,19 @@ import {
 	MockPageTable,
 	TestHwInfo,
 } from "../../uapi/iommufd-test.js";
-import type { Device } from "../core/device.js";
-import type { Domain, NestedDomain, PagingDomain } from "../core/domain.js";
-import type { HwInfo, IommuCapability, IommuDriver } from "../core/driver.js";
-import { Group } from "../core/group.js";
+import { IommuGroup } from "../core/group.js";
+import type {
+	Device,
+	Domain,
+	DriverViommu,
+	HwInfo,
+	IommuCapability,
+	IommuDriver,
+	NestedDomain,
+	PagingDomain,
+	ViommuCore,
+} from "../core/iommu.js";
 import { readUserData, type UserData } from "../core/user-data.js";
-import type { DriverViommu, ViommuCore } from "../core/viommu.js";
 import { MockDevice } from "./selftest/device.js";
 import { MockBlockedDomain, MockDomain } from "./selftest/domain.js";
 import { allocNested, MockViommu } from "./selftest/viommu.js";
@@ -48,7 +55,7 @@ export class SelftestIommu {
 		let number = this.#numbers.indexOf(false);
 		if (number < 0) number = this.#numbers.length;
 		this.#numbers[number] = true;
-		return new MockDevice(this.driver, new Group(number), number, flags);
+		return new MockDevice(this.driver, new IommuGroup(number), number, flags);
 	}
 
 	removeDevice(device: MockDevice): void {

@@ -2,7 +2,7 @@
 // one access after the other, because to make one for each takes as long as to look into a table.
 
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
-import type { Device } from "../core/device.js";
+import type { Device } from "../core/iommu.js";
 import { NO_PASID, type Pasid } from "../core/pasid.js";
 import type { DmaRequest } from "./dma-fault.js";
 

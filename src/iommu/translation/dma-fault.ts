@@ -1,7 +1,7 @@
 // Why a device's DMA did not get through: a value, and a sentence for the one who wonders.
 
 import { hex } from "../../uapi/errno.js";
-import type { Device } from "../core/device.js";
+import type { Device } from "../core/iommu.js";
 import { NO_PASID, type Pasid } from "../core/pasid.js";
 
 /** One access of a device. */

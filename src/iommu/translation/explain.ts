@@ -5,13 +5,14 @@ import { addressOf } from "../../memory/page-number.js";
 import type { PhysicalMemory } from "../../memory/physical-memory.js";
 import { READ, Translation, type WalkStep, WRITE } from "../../pagetable/pagetable.js";
 import { hex } from "../../uapi/errno.js";
-import type { NestedDomain, PagingDomain } from "../core/domain.js";
+import type { NestedDomain, PagingDomain } from "../core/iommu.js";
 import { Access } from "./access.js";
 import { DmaFault, type DmaRequest } from "./dma-fault.js";
 import type { FirstStage } from "./first-stage.js";
 import { Walk } from "./first-stage-walk.js";
 import { GuestMemory } from "./guest-memory.js";
 import { PagingStage, type Words } from "./paging-stage.js";
+import { TwoStageDomain } from "./two-stage-domain.js";
 
 /** One address by a page table of the kernel's. */
 export interface TableWalk {
@@ -95,9 +96,9 @@ export function walkFirstStage(
 	memory: PhysicalMemory,
 	missing?: string,
 ): FirstStageWalk {
-	const parent = domain.secondStage;
-	if (parent === undefined || !domain.firstStageFor)
+	if (!(domain instanceof TwoStageDomain) || domain.secondStage === undefined || !domain.firstStageFor)
 		return { ...nothing, fault: `${domain.driver.name} has no first stage that DMA goes through` };
+	const parent = domain.secondStage;
 	const access = Access.of(request);
 	const secondStage = new PagingStage("second stage", access);
 	secondStage.domain = parent;
@@ -127,7 +128,7 @@ interface Outcome {
 const BYPASS: Outcome = { key: "bypass", text: "the first stage is bypassed" };
 
 function walkNow(
-	domain: NestedDomain,
+	domain: TwoStageDomain,
 	access: Access,
 	memory: WatchedMemory,
 ): Omit<FirstStageWalk, "cached"> & { key: string } {
@@ -157,7 +158,7 @@ function walkNow(
 }
 
 /** What a DMA would find by what is cached. */
-function walkCached(domain: NestedDomain, access: Access, memory: WatchedMemory): Outcome {
+function walkCached(domain: TwoStageDomain, access: Access, memory: WatchedMemory): Outcome {
 	try {
 		const cached = domain.cachedFirstStage?.(access);
 		const stage = cached === undefined ? domain.firstStageFor!(access, memory, true) : cached.stage;

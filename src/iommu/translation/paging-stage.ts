@@ -7,7 +7,7 @@ import { PAGE_SIZE } from "../../memory/address-space.js";
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
 import { READ, Translation, WRITE } from "../../pagetable/pagetable.js";
 import { hex } from "../../uapi/errno.js";
-import type { PagingDomain } from "../core/domain.js";
+import type { PagingDomain } from "../core/iommu.js";
 import { accessInWords, DmaFault, type DmaRequest } from "./dma-fault.js";
 
 /** What an address is that of, in words that are made only when somebody is to read them. */

@@ -1,7 +1,7 @@
 // An area: an interval of IOVA that shows part of a Pages object. struct iopt_area in drivers/iommu/iommufd/io_pagetable.h.
 
 import { allocation, iommufdFails } from "../../faults/faults.js";
-import type { PagingDomain } from "../../iommu/core/domain.js";
+import type { PagingDomain } from "../../iommu/core/iommu.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
 import { Runs } from "../../memory/runs.js";

@@ -1,8 +1,7 @@
 // The map of an IOAS from IOVA to memory, and the domains that mirror it. drivers/iommu/iommufd/io_pagetable.c.
 
 import { allocation, iommufdFails } from "../../faults/faults.js";
-import type { Device } from "../../iommu/core/device.js";
-import type { PagingDomain } from "../../iommu/core/domain.js";
+import type { Device, PagingDomain } from "../../iommu/core/iommu.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";

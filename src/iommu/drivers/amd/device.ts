@@ -1,7 +1,7 @@
 // An AMD IOMMU, and what its device table says about each device behind it.
 // AMD I/O Virtualization Technology (IOMMU) Specification (48882), 2.2.2 "Device Table".
 
-import type { Group } from "../../core/group.js";
+import type { Group } from "../../core/iommu.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../core/pci.js";
 import type { AmdDriver } from "../amd.js";
 import { GuestDomain } from "./domains.js";

@@ -7,8 +7,8 @@ import { x86_64 } from "../../../pagetable/formats/x86-64.js";
 import { FORCE_COHERENCE, PageTable } from "../../../pagetable/pagetable.js";
 import { TABLE_FRAME_LG2, type TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
-import type { Device } from "../../core/device.js";
-import { type DirtyTracking, Domain, PagingDomain } from "../../core/domain.js";
+import { BaseDomain, PageTableDomain } from "../../core/domain.js";
+import type { Device, DirtyTracking } from "../../core/iommu.js";
 import type { AmdDriver } from "../amd.js";
 import type { AmdDevice, AmdDomain, AmdIommu } from "./device.js";
 import { type DeviceTableEntry, guestEntry, type HostTranslation, hostEntry } from "./dte.js";
@@ -20,7 +20,7 @@ const FIRST_TOP_LEVEL = 2;
 /** V: the root of this PASID counts. Table "Guest CR3 Table Entry". */
 const GCR3_V = 1;
 
-export class AmdBlockedDomain extends Domain {
+export class AmdBlockedDomain extends BaseDomain {
 	override readonly type = "blocked";
 
 	override attachDevice(device: Device): void {
@@ -33,7 +33,7 @@ export class AmdBlockedDomain extends Domain {
 }
 
 /** A domain of either kind: the driver attaches them alike. */
-export abstract class AmdPagingDomain extends PagingDomain implements AmdDomain {
+export abstract class AmdPagingDomain extends PageTableDomain implements AmdDomain {
 	/** Tags what the IOMMU caches of it. */
 	readonly domainId: number;
 	readonly devices = new Set<AmdDevice>();

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { READ } from "../../../pagetable/pagetable.js";
 import { TableMemory } from "../../../pagetable/table-memory.js";
 import { HwptAllocFlags, HwptAmdGuest, HwptDataType } from "../../../uapi/iommufd.js";
-import type { ViommuCore } from "../../core/viommu.js";
+import type { ViommuCore } from "../../core/iommu.js";
 import { faultOf, Guest, GuestTables } from "../../dma/guest.testing.js";
 import type { DmaFault } from "../../translation/dma-fault.js";
 import { AmdDriver } from "../amd.js";

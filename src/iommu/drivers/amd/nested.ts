@@ -6,13 +6,12 @@
 import { Errno } from "../../../uapi/errno.js";
 import { nameIn } from "../../../uapi/field.js";
 import { HwptAmdGuest, HwptDataType } from "../../../uapi/iommufd.js";
-import type { Device } from "../../core/device.js";
-import { NestedDomain } from "../../core/domain.js";
+import type { Device, DriverViommu } from "../../core/iommu.js";
 import { readUserData, type UserData } from "../../core/user-data.js";
-import type { DriverViommu } from "../../core/viommu.js";
 import type { DmaRequest } from "../../translation/dma-fault.js";
 import type { FirstStage } from "../../translation/first-stage.js";
 import type { GuestMemory } from "../../translation/guest-memory.js";
+import { TwoStageDomain } from "../../translation/two-stage-domain.js";
 import type { AmdDriver } from "../amd.js";
 import type { AmdDevice, AmdDomain } from "./device.js";
 import type { HostDomain } from "./domains.js";
@@ -100,7 +99,7 @@ export class AmdViommu implements DriverViommu {
 	}
 }
 
-export class AmdNestedDomain extends NestedDomain implements AmdDomain {
+export class AmdNestedDomain extends TwoStageDomain implements AmdDomain {
 	/** By the guest's own table of roots. */
 	override readonly bringsPasids = true;
 	readonly devices = new Set<AmdDevice>();

@@ -3,10 +3,8 @@
 
 import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
-import type { Domain } from "../../core/domain.js";
-import type { IommuDriver } from "../../core/driver.js";
 import { FaultUsers } from "../../core/fault.js";
-import type { Group } from "../../core/group.js";
+import type { Domain, Group, IommuDriver } from "../../core/iommu.js";
 import { NO_PASID } from "../../core/pasid.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../core/pci.js";
 import { IdPool } from "../id-pool.js";

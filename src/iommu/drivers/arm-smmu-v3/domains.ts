@@ -5,9 +5,8 @@ import { armv8 } from "../../../pagetable/formats/armv8.js";
 import { PageTable } from "../../../pagetable/pagetable.js";
 import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno } from "../../../uapi/errno.js";
-import type { Device } from "../../core/device.js";
-import { type DirtyTracking, Domain, PagingDomain } from "../../core/domain.js";
-import type { IommuDriver } from "../../core/driver.js";
+import { BaseDomain, PageTableDomain } from "../../core/domain.js";
+import type { Device, DirtyTracking, Domain, IommuDriver } from "../../core/iommu.js";
 import { NO_PASID, type Pasid } from "../../core/pasid.js";
 import type { Smmu, SmmuDevice } from "./device.js";
 import {
@@ -20,7 +19,7 @@ import {
 	type WalkControl,
 } from "./ste.js";
 
-export class SmmuBlockedDomain extends Domain {
+export class SmmuBlockedDomain extends BaseDomain {
 	override readonly type = "blocked";
 
 	override attachDevice(device: Device, old: Domain): void {
@@ -68,7 +67,7 @@ export function tableFor({ features }: Smmu, request: SmmuDomainRequest, memory:
 	return new PageTable(format, config, memory);
 }
 
-export class SmmuDomain extends PagingDomain {
+export class SmmuDomain extends PageTableDomain {
 	readonly smmu: Smmu;
 	readonly stage: 1 | 2;
 	readonly isNestParent: boolean;

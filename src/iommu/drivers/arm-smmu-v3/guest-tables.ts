@@ -8,7 +8,7 @@ import { pageOf } from "../../../memory/page-number.js";
 import { armv8 } from "../../../pagetable/formats/armv8.js";
 import { levelsOf } from "../../../pagetable/table-level.js";
 import { hex } from "../../../uapi/errno.js";
-import type { Device } from "../../core/device.js";
+import type { Device } from "../../core/iommu.js";
 import { NO_PASID, type Pasid } from "../../core/pasid.js";
 import type { Access } from "../../translation/access.js";
 import { DmaFault, type DmaRequest, type FaultKind } from "../../translation/dma-fault.js";

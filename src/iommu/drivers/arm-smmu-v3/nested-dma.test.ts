@@ -9,7 +9,7 @@ import {
 	ViommuArmSmmuV3Invalidate,
 	ViommuType,
 } from "../../../uapi/iommufd.js";
-import type { ViommuCore } from "../../core/viommu.js";
+import type { ViommuCore } from "../../core/iommu.js";
 import { faultOf, Guest, GuestTables } from "../../dma/guest.testing.js";
 import type { DmaFault } from "../../translation/dma-fault.js";
 import { ArmSmmuV3Driver } from "../arm-smmu-v3.js";

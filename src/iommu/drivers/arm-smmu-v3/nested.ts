@@ -3,15 +3,13 @@
 
 import { Errno, hex } from "../../../uapi/errno.js";
 import { HwptArmSmmuV3, HwptDataType, InvalidateDataType, ViommuArmSmmuV3Invalidate } from "../../../uapi/iommufd.js";
-import type { Device } from "../../core/device.js";
-import { type Domain, NestedDomain } from "../../core/domain.js";
-import type { IommuDriver } from "../../core/driver.js";
+import type { Device, Domain, DriverVdevice, DriverViommu, IommuDriver, ViommuCore } from "../../core/iommu.js";
 import { carryOutUserData, readUserData, type UserData, type UserDataArray } from "../../core/user-data.js";
-import type { DriverVdevice, DriverViommu, ViommuCore } from "../../core/viommu.js";
 import type { Access } from "../../translation/access.js";
 import type { FirstStage } from "../../translation/first-stage.js";
 import type { GuestMemory } from "../../translation/guest-memory.js";
 import { Iotlb } from "../../translation/iotlb.js";
+import { TwoStageDomain } from "../../translation/two-stage-domain.js";
 import {
 	asidOf,
 	type Command,
@@ -133,7 +131,7 @@ function checkedEntry(word0: bigint, word1: bigint): GuestEntry {
 	return { words: [word0, word1 & ~EATS], ats: config === CONFIG.S1_TRANS && eats === EATS_TRANS };
 }
 
-export class SmmuNestedDomain extends NestedDomain {
+export class SmmuNestedDomain extends TwoStageDomain {
 	/** By the guest's context descriptors. */
 	override readonly bringsPasids = true;
 	readonly vsmmu: VSmmu;

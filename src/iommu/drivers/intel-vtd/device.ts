@@ -2,11 +2,11 @@
 // Intel VT-d Architecture Specification 5.0, 3.4 "Mapping Devices to Domains".
 
 import { Errno } from "../../../uapi/errno.js";
-import { type Domain, NestedDomain } from "../../core/domain.js";
 import { FaultUsers } from "../../core/fault.js";
-import type { Group } from "../../core/group.js";
+import type { Domain, Group } from "../../core/iommu.js";
 import type { Pasid } from "../../core/pasid.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../core/pci.js";
+import { TwoStageDomain } from "../../translation/two-stage-domain.js";
 import { IdPool } from "../id-pool.js";
 import type { IntelVtdDriver } from "../intel-vtd.js";
 import type { VtdRegisters } from "./registers.js";
@@ -116,7 +116,7 @@ export class VtdDevice extends PciDevice {
 		attached.domain.entries.delete(attached.entry);
 		attached.domain.ids.drop(this.iommu);
 		// intel_pasid_tear_down_entry(): what was cached for the entry goes with it.
-		if (attached.domain instanceof NestedDomain) attached.domain.tlb.clear();
+		if (attached.domain instanceof TwoStageDomain) attached.domain.tlb.clear();
 	}
 
 	/** @throws ENODEV when the domain wants page faults and the device can't ask for pages */

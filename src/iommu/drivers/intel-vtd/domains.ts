@@ -8,9 +8,8 @@ import { FORCE_COHERENCE, PageTable } from "../../../pagetable/pagetable.js";
 import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno, hex } from "../../../uapi/errno.js";
 import { HwptAllocFlags } from "../../../uapi/iommufd.js";
-import type { Device } from "../../core/device.js";
-import { type DirtyTracking, Domain, PagingDomain } from "../../core/domain.js";
-import type { IommuDriver } from "../../core/driver.js";
+import { BaseDomain, PageTableDomain } from "../../core/domain.js";
+import type { Device, DirtyTracking, Domain, IommuDriver } from "../../core/iommu.js";
 import { NO_PASID, type Pasid } from "../../core/pasid.js";
 import { DomainIds, type VtdDevice, type VtdDomain, type VtdUnit } from "./device.js";
 import {
@@ -30,7 +29,7 @@ const PA_BITS = 52;
 const SIZE_2M = 1n << 21n;
 const SIZE_1G = 1n << 30n;
 
-export class VtdBlockedDomain extends Domain {
+export class VtdBlockedDomain extends BaseDomain {
 	override readonly type = "blocked";
 
 	override attachDevice(device: Device, old: Domain): void {
@@ -47,7 +46,7 @@ export class VtdBlockedDomain extends Domain {
 }
 
 /** A domain with a table of either kind: a device is attached to them alike. */
-export abstract class VtdPagingDomain extends PagingDomain implements VtdDomain {
+export abstract class VtdPagingDomain extends PageTableDomain implements VtdDomain {
 	readonly ids = new DomainIds();
 	readonly entries = new Set<BigUint64Array>();
 	/** Requests snoop whatever the device asks for. */

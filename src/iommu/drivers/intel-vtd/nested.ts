@@ -12,13 +12,12 @@ import {
 	InvalidateDataType,
 	VtdInvalidateFlags,
 } from "../../../uapi/iommufd.js";
-import type { Device } from "../../core/device.js";
-import { type Domain, NestedDomain, type PagingDomain } from "../../core/domain.js";
-import type { IommuDriver } from "../../core/driver.js";
+import type { Device, Domain, IommuDriver, PagingDomain } from "../../core/iommu.js";
 import { NO_PASID, type Pasid } from "../../core/pasid.js";
 import { readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../core/user-data.js";
 import type { DmaRequest } from "../../translation/dma-fault.js";
 import type { FirstStage } from "../../translation/first-stage.js";
+import { TwoStageDomain } from "../../translation/two-stage-domain.js";
 import { guestX86_64 } from "../guest-x86-64.js";
 import { DomainIds, type VtdDevice, type VtdDomain, type VtdUnit } from "./device.js";
 import { SecondStageDomain } from "./domains.js";
@@ -52,7 +51,7 @@ export interface GuestFirstStage {
 	readonly addressWidth: number;
 }
 
-export class VtdNestedDomain extends NestedDomain implements VtdDomain {
+export class VtdNestedDomain extends TwoStageDomain implements VtdDomain {
 	readonly ids = new DomainIds();
 	readonly entries = new Set<BigUint64Array>();
 	readonly parent: SecondStageDomain;

@@ -1,7 +1,6 @@
 // A PCI function of s390, and its I/O translation anchor. Each function has an IOMMU of its own.
 
-import type { IommuDriver } from "../../core/driver.js";
-import type { Group } from "../../core/group.js";
+import type { Group, IommuDriver } from "../../core/iommu.js";
 import { type Iommu, PciDevice, type PciFunction } from "../../core/pci.js";
 import type { S390Domain } from "./domain.js";
 import { DmaWindow, type QueryFunction } from "./window.js";

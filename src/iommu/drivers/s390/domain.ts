@@ -3,9 +3,8 @@
 import { s390 } from "../../../pagetable/formats/s390.js";
 import { PageTable } from "../../../pagetable/pagetable.js";
 import type { TableMemory } from "../../../pagetable/table-memory.js";
-import type { Device } from "../../core/device.js";
-import { Domain, PagingDomain } from "../../core/domain.js";
-import type { IommuDriver } from "../../core/driver.js";
+import { BaseDomain, PageTableDomain } from "../../core/domain.js";
+import type { Device, IommuDriver } from "../../core/iommu.js";
 import type { S390Device } from "./device.js";
 import { type DmaWindow, DT } from "./window.js";
 
@@ -20,7 +19,7 @@ const TABLES = {
 	[DT.REGION_FIRST]: { vaBits: 64, topLevel: 4 },
 };
 
-export class S390BlockedDomain extends Domain {
+export class S390BlockedDomain extends BaseDomain {
 	override readonly type = "blocked";
 
 	override attachDevice(device: Device): void {
@@ -30,7 +29,7 @@ export class S390BlockedDomain extends Domain {
 	override free(): void {}
 }
 
-export class S390Domain extends PagingDomain {
+export class S390Domain extends PageTableDomain {
 	/** A value of DT. */
 	readonly #designation: number;
 

@@ -6,13 +6,12 @@ import {
 	MOCK_PASID_WIDTH,
 	MockDeviceFlags,
 } from "../../../uapi/iommufd-test.js";
-import { Device } from "../../core/device.js";
-import type { IommuDriver } from "../../core/driver.js";
+import { BaseDevice } from "../../core/device.js";
 import { FaultUsers } from "../../core/fault.js";
-import type { Group } from "../../core/group.js";
+import type { Group, IommuDriver } from "../../core/iommu.js";
 import type { MockViommu } from "./viommu.js";
 
-export class MockDevice extends Device {
+export class MockDevice extends BaseDevice {
 	/** MockDeviceFlags */
 	readonly flags: number;
 	readonly number: number;

@@ -19,15 +19,15 @@ import {
 	MockPageTable,
 	TestInvalidateFlags,
 } from "../../../uapi/iommufd-test.js";
-import type { Device } from "../../core/device.js";
-import { type DirtyTracking, Domain, NestedDomain, PagingDomain } from "../../core/domain.js";
-import type { IommuDriver } from "../../core/driver.js";
+import { BaseDomain, PageTableDomain } from "../../core/domain.js";
+import type { Device, DirtyTracking, Domain, IommuDriver } from "../../core/iommu.js";
 import type { Pasid } from "../../core/pasid.js";
 import { readUserDataEntry, type UserDataArray } from "../../core/user-data.js";
+import { TwoStageDomain } from "../../translation/two-stage-domain.js";
 import type { MockDevice } from "./device.js";
 import type { MockViommu } from "./viommu.js";
 
-export class MockDomain extends PagingDomain {
+export class MockDomain extends PageTableDomain {
 	/** @param type MockPageTable */
 	constructor(driver: IommuDriver, memory: TableMemory, type: number, tracksDirty: boolean) {
 		super(driver, new PageTable(amdv1Mock, { vaBits: 56, paBits: 51, topLevel: 2 }, memory));
@@ -55,7 +55,7 @@ class MockDirtyTracking implements DirtyTracking {
 	}
 }
 
-export class MockNestedDomain extends NestedDomain {
+export class MockNestedDomain extends TwoStageDomain {
 	/** A stand-in for cached translations: values that an invalidation sets to 0. */
 	readonly iotlb: Uint32Array;
 	/** The vIOMMU that it was made on, if it was not made on a parent. */
@@ -99,7 +99,7 @@ export class MockNestedDomain extends NestedDomain {
 	override free(): void {}
 }
 
-export class MockBlockedDomain extends Domain {
+export class MockBlockedDomain extends BaseDomain {
 	override readonly type = "blocked";
 
 	override attachDevice(device: Device, old: Domain): void {

@@ -13,7 +13,7 @@ import {
 	ViommuInvalidateSelftest,
 	ViommuSelftest,
 } from "../../../uapi/iommufd-test.js";
-import type { IommuDriver } from "../../core/driver.js";
+import type { DriverHwQueue, DriverViommu, HwQueueRequest, IommuDriver, ViommuCore } from "../../core/iommu.js";
 import {
 	carryOutUserData,
 	readUserData,
@@ -21,7 +21,6 @@ import {
 	type UserDataArray,
 	writeUserData,
 } from "../../core/user-data.js";
-import type { DriverHwQueue, DriverViommu, HwQueueRequest, ViommuCore } from "../../core/viommu.js";
 import type { MockDevice } from "./device.js";
 import { type MockDomain, MockNestedDomain } from "./domain.js";
 
