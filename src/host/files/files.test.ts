@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { asClient, buildHarness } from "../testing/harness.testing.js";
 import type { Files, Who } from "../testing/questions.testing.js";
 
+const EBADF = -9;
+
 let cleanUp: () => void;
 beforeAll(async () => {
 	cleanUp = await buildHarness();
@@ -172,6 +174,28 @@ test("a program that may have no more fds gets EMFILE, and nothing is left of th
 	});
 	expect(answer).toEqual({ refused: -24, install: -24, files: { open: [1], released: [2, 3] } });
 	expect(outcome.report?.errors).toEqual([["EMFILE", 2]]);
+});
+
+test("an fd that is only a name is as good as none: for an ioctl, and as an argument", async () => {
+	const { answer } = await asClient((client) => {
+		const { open, ask, O_RDWR } = client;
+		const O_PATH = 0o10000000;
+		const fd = open("/dev/iommu", O_RDWR);
+		const others = [client.memfdCreate("memory", 0), client.eventfd(0, 0), open("/bin/sh", 0)];
+		const nameOf = (fd: number) => open(`/proc/self/fd/${fd}`, O_PATH);
+		const names = [open("/dev/iommu", O_PATH), nameOf(fd), ...others.map(nameOf)];
+		const kinds = (fds: number[]) => fds.map((number) => ask<unknown>(fd, { what: "file", fd: number }) ?? "none");
+		return {
+			areNames: names.every((name) => name > 0),
+			asArguments: kinds(names),
+			ioctls: names.slice(0, 3).map((name) => ask(name, { what: "who" })),
+			files: kinds([fd, ...others]).map((kind) => (typeof kind === "string" ? kind : "shared memory")),
+		};
+	});
+	expect(answer.areNames).toBe(true);
+	expect(answer.asArguments).toEqual(Array(5).fill("none"));
+	expect(answer.ioctls).toEqual([EBADF, EBADF, EBADF]);
+	expect(answer.files).toEqual(["ours", "shared memory", "eventfd", "other"]);
 });
 
 test("a refusal of the machine is open's errno", async () => {

@@ -15,7 +15,7 @@ import type { MappableFile, OpenFile, ReadableFile } from "../../files/open-file
 import { Errno } from "../../uapi/errno.js";
 import { reportInternalError } from "../internal-error.js";
 import { EPOLLERR, EPOLLIN, type Events } from "../linux/events.js";
-import { F_SETFL, O_ACCMODE, O_CLOEXEC, O_RDWR } from "../linux/flags.js";
+import { F_SETFL, O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR } from "../linux/flags.js";
 import {
 	close,
 	errno,
@@ -34,6 +34,7 @@ import {
 import { readFileAt } from "../linux/proc.js";
 import { AT_FDCWD, type Stat, statOf } from "../linux/stat.js";
 import { ShownMemory } from "../memory/shown-memory.js";
+import { DeviceName } from "./device-name.js";
 import { isPositioned, isQueue, QueuePipe } from "./queues.js";
 
 const MFD_CLOEXEC = 1;
@@ -80,6 +81,8 @@ export class HandedFiles {
 	readonly #held = new Set<HeldFile>();
 	/** A file that shows memory can be found at two places. */
 	readonly #byPlace = new Map<string, HeldFile>();
+	/** Our fds for devices' names, by their paths. */
+	readonly #nameFds = new Map<string, number>();
 	/** The numbers of the mounts that those are on: that of all memfds, and that of all pipes. */
 	readonly #mounts = new Set<string>();
 	/** Those that nobody has but through what they show. */
@@ -141,6 +144,26 @@ export class HandedFiles {
 		throw new Errno("ENOMEM", `ioasis can't have more files open itself (${problem})`);
 	}
 
+	/**
+	 * An fd to hand over for a device that a program opens by its name only: see DeviceName. The same file as often as it is asked for.
+	 * @returns -1 when we can have no more
+	 */
+	openName(path: string): number {
+		let fd = this.#nameFds.get(path);
+		if (fd === undefined) {
+			fd = memfdCreate(this.#path.setString(`ioasis:${path}`), MFD_CLOEXEC);
+			const place = placeOf(fd);
+			if (place === undefined) return -1;
+			this.#rememberMount(fd, place);
+			this.#put(
+				place,
+				heldBy(new DeviceName(path), place, () => {}),
+			);
+			this.#nameFds.set(path, fd);
+		}
+		return openat(AT_FDCWD, this.#path.setString(`/proc/self/fd/${fd}`), O_RDONLY | O_CLOEXEC);
+	}
+
 	#createQueue(file: ReadableFile): number | undefined {
 		const pipe = QueuePipe.create(file.writable);
 		if (pipe === undefined) return undefined;
@@ -183,16 +206,21 @@ export class HandedFiles {
 			close(fd); // errno() stays: ENOSPC for fs.inotify.max_user_watches
 			return undefined;
 		}
-		const stat = statOf(fd);
-		if (stat !== undefined) [this.#deviceMajor, this.#deviceMinor] = [stat.deviceMajor, stat.deviceMinor];
-		this.#mount = mountOf(place);
+		this.#rememberMount(fd, place);
 		const held = this.#hold(file, place, () => this.#byWatch.delete(watch));
 		this.#byWatch.set(watch, held);
 		return fd;
 	}
 
+	/** Of one memfd, where all are. */
+	#rememberMount(memfd: number, place: string): void {
+		const stat = statOf(memfd);
+		if (stat !== undefined) [this.#deviceMajor, this.#deviceMinor] = [stat.deviceMajor, stat.deviceMinor];
+		this.#mount = mountOf(place);
+	}
+
 	#hold(file: OpenFile, place: string, forget: () => void): HeldFile {
-		const held = { file, place, released: false, shown: undefined, shownPlace: undefined, forget };
+		const held = heldBy(file, place, forget);
 		this.#held.add(held);
 		this.#put(place, held);
 		return held;
@@ -268,6 +296,8 @@ export class HandedFiles {
 	abandon(): OpenFile[] {
 		const left = [...this.#held];
 		for (const held of left) this.#release(held);
+		for (const fd of this.#nameFds.values()) close(fd);
+		this.#nameFds.clear();
 		return left.map((held) => held.file);
 	}
 
@@ -299,6 +329,10 @@ export class HandedFiles {
 		const alive = new Set(Array.from(watches, ([, wd]) => Number.parseInt(wd, 16)));
 		for (const [watch, held] of this.#byWatch) if (!alive.has(watch)) this.#gone(held);
 	}
+}
+
+function heldBy(file: OpenFile, place: string, forget: () => void): HeldFile {
+	return { file, place, released: false, shown: undefined, shownPlace: undefined, forget };
 }
 
 /** Why the one who asked could not be given an fd, from the errno of that. */

@@ -116,7 +116,7 @@ export class Opens {
 		const real = name.setString(this.#shadow.realPath(found.path));
 		this.#shadow.refresh(found.path, found.node);
 		if ((flags & O_PATH) === 0) return open(real, (flags & ~withoutMeaning(flags)) | O_CLOEXEC);
-		if (found.node.kind === "device") return this.#shadow.openName(found.path);
+		if (found.node.kind === "device") return this.#services.files.openName(found.path);
 		return open(real, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	}
 

@@ -8,15 +8,13 @@ import { chmodSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "
 import type { FileTree, Node } from "../../machine/file-tree.js";
 import { Errno } from "../../uapi/errno.js";
 import { OwnDirectory } from "../files/own-directory.js";
-import { O_CLOEXEC, O_RDONLY } from "../linux/flags.js";
-import { close, memfdCreate, mknodat, NativeMemory, open, statx } from "../linux/libc.js";
-import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, Stat, statOf } from "../linux/stat.js";
+import { mknodat, NativeMemory, statx } from "../linux/libc.js";
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, Stat } from "../linux/stat.js";
 
 const DIRECTORY_MODE = 0o755;
 /** Devices are their owner's: whoever runs ioasis. */
 export const DEVICE_MODE = 0o600;
 const S_IFCHR = 0o020000;
-const MFD_CLOEXEC = 1;
 
 const name = new NativeMemory(4096);
 const stat = new Stat();
@@ -27,9 +25,6 @@ export class Shadow {
 	/** The same without links, as the kernel names it: bytes, one character each. */
 	#canonical = "";
 	readonly #nodes = new Stand();
-	readonly #names = new Stand();
-	/** Our fds for the latter, by the devices' paths. */
-	readonly #nameFds = new Map<string, number>();
 
 	/** @param directory see OwnDirectory */
 	constructor(tree: () => FileTree, directory: string) {
@@ -61,24 +56,7 @@ export class Shadow {
 
 	/** The path of the device that a file of ours stands for. */
 	deviceAt(stat: Stat): string | undefined {
-		return this.#nodes.deviceAt(stat) ?? this.#names.deviceAt(stat);
-	}
-
-	/**
-	 * A file that stands for a device which a program opens by its name only: O_PATH. Such an fd of our own can't be handed
-	 * over, and the node can't be opened otherwise.
-	 * @returns an fd, or -1
-	 */
-	openName(path: string): number {
-		let fd = this.#nameFds.get(path);
-		if (fd === undefined) {
-			fd = memfdCreate(name.setString(`ioasis:${path}`), MFD_CLOEXEC);
-			const stat = statOf(fd);
-			if (stat === undefined) return -1;
-			this.#names.add(stat, path);
-			this.#nameFds.set(path, fd);
-		}
-		return open(name.setString(`/proc/self/fd/${fd}`), O_RDONLY | O_CLOEXEC);
+		return this.#nodes.deviceAt(stat);
 	}
 
 	/** @throws EIO where there is no room, or it isn't ours to write to */
@@ -108,8 +86,6 @@ export class Shadow {
 	}
 
 	remove(): void {
-		for (const fd of this.#nameFds.values()) close(fd);
-		this.#nameFds.clear();
 		this.#directory.remove();
 	}
 

@@ -6,7 +6,7 @@
 
 import { Errno } from "../../uapi/errno.js";
 import type { HandedFiles, HeldFile } from "../files/files.js";
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../linux/flags.js";
+import { O_CLOEXEC, O_NONBLOCK, O_PATH, O_RDWR } from "../linux/flags.js";
 import { close, errno, errors, NativeMemory, openat, pread, statx } from "../linux/libc.js";
 import { openDirectory, readFileAt } from "../linux/proc.js";
 import { AT_STATX_DONT_SYNC, Stat } from "../linux/stat.js";
@@ -65,7 +65,7 @@ export class Descriptors {
 		if (!isSame(descriptor, length)) {
 			descriptor.text.set(info.words);
 			descriptor.length = length;
-			descriptor.file = this.#files.withInfo(info.bytes, length);
+			descriptor.file = isNameOnly(textOf(descriptor)) ? undefined : this.#files.withInfo(info.bytes, length);
 		}
 		return descriptor.file?.released ? undefined : descriptor.file;
 	}
@@ -73,8 +73,13 @@ export class Descriptors {
 	/** What open(2) was given for an fd that ourFile() has just found, O_CLOEXEC as it is now. */
 	flagsOf(fd: number): number {
 		const known = this.#kept.get(fd);
-		const text = known === undefined ? "" : Buffer.from(known.text.buffer).toString("latin1");
-		return Number.parseInt(text.match(/^flags:\t(\d+)$/m)?.[1] ?? "0", 8);
+		return known === undefined ? 0 : flagsIn(textOf(known));
+	}
+
+	/** Whether an fd that ourFile() has just looked at is open, for more than its file's name: what fget() in fs/file.c finds. */
+	isUsable(fd: number): boolean {
+		const known = this.#kept.get(fd);
+		return known !== undefined && !isNameOnly(textOf(known));
 	}
 
 	/** Looks at an fd that may be anything. @returns what statx(2) says of it; undefined when it is not open */
@@ -130,6 +135,20 @@ export class Descriptors {
 		this.#kept.delete(descriptor.fd);
 		if (this.#last === descriptor) this.#last = undefined;
 	}
+}
+
+function textOf({ text, length }: Descriptor): string {
+	return Buffer.from(text.buffer, 0, length).toString("latin1");
+}
+
+/** What open(2) was given, from /proc/TID/fdinfo/N. */
+function flagsIn(text: string): number {
+	return Number.parseInt(text.match(/^flags:\t(\d+)$/m)?.[1] ?? "0", 8);
+}
+
+/** An fd that was opened with O_PATH is EBADF to whoever wants to use its file. */
+function isNameOnly(text: string): boolean {
+	return (flagsIn(text) & O_PATH) !== 0;
 }
 
 /** Whether we can have the fds that it takes to look at a thread that is new to us. */

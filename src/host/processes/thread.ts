@@ -5,6 +5,7 @@ import type { EventFd } from "../../files/event-fd.js";
 import type { OpenFile } from "../../files/open-file.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
+import { DeviceName } from "../files/device-name.js";
 import { ClientEventFd } from "../files/eventfd.js";
 import { type HandedFiles, notInstalled } from "../files/files.js";
 import { isQueue } from "../files/queues.js";
@@ -118,6 +119,7 @@ export class Thread implements Caller {
 
 	file(fd: number): CallerFile | undefined {
 		const ours = this.ourFile(fd);
+		if (ours instanceof DeviceName || !this.#descriptors.isUsable(fd)) return undefined;
 		if (ours !== undefined) return { kind: "ours", file: ours };
 		const stat = this.#descriptors.stat(fd);
 		if (stat === undefined) return undefined;
