@@ -1,5 +1,6 @@
-// Checks that imports point downwards only: a room (a directory of src/) uses itself and the rooms below it.
-//   node scripts/rooms.mjs [SOURCE_DIRECTORY]      prints each import that doesn't; exits with 1 if there is one
+// Checks that imports point downwards only: a room (a directory of src/) uses itself and the rooms below it. Within a room, files
+// may know each other's types, but no file may be loaded before what it needs is: imports of values form no circle.
+//   node scripts/rooms.mjs [SOURCE_DIRECTORY]      prints what breaks a rule; exits with 1 if anything does
 
 import { readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -50,31 +51,94 @@ const NATIVE_CALLS = "koffi";
 
 /** `from "x"`, `import "x"`, `import("x")` and `require("x")`; a statement may span lines, its last word never does. */
 const IMPORT = /\b(?:from|import|require)\s*\(?\s*["']([^"']+)["']/g;
+/** What is loaded before the file that says so: `import ... from "x"`, `export ... from "x"`, `import "x"`; nothing of types. */
+const LOADED_BEFORE = /^[ \t]*(?:import|export)\s+(?!type\b)(?:[^"';]*?\bfrom\s*)?["'](\.[^"']+)["']/gm;
 const COMMENT_LINE = /^\s*(?:\/\/|\/?\*)/;
 
 /** @typedef {{ file: string, line: number, module: string, rule: string }} Offence */
 
 /**
- * Every import in the TypeScript files under `source` that breaks a rule.
+ * The TypeScript files under `source`, and the lines of each, comments left empty.
  * @param {string} source
- * @returns {{ files: number, offences: Offence[] }}
+ * @returns {Map<string, string[]>}
  */
-function checkRooms(source) {
+function readSources(source) {
 	const files = readdirSync(source, { recursive: true, encoding: "utf8" })
 		.map((file) => file.split(sep).join("/"))
 		.filter((file) => /\.[cm]?tsx?$/.test(file))
 		.sort();
-	const offences = files.flatMap((file) => {
-		const lines = readFileSync(join(source, file), "utf8").split("\n");
-		return lines.flatMap((text, index) => {
-			if (COMMENT_LINE.test(text)) return [];
-			return [...text.matchAll(IMPORT)].flatMap(([, module]) => {
+	const linesOf = (file) => readFileSync(join(source, file), "utf8").split("\n");
+	return new Map(files.map((file) => [file, linesOf(file).map((text) => (COMMENT_LINE.test(text) ? "" : text))]));
+}
+
+/**
+ * Every import that breaks a rule.
+ * @param {Map<string, string[]>} sources
+ * @returns {Offence[]}
+ */
+function findOffences(sources) {
+	return [...sources].flatMap(([file, lines]) =>
+		lines.flatMap((text, index) =>
+			[...text.matchAll(IMPORT)].flatMap(([, module]) => {
 				const rule = brokenRule(file, module);
 				return rule === undefined ? [] : [{ file, line: index + 1, module, rule }];
-			});
+			}),
+		),
+	);
+}
+
+/**
+ * Circles of imports of values, each as short as it can be, and no two with a file in common.
+ * @param {Map<string, string[]>} sources
+ * @returns {string[][]} each file imports the next one, the last one the first
+ */
+function findCircles(sources) {
+	const imports = new Map(
+		[...sources].map(([file, lines]) => {
+			const targets = [...lines.join("\n").matchAll(LOADED_BEFORE)].map(([, module]) => targetOf(file, module));
+			return [file, targets.filter((target) => sources.has(target))];
+		}),
+	);
+	const seen = new Set();
+	return [...sources.keys()]
+		.map((file) => shortestCircle(file, imports))
+		.filter((circle) => circle !== undefined)
+		.sort((one, other) => one.length - other.length)
+		.filter((circle) => {
+			if (circle.some((file) => seen.has(file))) return false;
+			for (const file of circle) seen.add(file);
+			return true;
 		});
-	});
-	return { files: files.length, offences };
+}
+
+/**
+ * The shortest way from a file back to it.
+ * @param {string} start
+ * @param {Map<string, string[]>} imports
+ * @returns {string[] | undefined}
+ */
+function shortestCircle(start, imports) {
+	/** @type {Map<string, string | undefined>} */
+	const from = new Map([[start, undefined]]);
+	for (const file of from.keys())
+		for (const target of imports.get(file)) {
+			if (target === start) {
+				const way = [];
+				for (let at = file; at !== undefined; at = from.get(at)) way.unshift(at);
+				return way;
+			}
+			if (!from.has(target)) from.set(target, file);
+		}
+	return undefined;
+}
+
+/**
+ * The file below src/ that a relative import names.
+ * @param {string} file
+ * @param {string} module
+ */
+function targetOf(file, module) {
+	return posix.normalize(posix.join(posix.dirname(file), module)).replace(/\.js$/, ".ts");
 }
 
 /**
@@ -87,8 +151,9 @@ function brokenRule(file, module) {
 	const [room] = file.split("/");
 	if (floorOf(room, FLOORS) === -1) return unknownRoom(room);
 	if (module.startsWith(".")) {
-		const target = posix.normalize(posix.join(posix.dirname(file), module)).replace(/\.js$/, ".ts");
+		const target = targetOf(file, module);
 		if (target.startsWith("..")) return "src/ imports nothing from outside of src/";
+		if (isForTests(target) && !isForTests(file)) return "only tests may import what is made for tests";
 		return brokenDirection(file.split("/"), target.split("/"), FLOORS, isForTests(file));
 	}
 	if (module === NATIVE_CALLS && !ROOMS_WITH_NATIVE_CALLS.includes(room)) {
@@ -177,9 +242,14 @@ function unknownRoom(room) {
 }
 
 const source = process.argv[2] ?? join(dirname(dirname(fileURLToPath(import.meta.url))), "src");
-const { files, offences } = checkRooms(source);
+const sources = readSources(source);
+const offences = findOffences(sources);
+const circles = findCircles(sources);
 for (const { file, line, module, rule } of offences) {
 	console.log(`${join(relative(process.cwd(), source), file)}:${line}: imports "${module}": ${rule}`);
 }
-console.log(`${files} files in src/, ${offences.length} imports that don't point downwards`);
-process.exitCode = offences.length === 0 ? 0 : 1;
+for (const circle of circles) {
+	console.log(`circle: ${[...circle, circle[0]].join(" imports ")}: none can be loaded before the others`);
+}
+console.log(`${sources.size} files in src/, ${offences.length} imports that break a rule, ${circles.length} circles`);
+process.exitCode = offences.length + circles.length === 0 ? 0 : 1;

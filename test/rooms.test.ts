@@ -59,7 +59,7 @@ test("an import from a room above is an offence, in every form that an import ca
 
 test("the rooms within host have a direction, too, but not for tests", () => {
 	const found = offences({
-		"host/memory/vma.ts": 'import { Process } from "../processes/process.js";\n',
+		"host/memory/vma.ts": 'import type { Process } from "../processes/process.js";\n',
 		"host/memory/vma.test.ts": 'import { asClient } from "../testing/harness.testing.js";\n',
 		"host/processes/process.ts": 'import { Vmas } from "../memory/vma.js";\nimport { close } from "./close.js";\n',
 		"host/supervisor.ts": 'import { Paths } from "./paths/paths.js";\nimport { box } from "./attic/box.js";\n',
@@ -71,7 +71,7 @@ test("files that stand beside the rooms of a room have a floor, too", () => {
 	const found = offences({
 		"iommufd/io-pagetable/pages.ts": 'import { Context } from "../context.js";\n',
 		"iommufd/ioas.ts": 'import { Pages } from "./io-pagetable/pages.js";\nimport { Context } from "./context.js";\n',
-		"iommufd/context.ts": 'import { ops } from "./selftest/ops.js";\n',
+		"iommufd/context.ts": 'import type { ops } from "./selftest/ops.js";\n',
 		"iommufd/selftest/ops.ts": 'import { Ioas } from "../ioas.js";\nimport { ioctl } from "../ioctls.js";\n',
 		"iommufd/client.testing.ts": 'import { ioctl } from "./ioctls.js";\n',
 	});
@@ -85,7 +85,7 @@ test("files that stand beside the rooms of a room have a floor, too", () => {
 test("rooms on one floor don't use each other", () => {
 	const found = offences({
 		"iommufd/device.ts": 'import { Edu } from "../devices/edu.js";\n',
-		"devices/edu.ts": 'import { Ioas } from "../iommufd/ioas.js";\n',
+		"devices/edu.ts": 'import type { Ioas } from "../iommufd/ioas.js";\n',
 	});
 	expect(found).toHaveLength(2);
 });
@@ -114,6 +114,50 @@ test("native calls belong into host", () => {
 		"cli/main.ts": 'import koffi from "koffi";\n',
 	});
 	expect(found).toEqual(['cli/main.ts:1: imports "koffi": only host may import koffi']);
+});
+
+test("values that are imported in a circle are an offence, each circle with its files", () => {
+	const found = offences({
+		"memory/frames.ts": 'import { Pins } from "./pins.js";\nimport { Runs } from "./runs.js";\n',
+		"memory/pins.ts": 'import {\n\tcount,\n\ttype Runs,\n} from "./runs.js";\n',
+		"memory/runs.ts": 'export { Frames } from "./frames.js";\nimport { Errno } from "../uapi/errno.js";\n',
+		"uapi/errno.ts": 'import "./names.js";\n',
+		"uapi/names.ts": 'import { Errno } from "./errno.js";\n',
+	});
+	expect(found).toEqual([
+		"circle: memory/frames.ts imports memory/runs.ts imports memory/frames.ts: none can be loaded before the others",
+		"circle: uapi/errno.ts imports uapi/names.ts imports uapi/errno.ts: none can be loaded before the others",
+	]);
+});
+
+test("a circle that is long is told whole", () => {
+	const ring = ["a", "b", "c", "d"];
+	const files = ring.map((name, i) => [`memory/${name}.ts`, `import { x } from "./${ring[(i + 1) % 4]}.js";\n`]);
+	const way = [...ring, "a"].map((name) => `memory/${name}.ts`).join(" imports ");
+	expect(offences(Object.fromEntries(files))).toEqual([`circle: ${way}: none can be loaded before the others`]);
+});
+
+test("types may know each other, and what is imported only when it is asked for is loaded later", () => {
+	const files = {
+		"files/caller.ts": 'import type { OpenFile } from "./open-file.js";\n',
+		"files/open-file.ts": 'import type { Caller } from "./caller.js";\nexport type { Caller } from "./caller.js";\n',
+		"cli/main.ts": 'const { run } = await import("./run.js");\n',
+		"cli/run.ts": 'import { main } from "./main.js";\n',
+		"memory/frames.ts": '// import { Runs } from "./runs.js";\n',
+		"memory/runs.ts": 'import { Frames } from "./frames.js";\n',
+	};
+	expect(offences(files)).toEqual([]);
+});
+
+test("what is made for tests is imported by tests only", () => {
+	const found = offences({
+		"iommufd/client.testing.ts": 'import { guest } from "./guest.testing.js";\n',
+		"iommufd/ioas.test.ts": 'import { client } from "./client.testing.js";\n',
+		"iommufd/ioas.ts": 'import { client } from "./client.testing.js";\n',
+	});
+	expect(found).toEqual([
+		'iommufd/ioas.ts:1: imports "./client.testing.js": only tests may import what is made for tests',
+	]);
 });
 
 test("nobody leaves the house, or builds a room that is not in the plan", () => {

@@ -6,12 +6,11 @@ import type { AddressSpace } from "../../memory/address-space.js";
 import { commandOf } from "../../trace/commands.js";
 import { type Failed, type Name, type Question, toHex } from "../../trace/record.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import { RecordingCaller } from "./recording-caller.js";
+import { type RecordedForm, RecordingCaller } from "./recording-caller.js";
 import type { RecordingMemories, Struct } from "./recording-memory.js";
 
-export class RecordedFile implements OpenFile {
+export class RecordedFile implements RecordedForm {
 	readonly id: Name;
-	/** The engine's own. */
 	readonly inner: OpenFile;
 	protected readonly memories: RecordingMemories;
 	#isReleased = false;
@@ -27,7 +26,7 @@ export class RecordedFile implements OpenFile {
 	}
 
 	ioctl(caller: Caller, command: number, argument: number): number {
-		const recording = new RecordingCaller(this.memories, caller);
+		const recording = new RecordingCaller(this.memories, caller, (file) => recordedFile(this.memories, file));
 		const description = commandOf(this.path, command);
 		const struct = this.#read(caller, recording, argument, description && "size" in description ? description.size : 0);
 		const before = struct && toHex(struct.bytes);

@@ -2,10 +2,17 @@
 
 import type { Caller, CallerFile, Capability } from "../../files/caller.js";
 import type { OpenFile } from "../../files/open-file.js";
-import type { FdMeaning } from "../../trace/record.js";
+import type { FdMeaning, Name } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
-import { type RecordedFile, recordedFile } from "./recorded-file.js";
 import type { RecordingMemories, RecordingOwner, RecordingSpace } from "./recording-memory.js";
+
+/** What clients have of a file of the engine's. */
+export interface RecordedForm extends OpenFile {
+	readonly id: Name;
+	/** The engine's own. */
+	readonly inner: OpenFile;
+	readonly isReleased: boolean;
+}
 
 export class RecordingCaller implements Caller {
 	readonly thread: number;
@@ -13,13 +20,16 @@ export class RecordingCaller implements Caller {
 	readonly owner: RecordingOwner;
 	readonly #memories: RecordingMemories;
 	readonly #caller: Caller;
+	readonly #recorded: (file: OpenFile) => RecordedForm;
 
-	constructor(memories: RecordingMemories, caller: Caller) {
+	/** @param recorded makes the form of a file that the caller gets */
+	constructor(memories: RecordingMemories, caller: Caller, recorded: (file: OpenFile) => RecordedForm) {
 		this.thread = caller.thread;
 		this.memory = memories.space(caller.memory);
 		this.owner = memories.owner(caller.owner);
 		this.#memories = memories;
 		this.#caller = caller;
+		this.#recorded = recorded;
 	}
 
 	capable(capability: Capability): boolean {
@@ -37,7 +47,7 @@ export class RecordingCaller implements Caller {
 
 	install(file: OpenFile): number {
 		const { questions } = this.#memories;
-		const recorded = recordedFile(this.#memories, file);
+		const recorded = this.#recorded(file);
 		const question = { ask: "install", file: recorded.id, path: file.path } as const;
 		try {
 			const is = this.#caller.install(recorded);
@@ -61,7 +71,7 @@ export class RecordingCaller implements Caller {
 			return [this.#memories.file(found), { backing: backing.id }];
 		}
 		// All files that we have handed out are recorded ones; the engine knows its own.
-		const recorded = found.file as RecordedFile;
+		const recorded = found.file as RecordedForm;
 		return [{ kind: "ours", file: recorded.inner }, { file: recorded.id }];
 	}
 }
