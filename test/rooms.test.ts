@@ -34,7 +34,7 @@ test("imports from the same room and from rooms below are allowed", () => {
 		"cli/run.ts": 'import { launch } from "../host/launch.js";\nimport { Ioas } from "../iommufd/ioas.js";\n',
 		"iommufd/ioas.ts": 'import { Errno } from "../uapi/errno.js";\nimport { Pages } from "./pages.js";\n',
 		"iommu/drivers/amd.ts":
-			'import type { Domain } from "../domain.js";\nimport { Format } from "../../pagetable/format.js";\n',
+			'import type { Domain } from "../core/domain.js";\nimport { Format } from "../../pagetable/format.js";\n',
 		"index.ts": 'export { Machine } from "./machine/machine.js";\n',
 	};
 	expect(offences(files)).toEqual([]);
