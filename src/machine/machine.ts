@@ -23,8 +23,6 @@ import { Drivers } from "./iommus.js";
 import { type MachineIommu, PciBus } from "./pci-bus.js";
 import { machineFiles } from "./sysfs.js";
 
-const IOMMUFD_PATHS: readonly string[] = ["/dev/iommu", "/dev/vfio/vfio"];
-
 const root: Opener = { capable: () => true };
 
 export class Machine {
@@ -37,8 +35,8 @@ export class Machine {
 	readonly endpoints = new Map<VfioDevice, Endpoint>();
 	/** The functions that VFIO has, in the order of their numbers. */
 	readonly vfioDevices: readonly VfioDevice[];
-	/** The paths that open() serves. */
-	readonly paths: readonly string[];
+	/** What open() does with each path that it serves. */
+	readonly #openers = new Map<string, (opener: Opener) => OpenFile>();
 	readonly #iommus: readonly MachineIommu[];
 	#files: FileTree | undefined;
 	readonly #platform: Platform;
@@ -77,7 +75,19 @@ export class Machine {
 			this.endpoints.set(device, endpoint);
 			device.endpoint = endpoint;
 		}
-		this.paths = [...IOMMUFD_PATHS, ...this.vfioDevices.map(({ cdevName }) => `/dev/vfio/devices/${cdevName}`)];
+		this.#addOpeners();
+	}
+
+	#addOpeners(): void {
+		for (const path of ["/dev/iommu", "/dev/vfio/vfio"]) this.#openers.set(path, () => this.#openIommufd(path));
+		const settle = () => this.settle();
+		for (const device of this.vfioDevices)
+			this.#openers.set(`/dev/vfio/devices/${device.cdevName}`, (opener) => openCdev(device, opener, settle));
+	}
+
+	/** The paths that open() serves. */
+	get paths(): readonly string[] {
+		return [...this.#openers.keys()];
 	}
 
 	/** Whether its kernel is built with CONFIG_IOMMUFD_TEST. */
@@ -97,10 +107,7 @@ export class Machine {
 	 * @throws EPERM
 	 */
 	open(path: string, opener: Opener = root): OpenFile | undefined {
-		if (IOMMUFD_PATHS.includes(path)) return this.#openIommufd(path);
-		const index = this.paths.indexOf(path);
-		if (index < 0) return undefined;
-		return openCdev(this.vfioDevices[index - IOMMUFD_PATHS.length], opener, () => this.settle());
+		return this.#openers.get(path)?.(opener);
 	}
 
 	#openIommufd(path: string): OpenFile {
