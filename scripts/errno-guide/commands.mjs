@@ -11,7 +11,18 @@ import { SyntaxKind } from "typescript/unstable/ast";
 
 /** @param {import("./call-graph.mjs").CallGraph} graph @returns {Command[]} */
 export function findCommands(graph) {
-	return [...tableEntries(graph), ...switchCases(graph), ...files(graph)];
+	return [...merged(tableEntries(graph)), ...switchCases(graph), ...files(graph)];
+}
+
+/** One of each name: the kernel with CONFIG_IOMMUFD_TEST has a handler of its own for some. */
+function merged(commands) {
+	const byName = new Map();
+	for (const command of commands) {
+		const known = byName.get(command.name);
+		if (known === undefined) byName.set(command.name, command);
+		else known.entries.push(...command.entries);
+	}
+	return [...byName.values()];
 }
 
 /** The tables of ioctls.ts and of the test commands: on(Destroy, destroy), on("MOCK_DOMAIN", mockDomain). */

@@ -8,7 +8,6 @@ import {
 	type IoasAlloc,
 	type IoasAllowIovas,
 	type IoasCopy,
-	IoasCopyFlags,
 	type IoasIovaRanges,
 	type IoasMap,
 	type IoasMapFile,
@@ -154,12 +153,7 @@ export function ioasMapFile(call: Call, map: Args<typeof IoasMapFile>): void {
 /** IOMMU_IOAS_COPY */
 export function ioasCopy(call: Call, copy: Args<typeof IoasCopy>): void {
 	const { context } = call;
-	let { flags, srcIova } = copy;
-	if (flags & IoasCopyFlags.ACCESS_SYZ) {
-		const source = context.objects.find(copy.srcIoasId);
-		if (source instanceof Ioas) srcIova = iovaOfNthArea(source, srcIova);
-		flags &= ~IoasCopyFlags.ACCESS_SYZ;
-	}
+	const { flags, srcIova } = copy;
 	checkRange(srcIova, copy.length);
 	checkRange(copy.dstIova, copy.length);
 	const protection = protectionOf(flags);
@@ -241,14 +235,4 @@ function protectionOf(flags: number): number {
 		throw new Errno("EINVAL", "a mapping is READABLE, WRITEABLE or both: flags has neither");
 	// Nobody gives user space a way to flush caches, so all DMA is coherent: bind refuses devices that cannot.
 	return readable | writeable | CACHE;
-}
-
-/** What a fuzzer's "iova" stands for: the number of an area, and an offset into it. __iommufd_test_syz_conv_iova() */
-export function iovaOfNthArea(ioas: Ioas, packed: bigint): bigint {
-	let number = Number(packed & 0xffffffffn);
-	for (const area of ioas.map.areas) {
-		if (number === 0) return area.first + (packed >> 32n);
-		number--;
-	}
-	return 0n;
 }

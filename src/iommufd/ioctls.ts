@@ -27,7 +27,7 @@ import {
 	VfioIoas,
 	ViommuAlloc,
 } from "../uapi/iommufd.js";
-import { TestCommand } from "../uapi/iommufd-test.js";
+import { IoasCopyOfTests, TestCommand } from "../uapi/iommufd-test.js";
 import { checkFields, readCommand, readSize } from "../uapi/rules.js";
 import type { AnyCommand, Args } from "../uapi/struct.js";
 import { Call } from "./call.js";
@@ -43,6 +43,7 @@ import { ioasAlloc, ioasAllowIovas, ioasCopy, ioasIovaRanges, ioasMap, ioasMapFi
 import { noiommuGetPa } from "./noiommu.js";
 import { option } from "./option.js";
 import type { Platform } from "./platform.js";
+import { ioasCopyOfTests } from "./selftest/nth-area.js";
 import { testCommand } from "./selftest/selftest.js";
 import { vdeviceAlloc } from "./vdevice.js";
 import { veventqAlloc } from "./veventq.js";
@@ -95,7 +96,10 @@ function tableOf(entries: readonly Entry[], lastNumber: number): readonly (Entry
 }
 
 const commands = tableOf(served, 0x95);
-const commandsWithTests = tableOf([...served, on(TestCommand, testCommand)], 0xa0);
+const commandsWithTests = tableOf(
+	[...served, on(IoasCopyOfTests, ioasCopyOfTests), on(TestCommand, testCommand)],
+	0xa0,
+);
 
 export class IommufdFile implements MappableFile {
 	readonly path: string;

@@ -16,8 +16,8 @@ import {
 	u32,
 	u64,
 } from "./field.js";
-import { PgfaultPerm } from "./iommufd.js";
-import { struct, variantCommand } from "./struct.js";
+import { IoasMapFlags, PgfaultPerm } from "./iommufd.js";
+import { command, struct, variantCommand } from "./struct.js";
 
 export const TestOp = {
 	ADD_RESERVED: 1,
@@ -53,6 +53,18 @@ export const CreateAccessFlags = { NEEDS_PIN_PAGES: 1 << 0 } as const;
 /** SYZ: the iova is the number of an area and an offset into it, which a fuzzer can guess. */
 export const AccessPagesFlags = { WRITE: 1 << 0, SYZ: 1 << 16 } as const;
 export const AccessRwFlags = { WRITE: 1 << 0, SLOW_PATH: 1 << 2, SYZ: 1 << 16 } as const;
+
+export const IoasCopyTestFlags = { ...IoasMapFlags, ACCESS_SYZ: AccessPagesFlags.SYZ } as const;
+
+/** IOMMU_IOAS_COPY with one flag more. It is cleared, and src_iova replaced, before anything is done. */
+export const IoasCopyOfTests = command(0x83, "IOAS_COPY", {
+	flags: inout(flags(IoasCopyTestFlags)),
+	dstIoasId: u32,
+	srcIoasId: u32,
+	length: u64,
+	dstIova: inout(address),
+	srcIova: inout(address),
+});
 
 /** IOMMU_TEST_CMD: one command, and `op` says which of its variants. `id` is an object of the op's choice. */
 export const TestCommand = variantCommand(

@@ -57,12 +57,9 @@ export const IoasAllowIovas = command(0x82, "IOAS_ALLOW_IOVAS", {
 
 export const IoasMapFlags = { FIXED_IOVA: 1 << 0, WRITEABLE: 1 << 1, READABLE: 1 << 2 } as const;
 
-/** IOAS_COPY in a kernel with CONFIG_IOMMUFD_TEST: src_iova is the number of an area and an offset into it. */
-export const IoasCopyFlags = { ...IoasMapFlags, ACCESS_SYZ: 1 << 16 } as const;
-
 /** IOMMU_IOAS_COPY: map what is mapped in one IOAS into another, or at a second place, with the same pages. */
 export const IoasCopy = command(0x83, "IOAS_COPY", {
-	flags: flags(IoasCopyFlags),
+	flags: flags(IoasMapFlags),
 	dstIoasId: u32,
 	srcIoasId: u32,
 	length: u64,

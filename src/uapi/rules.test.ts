@@ -14,7 +14,7 @@ import {
 	Option,
 	VfioIoas,
 } from "./iommufd.js";
-import { TestCommand } from "./iommufd-test.js";
+import { IoasCopyOfTests, TestCommand } from "./iommufd-test.js";
 import {
 	checkFields,
 	readCommand,
@@ -82,7 +82,7 @@ function structOf(size: number, present = size): Uint8Array {
 	return bytes.subarray(0, present);
 }
 
-const everyCommand = fc.constantFrom<AnyCommand[]>(...iommufdCommands, TestCommand);
+const everyCommand = fc.constantFrom<AnyCommand[]>(...iommufdCommands, IoasCopyOfTests, TestCommand);
 
 describe("an extensible struct, for every command", () => {
 	test("a struct as long as ours, or as long as the shortest that ever was, is taken", () => {
@@ -252,8 +252,10 @@ describe("flags and reserved fields", () => {
 		expect(outcome(() => checkFields(GetHwInfo))).toBe("EOPNOTSUPP");
 	});
 
-	test("only IOAS_COPY takes the fuzzer's flag", () => {
-		expect(checked(IoasCopy, "flags", 1 << 16)).toBe("accepted");
+	test("only the kernel's tests take the fuzzer's flag, and of the commands only IOAS_COPY", () => {
+		expect(checked(IoasCopyOfTests, "flags", 1 << 16)).toBe("accepted");
+		expect(checked(IoasCopyOfTests, "flags", 1 << 17)).toBe("EOPNOTSUPP");
+		expect(checked(IoasCopy, "flags", 1 << 16)).toBe("EOPNOTSUPP");
 		expect(checked(IoasMap, "flags", 1 << 16)).toBe("EOPNOTSUPP");
 	});
 

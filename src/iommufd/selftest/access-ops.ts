@@ -13,7 +13,8 @@ import { Access, type AccessOps } from "../access.js";
 import type { Call } from "../call.js";
 import type { Context } from "../context.js";
 import { LAST_IOVA } from "../io-pagetable/iova-ranges.js";
-import { Ioas, iovaOfNthArea } from "../ioas.js";
+import { Ioas } from "../ioas.js";
+import { iovaOfNthArea } from "./nth-area.js";
 import { on, pageOf } from "./test-op.js";
 
 /** Bytes that one op can be about. */
