@@ -4,6 +4,8 @@ const MACHINE = 0;
 const LISTENER = 1;
 const LAUNCHER = 2;
 const SUPERVISOR = 3;
+const CHILDREN = 4;
+const SLOTS = 5;
 
 const GOOD = 1;
 const BAD = -1;
@@ -15,7 +17,7 @@ export class Handshake {
 	readonly memory: SharedArrayBuffer;
 	readonly #slots: Int32Array;
 
-	constructor(memory = new SharedArrayBuffer(16)) {
+	constructor(memory = new SharedArrayBuffer(SLOTS * 4)) {
 		this.memory = memory;
 		this.#slots = new Int32Array(memory);
 	}
@@ -55,6 +57,22 @@ export class Handshake {
 	/** The supervisor's thread; 0 as long as it can't be woken. */
 	get supervisor(): number {
 		return Atomics.load(this.#slots, SUPERVISOR);
+	}
+
+	/** The main thread says that SIGCHLD has come: a child of this process has ended. */
+	announceChild(): void {
+		Atomics.add(this.#slots, CHILDREN, 1);
+		Atomics.notify(this.#slots, CHILDREN);
+	}
+
+	/** How often that was said by now. */
+	get childrenEnded(): number {
+		return Atomics.load(this.#slots, CHILDREN);
+	}
+
+	/** The launcher waits until it was said once more than that. */
+	waitForChild(before: number): void {
+		Atomics.wait(this.#slots, CHILDREN, before);
 	}
 
 	#set(slot: number, value: number): void {

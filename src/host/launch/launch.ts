@@ -63,6 +63,7 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 		directories,
 		questions: asker.port,
 	};
+	process.on("SIGCHLD", () => handshake.announceChild()); // The launcher waits for it.
 	process.on("exit", removeFiles); // The supervisor does it at its end, but it may not come to that.
 	const supervisor = new Worker(what.workers.supervisor, {
 		workerData: supervisorData,

@@ -1,11 +1,9 @@
 // The thread that puts the filter on itself and starts the program, which inherits it; and the program's parent. It is a
 // worker, because a filter is a thread's own: the supervisor's thread must not be stopped by it.
 //
-// It waits for the program, and for whatever the program leaves running: as "subreaper" it becomes the parent of orphans, so
-// that wait(2) says when the last process is gone. (As the parent of them all it also keeps the right to look into their memory
-// where yama restricts that to a process's ancestors.) posix_spawn(3), wait(2), PR_SET_CHILD_SUBREAPER(2const)
+// It waits for the program, and for whatever the program leaves running: children.ts. (As the parent of them all this process also
+// keeps the right to look into their memory where yama restricts that to a process's ancestors.) posix_spawn(3)
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { RLIMIT_NOFILE } from "../linux/flags.js";
 import {
@@ -26,10 +24,11 @@ import {
 	prlimit,
 	SystemError,
 	signals,
-	waitpid,
 } from "../linux/libc.js";
+import { sendAtDeathsOnly } from "../linux/signals.js";
 import { FAREWELL } from "../trap/filter.js";
 import { installFilter } from "../trap/seccomp.js";
+import { children, waitForAll } from "./children.js";
 import { Handshake } from "./handshake.js";
 
 export interface LauncherData {
@@ -71,6 +70,7 @@ if (handshake.waitForMachine()) launch();
 
 function launch(): void {
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	sendAtDeathsOnly(signals.SIGCHLD);
 	const program = stringArray(data.program);
 	const attributes = spawnAttributes();
 	const pid = new NativeMemory(4);
@@ -95,7 +95,7 @@ function launch(): void {
 	);
 	if (failure === 0) {
 		tell({ kind: "started", pid: pid.words[0] });
-		waitForAll(pid.words[0], others);
+		waitForAll(pid.words[0], others, handshake, (status) => tell({ kind: "ended", status }));
 	} else tell({ kind: "failed", call: "posix_spawn", errno: failure });
 	sayFarewell();
 }
@@ -103,46 +103,6 @@ function launch(): void {
 /** A signal may end the call before the supervisor has received it: without it, it would wait for ever. */
 function sayFarewell(): void {
 	while (ioctl(-1, FAREWELL, 0) === -1 && errno() === errors.EINTR);
-}
-
-/** Waits for the program and all that comes from it; `others` are children that don't. */
-function waitForAll(program: number, others: ReadonlySet<number>): void {
-	const status = new NativeMemory(4);
-	for (let running = true; running || (children()?.some((child) => !others.has(child)) ?? true); ) {
-		const pid = waitpid(-1, status.address, 0);
-		if (pid === -1 && errno() !== errors.EINTR) return; // ECHILD
-		if (pid !== program) continue;
-		tell({ kind: "ended", status: status.words[0] });
-		running = false;
-	}
-}
-
-/**
- * The children of this process, whichever of its threads they belong to; undefined where the kernel doesn't list them
- * (CONFIG_PROC_CHILDREN), or we have no fds left to look. proc_pid_task(5)
- */
-function children(): number[] | undefined {
-	if (!existsSync("/proc/thread-self/children")) return undefined;
-	try {
-		return readdirSync("/proc/self/task").flatMap(childrenOf);
-	} catch {
-		return undefined;
-	}
-}
-
-function childrenOf(thread: string): number[] {
-	try {
-		const list = readFileSync(`/proc/self/task/${thread}/children`, "latin1");
-		return Array.from(list.matchAll(/\d+/g), Number);
-	} catch (error) {
-		if (isOutOfFds(error)) throw error;
-		return []; // The thread has just ended.
-	}
-}
-
-function isOutOfFds(error: unknown): boolean {
-	const { code } = error as NodeJS.ErrnoException;
-	return code === "EMFILE" || code === "ENFILE";
 }
 
 /** Undoes what Node has changed of the signals for itself, and exec(3) would leave as it is. */

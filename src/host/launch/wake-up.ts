@@ -3,23 +3,14 @@
 
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { reportInternalError } from "../internal-error.js";
-import { addressOfFunction, NativeMemory, sigaction, signals, succeed } from "../linux/libc.js";
+import { signals } from "../linux/libc.js";
+import { onlyInterruptAt } from "../linux/signals.js";
 import type { Answered, AskedQuestion } from "./asker.js";
 import { WAKE_UP } from "./wake-up-signal.js";
 
-/** struct sigaction of the C library: the handler, 128 bytes of mask, flags, restorer. All the rest is zero. */
-const SIGACTION_BYTES = 152;
-
-const number = signals[WAKE_UP];
-
-/**
- * Has the signal interrupt what waits: without SA_RESTART, which Node's own handlers have. A handler is needed for that, and one in
- * JavaScript could not run in a signal's context; so it is a function of the C library's that looks at nothing but its argument.
- */
+/** Has the signal interrupt the wait for the next call. */
 export function takeWakeUps(): void {
-	const action = new NativeMemory(SIGACTION_BYTES);
-	action.setU64(0, addressOfFunction("abs"));
-	succeed(sigaction(number, action.address, 0), "sigaction");
+	onlyInterruptAt(signals[WAKE_UP]);
 }
 
 /** Answers what the main thread has asked by now. Nothing is being answered otherwise. */

@@ -66,8 +66,8 @@ export const inotifyAddWatch: Call3 = libc.func("int inotify_add_watch(int, int6
 export const prctl: Call5 = libc.func("int prctl(int, int64, int64, int64, int64)");
 /** prlimit(pid, resource, newLimit, oldLimit) */
 export const prlimit: Call4 = libc.func("int prlimit(int, int, int64, int64)");
-/** waitpid(pid, status, options) */
-export const waitpid: Call3 = libc.func("int waitpid(int, int64, int)");
+/** waitid(idType, id, info, options) */
+export const waitid: Call4 = libc.func("int waitid(int, int, int64, int)");
 /** fstatfs(fd, buffer) */
 export const fstatfs: Call2 = libc.func("int fstatfs(int, int64)");
 /** pthread_sigmask(how, set, oldSet): returns the errno instead of setting it */

@@ -219,7 +219,7 @@ export function inDirectory<R>(action: (directory: string) => R): R {
 	}
 }
 
-export { readdirSync, readFileSync, writeFile };
+export { readdirSync, readFileSync, spawnSync, writeFile };
 export const readText = (fd: number): string => readFileSync(fd, "utf8");
 
 /** How many fds the supervisor, our parent, has for files whose path contains a text. */
