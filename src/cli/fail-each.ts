@@ -6,6 +6,7 @@ import { availableParallelism, constants } from "node:os";
 import { complain, refuse } from "./complain.js";
 import { KILLED_BY } from "./exit-codes.js";
 import { failTable, troubleInWords } from "./fail-table.js";
+import type { FailedRun } from "./failed-run.js";
 import { leaksBeyond, leftoversOf } from "./leaks.js";
 import { beginRuns, positive, showProgress } from "./many-runs.js";
 import { killAll, NotStarted, type OneRun, runOnce } from "./one-run.js";
@@ -13,17 +14,6 @@ import { policyNamed } from "./policy-names.js";
 import type { RunOptions } from "./run.js";
 import { shellWords } from "./shell-words.js";
 import { endingInWords } from "./verdict.js";
-
-/** What became of a run in which a place failed. */
-export interface FailedRun extends Pick<OneRun, "ending" | "seconds" | "output"> {
-	/** The place, counted from 1. */
-	readonly nth: number;
-	/** What failed, in which call, and what that answered; undefined when the run was killed before it could say so. */
-	readonly fault: OneRun["fault"];
-	readonly trouble: "crashed" | "hung" | "leaked" | undefined;
-	/** What it left, a line each. */
-	readonly leaks: readonly string[];
-}
 
 /** Seconds. */
 const TIMEOUT = 30;

@@ -1,7 +1,7 @@
 // The table that `ioasis run --fail-each` prints: a line for each place that failed.
 
 import { styleText } from "node:util";
-import type { FailedRun } from "./fail-each.js";
+import type { FailedRun } from "./failed-run.js";
 import { endingInWords } from "./verdict.js";
 
 const HEAD = ["n", "what failed", "in", "program"] as const;
