@@ -8,6 +8,7 @@ import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
 import { Errno } from "../uapi/errno.js";
+import { Later } from "../uapi/later.js";
 import type { ReportFile } from "./report-file.js";
 
 export class FailureRecorder implements Tracer {
@@ -30,6 +31,7 @@ export class FailureRecorder implements Tracer {
 			this.#recordFault(caller, file.path, name, result);
 			return result;
 		} catch (error) {
+			if (error instanceof Later) throw error; // It is told of when it is answered.
 			this.#recordFault(caller, file.path, name, error);
 			this.#record(caller, file.path, name(), error);
 			throw error;

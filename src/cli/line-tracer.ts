@@ -9,6 +9,7 @@ import type { TransferEvent } from "../trace/event.js";
 import { printCall, printDma, printInterrupt, printOpen, printTransfer } from "../trace/print.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
+import { Later } from "../uapi/later.js";
 import type { LineFile } from "./line-file.js";
 
 export class LineTracer implements Tracer {
@@ -60,8 +61,13 @@ export function traceDevices({ dma, vfioDevices }: Machine, lines: LineFile): vo
 function read(caller: Caller, address: number, size: number): Uint8Array | undefined {
 	if (size === 0) return undefined;
 	const bytes = new Uint8Array(size);
-	const length = caller.memory.read(address, bytes);
-	return length === 0 ? undefined : bytes.subarray(0, length);
+	try {
+		const length = caller.memory.read(address, bytes);
+		return length === 0 ? undefined : bytes.subarray(0, length);
+	} catch (error) {
+		if (error instanceof Later) return undefined; // Nobody waits for the trace.
+		throw error;
+	}
 }
 
 function same(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {

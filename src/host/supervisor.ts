@@ -1,13 +1,14 @@
 // The loop that answers: receives one stopped system call after the other, and lets the engine, or the kernel, do it.
 //
 // It never yields while the program runs, because a call that waits for an event loop waits ten times as long. So whatever it
-// calls is synchronous, and the thread that it runs in does nothing else.
+// calls is synchronous, and the thread that it runs in does nothing else. A call that can't be answered yet is put aside: see
+// trap/parked-calls.ts.
 
-import { withFaults } from "../faults/faults.js";
 import type { OpenFile } from "../files/open-file.js";
 import { Extents } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
+import { Later } from "../uapi/later.js";
 import type { FaultInjection } from "./fault-injection/fault-injection.js";
 import { HandedFiles, isMappable } from "./files/files.js";
 import { isQueue } from "./files/queues.js";
@@ -27,6 +28,7 @@ import { outOfFds } from "./processes/descriptors.js";
 import { Processes } from "./processes/processes.js";
 import type { Thread } from "./processes/thread.js";
 import { FAREWELL } from "./trap/filter.js";
+import { ParkedCalls } from "./trap/parked-calls.js";
 import { Notification } from "./trap/seccomp.js";
 
 /** Who wants to know of each call. */
@@ -70,6 +72,7 @@ export class Supervisor {
 	readonly #tracer: Tracer | undefined;
 	readonly #launcher: number;
 	readonly #notification: Notification;
+	readonly #parked: ParkedCalls;
 	readonly #events = new Events();
 	readonly #files = new HandedFiles(this.#events);
 	readonly #sharedFiles = new SharedFiles();
@@ -101,6 +104,7 @@ export class Supervisor {
 		this.#tracer = tracer;
 		this.#launcher = launcher;
 		this.#notification = new Notification(listener);
+		this.#parked = new ParkedCalls(this.#notification, (thread) => faults.forgetParked(thread));
 		this.#processes = new Processes({
 			notification: this.#notification,
 			files: this.#files,
@@ -127,7 +131,8 @@ export class Supervisor {
 	/** Answers until the launcher says that nobody is left. */
 	run(): void {
 		for (let calls = 1; !this.#ended; calls++) {
-			if (this.#events.areUrgent && !this.#isCallPending()) this.whenWoken();
+			if (this.#parked.areDue) this.#makeDueAgain();
+			else if (this.#events.areUrgent && !this.#isCallPending()) this.whenWoken();
 			else if (this.#notification.receive()) this.#answer();
 			else if (errno() === errors.EINTR) this.whenWoken();
 			// One who asked may be killed before we look.
@@ -136,6 +141,13 @@ export class Supervisor {
 			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();
 			this.#mayBeUnused = false;
 		}
+	}
+
+	/** Makes calls again that were put aside. One that is due at once again takes turns with the others. */
+	#makeDueAgain(): void {
+		this.#parked.makeDueAgain(() => this.#answer());
+		this.#events.settle();
+		if (this.#notification.isPending && this.#notification.receive()) this.#answer();
 	}
 
 	/** Waits for the next call, or an event that can't wait for one. */
@@ -148,6 +160,7 @@ export class Supervisor {
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
 	finish(): string[] {
+		this.#parked.dropAll();
 		this.#shadow.remove();
 		this.#faults.settings.remove();
 		// A file that was on its way through a socket when that was closed is let go of in the background.
@@ -166,6 +179,7 @@ export class Supervisor {
 		const before = this.#files.count;
 		this.#events.settle();
 		this.#files.settle();
+		if (this.#parked.count > 0) this.#parked.dropDead();
 		if (mappingsToo) this.#files.settleMappings();
 		if (this.#files.count < before) this.#mayBeUnused = true;
 	}
@@ -175,7 +189,8 @@ export class Supervisor {
 		try {
 			this.#dispatch();
 		} catch (error) {
-			if (error !== outOfFds) {
+			if (error instanceof Later) this.#parked.park(error);
+			else if (error !== outOfFds) {
 				reportInternalError(error, `system call ${notification.syscall}`);
 				notification.fail(errors.EIO);
 			} else if (!hasMadeRoom) {
@@ -278,13 +293,14 @@ export class Supervisor {
 		}
 		const memory = thread.process.memoryOf(id);
 		memory.stopped = id;
-		this.tally.calls++;
 		try {
 			notification.succeed(this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
 		} catch (error) {
+			if (error instanceof Later) memory.stopped = 0;
 			notification.fail(this.#errorOf(error).number);
 		}
 		memory.stopped = 0;
+		this.tally.calls++;
 		if (++this.#callsSinceSettling < CALLS_BETWEEN_SETTLING) return;
 		this.settle();
 		this.#mayBeUnused = true;
@@ -313,6 +329,7 @@ export class Supervisor {
 		try {
 			result = this.#faults.during(thread.thread, () => transfer.make(memory));
 		} catch (error) {
+			if (error instanceof Later) memory.stopped = 0;
 			result = this.#errorOf(error);
 		}
 		// Before it is answered: then the caller goes on, and may change what there is to be seen.
@@ -381,9 +398,8 @@ export class Supervisor {
 	}
 
 	#callEngine(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {
-		const injector = this.#faults.injectorOf(thread.thread);
-		if (injector !== undefined) return withFaults(injector, () => this.#callFile(file, thread, fd, command, argument));
-		return this.#callFile(file, thread, fd, command, argument);
+		if (!this.#faults.areAny) return this.#callFile(file, thread, fd, command, argument);
+		return this.#faults.during(thread.thread, () => this.#callFile(file, thread, fd, command, argument));
 	}
 
 	#callFile(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number {
@@ -391,8 +407,9 @@ export class Supervisor {
 		return this.#tracer.ioctl(file, thread, fd, command, argument);
 	}
 
-	/** The errno that something thrown means, counted. */
+	/** The errno that something thrown means, counted. @throws Later, which means none yet */
 	#errorOf(thrown: unknown): Errno {
+		if (thrown instanceof Later) throw thrown;
 		const error = thrown instanceof Errno ? thrown : new Errno("EIO", "a bug in ioasis, reported on stderr");
 		if (error !== thrown) reportInternalError(thrown, "a call to the engine");
 		this.tally.errors.set(error.code, (this.tally.errors.get(error.code) ?? 0) + 1);

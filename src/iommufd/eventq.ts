@@ -5,6 +5,7 @@ import type { Caller } from "../files/caller.js";
 import type { ReadableFile } from "../files/open-file.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
+import { Later } from "../uapi/later.js";
 import type { Context } from "./context.js";
 import { IommufdObject, type ObjectKind } from "./object.js";
 
@@ -83,7 +84,8 @@ export function oneByOne(next: (done: number) => number): number {
 	try {
 		for (let more = next(done); more > 0; more = next(done)) done += more;
 	} catch (error) {
-		if (done === 0 || !(error instanceof Errno)) throw error;
+		const isAnAnswer = error instanceof Errno || error instanceof Later;
+		if (done === 0 || !isAnAnswer) throw error;
 	}
 	return done;
 }

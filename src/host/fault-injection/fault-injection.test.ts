@@ -3,6 +3,10 @@
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FailNth } from "../../faults/fail-nth.js";
+import { allocation } from "../../faults/faults.js";
+import { codeOf } from "../../uapi/errno.js";
+import { WaitQueue } from "../../uapi/later.js";
 import { asClient, buildHarness } from "../testing/harness.testing.js";
 import { FaultInjection } from "./fault-injection.js";
 
@@ -93,4 +97,21 @@ test("threads whose fail-nth is not in use any more take no fds", () => {
 	for (const { pid } of programs) injection.openFailNth(`/proc/${pid}/fail-nth`, 2)?.release();
 	expect(fds() - before).toBeLessThan(20);
 	for (const program of programs) program.kill();
+});
+
+test("a call that is made again comes by the same places, and they count once", () => {
+	const plan = new FailNth(4);
+	const injection = new FaultInjection(false, plan, "/nonexistent");
+	const later = new WaitQueue().later("a test");
+	const call = (isReady: boolean) => {
+		for (const place of ["one", "two"]) allocation(place);
+		if (!isReady) throw later;
+		for (const place of ["three", "four"]) allocation(place);
+	};
+	for (let i = 0; i < 3; i++)
+		expect(() => injection.during(7, () => call(false))).toThrow(expect.objectContaining(later));
+	injection.during(8, () => allocation("another call's"));
+	expect(plan.passed).toBe(3);
+	expect(codeOf(() => injection.during(7, () => call(true)))).toBe("ENOMEM");
+	expect([plan.passed, plan.failed?.what]).toEqual([4, "three"]);
 });

@@ -5,6 +5,7 @@ import { posix } from "node:path";
 import type { FailNth } from "../../faults/fail-nth.js";
 import type { FaultyTask } from "../../faults/fault-attr.js";
 import { type FaultInjector, type FaultKind, withFaults } from "../../faults/faults.js";
+import { Later } from "../../uapi/later.js";
 import { close } from "../linux/libc.js";
 import { exists, openDirectory } from "../linux/proc.js";
 import { FailNthFile, type NthTask } from "./fail-nth-file.js";
@@ -25,6 +26,11 @@ export class FaultInjection implements FaultInjector {
 	#sweepAt = LEAST_TO_SWEEP;
 	/** Who makes the call that is under way. */
 	#current: FaultyTask | undefined;
+	/** How many places it has come by, and how many of these it had come by before it was put aside. */
+	#passed = 0;
+	#toPass = 0;
+	/** By thread, how many places calls have come by that are to be made again. */
+	readonly #ofParked = new Map<number, number>();
 
 	/**
 	 * @param hasTests whether the kernel has CONFIG_IOMMUFD_TEST, and so places of iommufd's own
@@ -37,21 +43,37 @@ export class FaultInjection implements FaultInjector {
 		this.plan = plan;
 	}
 
-	/** Makes a thread the one that the next places are come by of. @returns undefined when nothing can fail */
-	injectorOf(thread: number): FaultInjector | undefined {
-		if (this.plan === undefined && this.#tasks.size === 0 && !this.settings.isMade) return undefined;
-		this.settings.update();
-		this.#current = this.#taskOf(thread);
-		return this;
+	/** Whether anything can fail. */
+	get areAny(): boolean {
+		return this.plan !== undefined || this.#tasks.size > 0 || this.settings.isMade;
 	}
 
-	/** Does something for a thread, in which places may fail. */
+	/** Does something for a thread, in which places may fail. When it is made again it comes by the same places, which don't count twice. */
 	during<T>(thread: number, action: () => T): T {
-		const injector = this.injectorOf(thread);
-		return injector === undefined ? action() : withFaults(injector, action);
+		if (!this.areAny) return action();
+		this.settings.update();
+		const outer = { current: this.#current, passed: this.#passed, toPass: this.#toPass };
+		this.#current = this.#taskOf(thread);
+		this.#passed = 0;
+		this.#toPass = this.#ofParked.get(thread) ?? 0;
+		this.#ofParked.delete(thread);
+		try {
+			return withFaults(this, action);
+		} catch (thrown) {
+			if (thrown instanceof Later) this.#ofParked.set(thread, Math.max(this.#passed, this.#toPass));
+			throw thrown;
+		} finally {
+			({ current: this.#current, passed: this.#passed, toPass: this.#toPass } = outer);
+		}
+	}
+
+	/** A call that a thread was to make again is given up. */
+	forgetParked(thread: number): void {
+		this.#ofParked.delete(thread);
 	}
 
 	shouldFail(kind: FaultKind, what: string): boolean {
+		if (this.#passed++ < this.#toPass) return false;
 		if (!this.#kinds.includes(kind)) return false;
 		if (this.plan?.shouldFail(kind, what)) return true;
 		const attr = this.settings.attrs.get(kind)!;

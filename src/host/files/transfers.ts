@@ -5,6 +5,7 @@ import type { OpenFile, PositionedFile, ReadableFile } from "../../files/open-fi
 import type { AddressSpace } from "../../memory/address-space.js";
 import type { RegisterAccess } from "../../trace/event.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { Later } from "../../uapi/later.js";
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../linux/flags.js";
 import { syscalls } from "../linux/syscalls.js";
 import type { Notification } from "../trap/seccomp.js";
@@ -82,7 +83,7 @@ function onQueue(queue: ReadableFile, kind: CallKind, call: Notification): Trans
 		name: kind.name,
 		arguments: argumentsOf(kind, call),
 		make: (memory) =>
-			transferEach(piecesOf(kind, call, memory, 0), ({ address, length }) =>
+			transferEach(piecesOf(kind, call, memory, 0), true, ({ address, length }) =>
 				kind.isWrite ? queue.write(memory, address, length) : queue.read(memory, address, length),
 			),
 		access: () => undefined,
@@ -97,7 +98,7 @@ function atPosition(file: PositionedFile, start: number, kind: CallKind, call: N
 		make: (memory) => {
 			let position = start;
 			pieces = piecesOf(kind, call, memory, start);
-			return transferEach(pieces, ({ address, length }) => {
+			return transferEach(pieces, false, ({ address, length }) => {
 				const done = kind.isWrite
 					? file.writeAt(memory, address, length, position)
 					: file.readAt(memory, address, length, position);
@@ -108,10 +109,20 @@ function atPosition(file: PositionedFile, start: number, kind: CallKind, call: N
 		access: (memory) => {
 			const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
 			const bytes = new Uint8Array(length > LARGEST_REGISTER || pieces.length !== 1 ? 0 : length);
-			const isKnown = bytes.length > 0 && memory.read(pieces[0].address, bytes) === length;
+			const isKnown = bytes.length > 0 && isRead(memory, pieces[0].address, bytes);
 			return { place: file.placeAt(start), length, isWrite: kind.isWrite, bytes: isKnown ? bytes : undefined };
 		},
 	};
+}
+
+/** Whether all of it could be read, without waiting: the trace isn't waited for. */
+function isRead(memory: AddressSpace, address: number, into: Uint8Array): boolean {
+	try {
+		return memory.read(address, into) === into.length;
+	} catch (error) {
+		if (error instanceof Later) return false;
+		throw error;
+	}
 }
 
 /**
@@ -143,15 +154,19 @@ function requirePositions(start: number, length: number): void {
 		throw new Errno("EINVAL", `${length} bytes at position ${hex(start)} go beyond the last position`);
 }
 
-/** do_loop_readv_writev(): piece by piece, until one isn't used up. An error counts if it is the first piece's. */
-function transferEach(pieces: readonly Piece[], transfer: (piece: Piece) => number): number {
+/**
+ * do_loop_readv_writev(): piece by piece, until one isn't used up. An error counts if it is the first piece's.
+ * @param isOnce whether what has been transferred can't be transferred again: then nothing is waited for after that
+ */
+function transferEach(pieces: readonly Piece[], isOnce: boolean, transfer: (piece: Piece) => number): number {
 	let done = 0;
 	for (const piece of pieces) {
 		let length: number;
 		try {
 			length = transfer(piece);
 		} catch (error) {
-			if (done === 0 || !(error instanceof Errno)) throw error;
+			const isAnEnd = error instanceof Errno || (isOnce && error instanceof Later);
+			if (done === 0 || !isAnEnd) throw error;
 			break;
 		}
 		done += length;

@@ -1,7 +1,7 @@
 // The system calls that the clients in the tests of this room make: programs on Node, which know nothing of Ioasis. A call
 // that fails returns the negative errno.
 
-import { type StdioOptions, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
 	constants,
@@ -82,6 +82,8 @@ export const setresuid = (real: number, effective: number, saved: number): numbe
 	syscall(process.arch === "x64" ? 117 : 147, real, effective, saved);
 export const chdir = call<[path: string]>("int chdir(str)");
 export const chroot = call<[path: string]>("int chroot(str)");
+/** Ends the process at once, whatever its threads do. */
+export const exitNow = call<[code: number]>("void _exit(int)");
 export const unshare = call<[flags: number]>("int unshare(int)");
 export const gettid = call<[]>("int gettid()");
 const syscall4 = call<number[]>("int64 syscall(int64, int64, int64, int64, int64)");
@@ -190,6 +192,12 @@ export function receiveFd(socket: number): number {
 /** SIGALRM every so many microseconds, until 0. setitimer(2) */
 export function setTimer(microseconds: number): void {
 	setitimer(0, new BigInt64Array([0n, BigInt(microseconds), 0n, BigInt(microseconds)]), null);
+}
+
+/** Starts a program with Node. @returns with it how it will have ended */
+export function start(parameters: string[]): { child: ChildProcess; ended: Promise<number | NodeJS.Signals> } {
+	const child = spawn(process.execPath, parameters, { stdio: ["ignore", "ignore", "inherit"] });
+	return { child, ended: once(child, "exit").then(([code, signal]) => code ?? signal) };
 }
 
 /** Starts a program with Node and kills it after some milliseconds. */

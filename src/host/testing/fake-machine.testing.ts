@@ -7,6 +7,7 @@ import type { OpenFile } from "../../files/open-file.js";
 import { FileTree, READ_WRITE, WRITE_ONLY } from "../../machine/file-tree.js";
 import { type Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
+import { WaitQueue } from "../../uapi/later.js";
 import { type Host, type Machine, supervise } from "../launch/supervisor-thread.js";
 import { FakeQueue, FakeRegion, FakeRegisters } from "./fake-files.testing.js";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
@@ -33,6 +34,14 @@ interface Asked {
 	readonly file: OpenFile;
 }
 
+/** What calls wait at. */
+interface Gate {
+	isOpen: boolean;
+	readonly queue: WaitQueue;
+	/** How often each thread's call was made. */
+	readonly made: Map<number, number>;
+}
+
 class FakeMachine implements Machine {
 	readonly paths = PATHS;
 	readonly files = fakeFiles();
@@ -41,6 +50,7 @@ class FakeMachine implements Machine {
 	readonly #released: number[] = [];
 	readonly #seen: object[] = [];
 	readonly #listening: EventFd[] = [];
+	readonly #gates = new Map<string, Gate>();
 	/** The last of each. */
 	#queue: FakeQueue | undefined;
 	#region: FakeRegion | undefined;
@@ -185,12 +195,40 @@ class FakeMachine implements Machine {
 				this.#region?.memory.write(8, Buffer.from("device"));
 				return { mappings: this.#region?.mappings, text: bytes.toString() };
 			}
+			case "pass": {
+				const gate = this.#gate(question.gate);
+				gate.made.set(caller.thread, (gate.made.get(caller.thread) ?? 0) + 1);
+				if (!gate.isOpen) throw gate.queue.later(`the gate ${question.gate} is closed`);
+				return gate.made.get(caller.thread);
+			}
+			case "open gate": {
+				const gate = this.#gate(question.gate);
+				const { length } = gate.queue;
+				gate.isOpen = true;
+				gate.queue.wakeAll();
+				return length;
+			}
+			case "wake":
+				this.#gate(question.gate).queue.wakeAll();
+				return;
+			case "waiting":
+				this.#host.settle();
+				return this.#gate(question.gate).queue.length;
 			case "bug":
 				throw new TypeError("a bug made on purpose");
 			case "sleep":
 				for (const end = performance.now() + question.milliseconds; performance.now() < end; );
 				return;
 		}
+	}
+
+	#gate(name: string): Gate {
+		let gate = this.#gates.get(name);
+		if (gate === undefined) {
+			gate = { isOpen: false, queue: new WaitQueue(), made: new Map() };
+			this.#gates.set(name, gate);
+		}
+		return gate;
 	}
 
 	#eventFd(caller: Caller, fd: number): EventFd {

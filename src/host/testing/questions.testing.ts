@@ -40,6 +40,14 @@ export type Question =
 	| { what: "add region"; text: string }
 	/** How often is that mapped, and what is in it? Afterwards there is "device" in it, too, at 8. */
 	| { what: "region" }
+	/** Wait until a gate is open. @returns how often the call was made */
+	| { what: "pass"; gate: string }
+	/** Open it. @returns how many waited */
+	| { what: "open gate"; gate: string }
+	/** Have those who wait at it look again. */
+	| { what: "wake"; gate: string }
+	/** How many wait at it? */
+	| { what: "waiting"; gate: string }
 	/** Throw what is no Errno. */
 	| { what: "bug" }
 	| { what: "sleep"; milliseconds: number };

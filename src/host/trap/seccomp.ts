@@ -49,6 +49,7 @@ export function installFilter(): number {
 // _IOWR('!', nr, size) and so on
 const SECCOMP_IOCTL_NOTIF_RECV = 0xc0502100;
 const SECCOMP_IOCTL_NOTIF_SEND = 0xc0182101;
+const SECCOMP_IOCTL_NOTIF_ID_VALID = 0x40082102;
 const SECCOMP_IOCTL_NOTIF_ADDFD = 0x40182103;
 const SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104;
 
@@ -96,6 +97,14 @@ export class Notification {
 		return poll(address, 2, -1) > 0 && words[1] >>> 16 !== 0;
 	}
 
+	/** Whether a call is there to be received now. */
+	get isPending(): boolean {
+		const { words, address } = this.#polled;
+		words[0] = this.#listener;
+		words[1] = POLLIN;
+		return poll(address, 1, 0) > 0 && words[1] >>> 16 !== 0;
+	}
+
 	/** Waits for the next call. @returns whether there is one; errno() tells otherwise */
 	receive(): boolean {
 		// The kernel insists on zeroes.
@@ -103,6 +112,33 @@ export class Notification {
 		for (let i = 0; i < NOTIF_WORDS; i++) words[i] = 0;
 		return ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_RECV, this.#notif) === 0;
 	}
+
+	// --- A call that is put aside ---
+
+	/** What the call is, to be put aside. */
+	copy(): Uint32Array {
+		return this.#words.slice(0, NOTIF_WORDS);
+	}
+
+	/** Makes a call that was put aside the one that is answered now. */
+	resume(call: Uint32Array): void {
+		this.#words.set(call);
+	}
+
+	/** Whether the caller of a call that was put aside still waits for its answer: it hasn't been killed. */
+	isAlive(call: Uint32Array): boolean {
+		const words = this.#words.subarray(ADDFD);
+		words[0] = call[0];
+		words[1] = call[1];
+		return ioctl(this.#listener, SECCOMP_IOCTL_NOTIF_ID_VALID, this.#addfd) === 0;
+	}
+
+	/** The thread of a call that was put aside. */
+	threadOf(call: Uint32Array): number {
+		return call[NOTIF_PID];
+	}
+
+	// --- The call itself ---
 
 	/** The thread that is stopped. */
 	get thread(): number {

@@ -66,12 +66,20 @@ export class RecordedFile implements RecordedForm {
 		call: () => number,
 		write: (answer: number | Failed, asked: { asked?: readonly Question[] }) => void,
 	): number {
-		const { result, asked } = this.memories.questions.during(() => answerOf(call));
-		this.memories.struct = undefined;
+		const { result, asked } = this.memories.questions.during(() => this.#answerOf(call));
 		const failed = typeof result === "number" ? result : { errno: result.code, reason: result.reason };
 		write(failed, asked.length > 0 ? { asked } : {});
 		if (typeof result === "number") return result;
 		throw result;
+	}
+
+	/** From then on the call's struct is none of anybody's questions. */
+	#answerOf(call: () => number): number | Errno {
+		try {
+			return answerOf(call);
+		} finally {
+			this.memories.struct = undefined;
+		}
 	}
 
 	/** The caller's struct, as much of it as can be read; from now on the call's questions about it need no note. */
@@ -191,7 +199,7 @@ export function recordedFile(memories: RecordingMemories, file: OpenFile): Recor
 	return "mmap" in file ? new RecordedMappableFile(memories, file) : new RecordedFile(memories, file);
 }
 
-/** What a call returns, or the Errno that it throws. Anything else is a bug, and goes on. */
+/** What a call returns, or the Errno that it throws. Anything else is a bug, or a Later, of which nothing is noted; it goes on. */
 function answerOf<T>(call: () => T): T | Errno {
 	try {
 		return call();

@@ -1,0 +1,142 @@
+// The calls that were put aside because their answers come later: uapi/later.ts.
+//
+// What a call is stands in the 80 bytes of its struct seccomp_notif. They are copied aside, and the supervisor goes on; the caller stays
+// stopped in the kernel. To make the call again is to put them back, and to do as if it had just come. seccomp_unotify(2)
+//
+// Some steps of a call are done elsewhere, and can't be done twice. So a call keeps what came of those that have been done: when it is
+// made again it comes by the same steps in the same order, and each is answered from there.
+
+import type { Later, ParkedCall } from "../../uapi/later.js";
+import type { Notification } from "./seccomp.js";
+
+/** What came of a step, and of whose. */
+interface Done {
+	readonly by: object;
+	readonly outcome: unknown;
+}
+
+class Parked implements ParkedCall {
+	/** Its struct seccomp_notif. */
+	readonly words: Uint32Array;
+	onDropped: (() => void) | undefined;
+	/** The steps that have been done, in their order. */
+	readonly done: Done[];
+	readonly #due: (call: Parked) => void;
+	#isWaiting = true;
+
+	constructor(words: Uint32Array, done: Done[], due: (call: Parked) => void) {
+		this.words = words;
+		this.done = done;
+		this.#due = due;
+	}
+
+	makeAgain(): void {
+		if (!this.#isWaiting) return;
+		this.#isWaiting = false;
+		this.onDropped = undefined;
+		this.#due(this);
+	}
+
+	drop(): void {
+		this.#isWaiting = false;
+		this.onDropped?.();
+		this.onDropped = undefined;
+	}
+}
+
+export class ParkedCalls {
+	readonly #notification: Notification;
+	readonly #dropped: (thread: number) => void;
+	readonly #all = new Set<Parked>();
+	/** Those that are to be made again. */
+	#due: Parked[] = [];
+	/** What has been done of the call that is under way, and how much of that it has come by. */
+	#done: Done[] = [];
+	#passed = 0;
+
+	/** @param dropped is told of the thread of each call that is given up */
+	constructor(notification: Notification, dropped: (thread: number) => void) {
+		this.#notification = notification;
+		this.#dropped = dropped;
+	}
+
+	/** How many wait, or are due. */
+	get count(): number {
+		return this.#all.size;
+	}
+
+	/** Whether some can be made again. */
+	get areDue(): boolean {
+		return this.#due.length > 0;
+	}
+
+	/** Puts the call aside that is under way. It isn't any more, from now on. */
+	park(later: Later): void {
+		const call = new Parked(this.#notification.copy(), this.#done, (due) => this.#due.push(due));
+		this.#forgetSteps();
+		this.#all.add(call);
+		later.park(call);
+	}
+
+	/** Makes each that is due now again: `answer` finds it in the notification. Those that become due meanwhile are left for the next time. */
+	makeDueAgain(answer: () => void): void {
+		const due = this.#due;
+		this.#due = [];
+		for (const call of due) {
+			this.#all.delete(call);
+			if (!this.#notification.isAlive(call.words)) {
+				this.#dropped(this.#notification.threadOf(call.words));
+				continue;
+			}
+			this.#notification.resume(call.words);
+			this.#done = call.done;
+			answer();
+			this.#forgetSteps();
+		}
+	}
+
+	/** Gives up those whose callers have been killed. */
+	dropDead(): void {
+		for (const call of this.#all) if (!this.#notification.isAlive(call.words)) this.#drop(call);
+	}
+
+	/** Gives up all. */
+	dropAll(): void {
+		for (const call of this.#all) this.#drop(call);
+	}
+
+	#drop(call: Parked): void {
+		this.#all.delete(call);
+		this.#due = this.#due.filter((other) => other !== call);
+		call.drop();
+		this.#dropped(this.#notification.threadOf(call.words));
+	}
+
+	// --- Steps that are done elsewhere ---
+
+	/**
+	 * What came of the next step of the call that is under way, if that has been done.
+	 * @param by whose step it is
+	 * @returns undefined when it is still to be done
+	 */
+	outcomeOf(by: object): unknown {
+		const done = this.#done[this.#passed];
+		if (done?.by === by) {
+			this.#passed++;
+			return done.outcome;
+		}
+		// The call has taken another way this time.
+		this.#done.length = this.#passed;
+		return undefined;
+	}
+
+	/** Notes what came of a step of a call that was put aside for it. It can be made again then. @param outcome not undefined */
+	noteOutcome(call: ParkedCall, by: object, outcome: unknown): void {
+		(call as Parked).done.push({ by, outcome });
+	}
+
+	#forgetSteps(): void {
+		this.#done = [];
+		this.#passed = 0;
+	}
+}
