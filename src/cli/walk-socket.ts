@@ -3,10 +3,10 @@
 // One question a connection, a line of JSON each way; a line without a question asks who it is. The main thread does it, which has
 // nothing else to do while the program runs.
 
-import { lstatSync, mkdirSync, readdirSync, unlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, renameSync, unlinkSync } from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { PackedWalkQuestion, WalkAnswer } from "./walk-answer.js";
 
 /** One `ioasis run`. */
@@ -36,14 +36,26 @@ export function serveWalks(run: Run, ask: (question: unknown) => Promise<unknown
 	const directory = directories().find((one) => make(one) && isPrivate(one));
 	if (directory === undefined) return;
 	const path = join(directory, `${run.pid}.sock`);
-	remove(path); // One of that number was killed.
+	// Whoever finds a socket that nobody listens to takes it away, so it gets its name when it is ready.
+	const unready = join(directory, `${run.pid}.new`);
+	remove(unready); // One of that number was killed.
 	const server = createServer((socket) => {
 		socket.on("error", () => {}); // Who asked has gone.
 		const received = async (line: string) => socket.end(`${JSON.stringify(await replyTo(line, run, ask))}\n`);
 		receiveLine(socket, received, LONGEST_QUESTION);
 	});
 	server.on("error", () => {});
-	server.listen(path, () => process.on("exit", () => remove(path))).unref();
+	server.listen(unready).unref();
+	if (server.listening) show(unready, path);
+}
+
+function show(unready: string, path: string): void {
+	try {
+		renameSync(unready, path);
+	} catch {
+		return; // The directory is gone: nobody finds us there.
+	}
+	process.on("exit", () => remove(path));
 }
 
 async function replyTo(line: string, run: Run, ask: (question: unknown) => Promise<unknown>): Promise<Reply> {
@@ -77,7 +89,8 @@ function send(path: string, request: Request): Promise<Reply | undefined> {
 		const socket = createConnection(path, () => socket.write(`${JSON.stringify(request)}\n`));
 		socket.setTimeout(PATIENCE, () => socket.destroy());
 		socket.on("error", ({ code }: NodeJS.ErrnoException) => {
-			if (code === "ECONNREFUSED") remove(path); // It was killed, and had no time to.
+			// It was killed, and had no time to. (In another PID namespace the number means somebody else; then it stays.)
+			if (code === "ECONNREFUSED" && !isAlive(Number(basename(path, ".sock")))) remove(path);
 		});
 		socket.on("close", () => resolve(undefined));
 		receiveLine(socket, (line) => resolve(JSON.parse(line)));
@@ -133,6 +146,14 @@ function socketsIn(directory: string): string[] {
 		return readdirSync(directory).flatMap((name) => (name.endsWith(".sock") ? [join(directory, name)] : []));
 	} catch {
 		return [];
+	}
+}
+
+function isAlive(pid: number): boolean {
+	try {
+		return process.kill(pid, 0);
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code !== "ESRCH";
 	}
 }
 

@@ -1,0 +1,42 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test, vi } from "vitest";
+import { findRuns, serveWalks } from "./walk-socket.js";
+
+const directory = mkdtempSync(join(tmpdir(), "ioasis-test-"));
+vi.stubEnv("XDG_RUNTIME_DIR", directory);
+const sockets = join(directory, "ioasis");
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** A socket that nobody listens to, under the name of a process. @returns its path */
+async function deadSocket(pid: number): Promise<string> {
+	mkdirSync(sockets, { recursive: true, mode: 0o700 });
+	const path = join(sockets, "dead");
+	const listen = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => console.log("ready"))`;
+	const process_ = spawn(process.execPath, ["-e", listen], { stdio: ["ignore", "pipe", "ignore"] });
+	await once(process_.stdout, "data");
+	process_.kill("SIGKILL");
+	await once(process_, "exit");
+	const named = join(sockets, `${pid || process_.pid}.sock`);
+	renameSync(path, named);
+	return named;
+}
+
+test("a run's socket gets its name when somebody listens to it, and answers from then on", async () => {
+	const listen = vi.spyOn(Server.prototype, "listen");
+	const run = { pid: 4711, programPid: 4712, program: ["true"], machine: "intel" };
+	serveWalks(run, () => Promise.resolve(undefined));
+	expect(readdirSync(sockets)).toEqual(["4711.sock"]);
+	expect(listen).toHaveBeenCalledWith(expect.not.stringMatching(/\.sock$/));
+	expect(await findRuns()).toContainEqual(run);
+});
+
+test("the socket of a process that was killed is taken away, that of one that lives is not", async () => {
+	const [dead, living] = [await deadSocket(0), await deadSocket(process.pid)];
+	await findRuns();
+	expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
+});
