@@ -41,6 +41,7 @@ const FLOORS_WITHIN = {
 		["memory"],
 		["trap"],
 		["linux", "internal-error.ts"],
+		["failure.ts"],
 	],
 };
 

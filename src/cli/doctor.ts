@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
+import { NOT_EXECUTABLE } from "./exit-codes.js";
 
 interface Finding {
 	readonly what: string;
@@ -93,12 +94,20 @@ function yama(): Finding {
 function trial(): Finding {
 	const open = 'require("node:fs").openSync("/dev/iommu", "r+")';
 	const command = [process.argv[1], "run", "--quiet", "--", process.execPath, "-e", open];
-	const { status, signal, stderr } = spawnSync(process.execPath, command, { encoding: "utf8", timeout: TRIAL_TIMEOUT });
+	const options = { encoding: "utf8", timeout: TRIAL_TIMEOUT, killSignal: "SIGKILL" } as const;
+	const { status, signal, stderr } = spawnSync(process.execPath, command, options);
+	const what = "opening /dev/iommu under `ioasis run`";
+	if (status === 0) return { what, ok: true, found: "it opens" };
+	// A run that can't start says what to do in its second line.
+	const [reason, advice] = (stderr ?? "").trim().split(/\n\s+/);
 	return {
-		what: "opening /dev/iommu under `ioasis run`",
-		ok: status === 0,
-		found: status === 0 ? "it opens" : stderr.trim() || `it ended with ${signal ?? status}`,
-		advice: "in a container, its seccomp profile must allow seccomp(2), process_vm_readv(2) and pidfd_getfd(2)",
+		what,
+		ok: false,
+		found: reason.replace(/^ioasis: /, "") || `it ended with ${signal ?? status}`,
+		advice:
+			status === NOT_EXECUTABLE && advice !== undefined
+				? advice
+				: "in a container, its seccomp profile must allow seccomp(2), process_vm_readv(2) and pidfd_getfd(2)",
 	};
 }
 

@@ -6,7 +6,9 @@ export const USAGE_ERROR = 2;
 export const DIFFERS = 1;
 /** `walk` found no such run, page table or device. */
 export const NOTHING_TO_WALK = 1;
-/** As shells have them: the program is there but can't be started; it isn't there; it was killed by signal N. */
+/** ioasis itself has failed. */
+export const FAILED = 125;
+/** As shells have them: the program is there but can't be started; it isn't there; it was killed by signal N. The first is also that this system lacks what a run takes. */
 export const NOT_EXECUTABLE = 126;
 export const NOT_FOUND = 127;
 export const KILLED_BY = 128;

@@ -77,6 +77,8 @@ function readText({ path, source }: Place): string {
 	try {
 		return readFileSync(path, "utf8");
 	} catch (error) {
-		throw new MachineDescriptionError(`${source} can't be read: ${(error as NodeJS.ErrnoException).code}`);
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === "EMFILE" || code === "ENFILE") throw error; // The file is not to blame.
+		throw new MachineDescriptionError(`${source} can't be read: ${code}`);
 	}
 }

@@ -2,6 +2,7 @@
 
 import { Command, Option } from "commander";
 import { USAGE_ERROR } from "./exit-codes.js";
+import { catchTheRest } from "./fail.js";
 import type { MatrixOptions } from "./matrix.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RunOptions } from "./run.js";
@@ -13,6 +14,8 @@ declare const VERSION: string;
 const EXAMPLE = "ioasis run --trace -- ./my-vmm --device vfio-pci";
 
 const POLICY_HELP = "the allocation rule: posted, agreed, reordered or mainline";
+
+catchTheRest();
 
 const program = new Command("ioasis")
 	.description("Linux's IOMMUFD in user space: any program in front of /dev/iommu, without root, an IOMMU or a VM")
@@ -56,7 +59,7 @@ program
 		"after",
 		`
 Exit codes: PROGRAM's own; 128 + N if signal N killed it; 126 or 127 if it can't be
-started; 2 for a wrong option or machine.
+started; 125 if ioasis itself fails; 2 for a wrong option or machine.
 
 Example:
   ${EXAMPLE}

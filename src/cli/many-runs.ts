@@ -1,9 +1,12 @@
 // What the commands have in common that make many runs of a program.
 
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { failureOf } from "../host/failure.js";
+import { checkPrerequisites, temporaryDirectory } from "../host/launch/prerequisites.js";
 import { refuse } from "./complain.js";
+import { NOT_EXECUTABLE } from "./exit-codes.js";
+import { complainOf } from "./fail.js";
 import { killAll } from "./one-run.js";
 
 /** 128 + SIGINT, as shells have it. */
@@ -19,10 +22,31 @@ export function positive(option: string, text: string): number {
 
 /** A directory for the reports of the runs. It goes with this process, and so do they. */
 export function beginRuns(): string {
-	const directory = mkdtempSync(join(tmpdir(), "ioasis-runs-"));
-	process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+	const directory = makeDirectory();
+	process.on("exit", () => {
+		killAll();
+		remove(directory);
+	});
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
 	return directory;
+}
+
+function makeDirectory(): string {
+	try {
+		checkPrerequisites();
+		return mkdtempSync(join(temporaryDirectory(), "ioasis-runs-"));
+	} catch (error) {
+		complainOf(failureOf(error));
+		process.exit(NOT_EXECUTABLE);
+	}
+}
+
+function remove(directory: string): void {
+	try {
+		rmSync(directory, { recursive: true, force: true });
+	} catch {
+		// It may have become somebody else's. What is in it is small.
+	}
 }
 
 function interrupted(): void {

@@ -3,11 +3,13 @@
 import { openSync } from "node:fs";
 import { constants } from "node:os";
 import { isatty } from "node:tty";
-import { launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
+import { adviceOn, failureOf } from "../host/failure.js";
+import { cleanUp, launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
 import type { Report } from "../host/launch/supervisor-thread.js";
 import { complain, refuse } from "./complain.js";
 import type { EngineSettings } from "./engine-settings.js";
-import { KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
+import { FAILED, KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
+import { complainOf, endBy } from "./fail.js";
 import { parseIova } from "./iova.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
@@ -57,6 +59,8 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
 	const report = options.report === undefined ? undefined : startReport(options.report);
 	if (options.record !== undefined) beginRecording(options.record);
+	endBy(stop);
+	const early = new EarlySignals();
 	const result = await launch(
 		{
 			program,
@@ -77,13 +81,13 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 		},
 		{
 			started(pid, ask) {
-				forwardSignals(pid);
+				early.pass(pid);
 				serveWalks({ pid: process.pid, programPid: pid, program, machine: options.machine }, ask);
 			},
 			ended: (status) => waitForTheRest(status, options.quiet ?? false),
 		},
-	);
-	if (!Array.isArray(result)) return giveUp(result, program[0]);
+	).catch((error): NotStarted => ({ kind: "broken", hadStarted: false, failure: failureOf(error) }));
+	if (!Array.isArray(result)) return await giveUp(result, program[0]);
 	const [status, happened] = result;
 	const { calls, errors, leftovers, stillOpen, places } = happened;
 	const ofFaults = places === undefined ? {} : { places };
@@ -132,6 +136,29 @@ function startReport(file: string): ReportFile {
 	}
 }
 
+/** Signals that come before there is a program: it gets them when it is there, and if that isn't soon they end us. */
+class EarlySignals {
+	readonly #signals: NodeJS.Signals[] = [];
+	#timer: NodeJS.Timeout | undefined;
+
+	constructor() {
+		for (const signal of ENDING) process.on(signal, () => this.#came(signal));
+	}
+
+	#came(signal: NodeJS.Signals): void {
+		this.#signals.push(signal);
+		this.#timer ??= setTimeout(() => stop(KILLED_BY + constants.signals[signal]), PATIENCE);
+	}
+
+	/** There is a program. */
+	pass(pid: number): void {
+		clearTimeout(this.#timer);
+		for (const signal of ENDING) process.removeAllListeners(signal);
+		forwardSignals(pid);
+		for (const signal of this.#signals) forward(pid, signal);
+	}
+}
+
 function forwardSignals(pid: number): void {
 	for (const signal of FORWARDED) process.on(signal, () => forward(pid, signal));
 	// Not process.stdin and so on: to look at them makes pipes non-blocking, which the program has, too.
@@ -153,7 +180,7 @@ function forward(pid: number, signal: NodeJS.Signals): void {
  */
 function waitForTheRest(status: Status, quiet: boolean): void {
 	for (const signal of [...FORWARDED, ...FROM_TERMINAL]) process.removeAllListeners(signal);
-	for (const signal of ENDING) process.on(signal, () => leave(status));
+	for (const signal of ENDING) process.on(signal, () => leave(codeOf(status)));
 	if (quiet) return;
 	const explain = () =>
 		complain(
@@ -164,21 +191,33 @@ function waitForTheRest(status: Status, quiet: boolean): void {
 }
 
 /** Ends without waiting for anybody: process.exit() would wait for the supervisor's thread, and that for the next call. */
-async function leave(status: Status): Promise<void> {
-	const { exitNow } = await import("../host/launch/exit-now.js");
+async function leave(code: number): Promise<void> {
 	removeFiles();
-	exitNow(codeOf(status));
+	const { exitNow } = await import("../host/launch/exit-now.js").catch(() => ({ exitNow: process.exit }));
+	exitNow(code);
 }
 
-function giveUp(problem: NotStarted, program: string): void {
-	if (problem.kind === "no machine") {
+/** The same, and nobody is left behind. */
+async function stop(code: number): Promise<void> {
+	cleanUp();
+	await leave(code);
+}
+
+async function giveUp(problem: NotStarted, program: string): Promise<void> {
+	if (problem.kind === "broken") {
+		const { failure, hadStarted } = problem;
+		complainOf(failure);
+		if (hadStarted) complain("so the program was killed, with all that it had started");
+		await stop(hadStarted ? FAILED : NOT_EXECUTABLE);
+	} else if (problem.kind === "no machine") {
 		complain(problem.reason, problem.advice);
 		process.exitCode = USAGE_ERROR;
 	} else if (problem.call === "posix_spawn") {
 		const notFound = problem.errno === constants.errno.ENOENT;
+		const code = errnoName(problem.errno);
 		complain(
-			`${program}: ${notFound ? "not found" : `can't be started: ${errnoName(problem.errno)}`}`,
-			problem.errno === constants.errno.EACCES ? "is it a program? `chmod +x` makes a script one" : undefined,
+			`${program}: ${notFound ? "not found" : `can't be started: ${code}`}`,
+			code === "EACCES" ? "is it a program? `chmod +x` makes a script one" : adviceOn(code),
 		);
 		process.exitCode = notFound ? NOT_FOUND : NOT_EXECUTABLE;
 	} else if (problem.errno === constants.errno.EBUSY) {
@@ -189,9 +228,10 @@ function giveUp(problem: NotStarted, program: string): void {
 		);
 		process.exitCode = NOT_EXECUTABLE;
 	} else {
+		const code = errnoName(problem.errno);
 		complain(
-			`this kernel refuses the seccomp filter: ${errnoName(problem.errno)}`,
-			"`ioasis doctor` says what is missing",
+			`this kernel refuses the seccomp filter: ${code}`,
+			adviceOn(code) ?? "`ioasis doctor` says what is missing",
 		);
 		process.exitCode = NOT_EXECUTABLE;
 	}

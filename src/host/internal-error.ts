@@ -1,6 +1,8 @@
-// What we say about an exception that nobody threw on purpose: a bug of ours, which must not become the program's problem.
+// What we say about an exception that nobody threw on purpose: a bug of ours, or something that this system has run out of. It must
+// not become the program's problem.
 
 import { writeSync } from "node:fs";
+import { failureOf } from "./failure.js";
 
 let reported = false;
 
@@ -8,6 +10,9 @@ let reported = false;
 export function reportInternalError(error: unknown, during: string): void {
 	if (reported) return;
 	reported = true;
-	const stack = error instanceof Error ? error.stack : String(error);
-	writeSync(2, `ioasis: internal error during ${during}; the program got EIO. Please report this:\n${stack}\n`);
+	const { reason, stack, advice } = failureOf(error);
+	const what = stack === undefined ? `${during} failed` : `internal error during ${during}`;
+	const lines = [`ioasis: ${what}; the program got EIO:`, stack ?? `        ${reason}`];
+	if (advice !== undefined) lines.push(stack === undefined ? `        ${advice}` : `ioasis: ${advice}`);
+	writeSync(2, `${lines.join("\n")}\n`);
 }

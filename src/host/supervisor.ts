@@ -70,8 +70,8 @@ export class Supervisor {
 	whenWoken: () => void = () => {};
 	readonly #served: ServedFiles;
 	readonly #tracer: Tracer | undefined;
-	readonly #launcher: number;
-	readonly #notification: Notification;
+	#launcher = 0;
+	readonly #notification = new Notification();
 	readonly #parked: ParkedCalls;
 	readonly #events = new Events();
 	readonly #files = new HandedFiles(this.#events);
@@ -86,24 +86,15 @@ export class Supervisor {
 	#ended = false;
 
 	/**
-	 * @param listener where the notifications come from
-	 * @param launcher the thread that will say FAREWELL
+	 * Takes what it needs of the system. From then on it can be told where to listen, and a program can be started.
 	 * @param directory where the machine's files may be put, and nothing is yet
 	 * @param faults who decides which places fail
+	 * @throws Refusal, SystemError
 	 */
-	constructor(
-		served: ServedFiles,
-		listener: number,
-		launcher: number,
-		directory: string,
-		tracer: Tracer | undefined,
-		faults: FaultInjection,
-	) {
+	constructor(served: ServedFiles, directory: string, tracer: Tracer | undefined, faults: FaultInjection) {
 		this.#faults = faults;
 		this.#served = served;
 		this.#tracer = tracer;
-		this.#launcher = launcher;
-		this.#notification = new Notification(listener);
 		this.#parked = new ParkedCalls(this.#notification, (thread) => faults.forgetParked(thread));
 		this.#processes = new Processes({
 			notification: this.#notification,
@@ -128,8 +119,14 @@ export class Supervisor {
 		});
 	}
 
-	/** Answers until the launcher says that nobody is left. */
-	run(): void {
+	/**
+	 * Answers until the launcher says that nobody is left.
+	 * @param listener where the notifications come from
+	 * @param launcher the thread that will say FAREWELL
+	 */
+	run(listener: number, launcher: number): void {
+		this.#notification.listenTo(listener);
+		this.#launcher = launcher;
 		for (let calls = 1; !this.#ended; calls++) {
 			if (this.#parked.areDue) this.#makeDueAgain();
 			else if (this.#events.areUrgent && !this.#isCallPending()) this.whenWoken();
@@ -154,7 +151,7 @@ export class Supervisor {
 	#isCallPending(): boolean {
 		const isPending = this.#notification.isPendingBefore(this.#events.fd);
 		// What a program has signalled happens before what it calls next.
-		this.#events.settle();
+		this.#settleEvents();
 		return isPending;
 	}
 
@@ -177,11 +174,20 @@ export class Supervisor {
 	settle(mappingsToo = false): void {
 		this.#callsSinceSettling = 0;
 		const before = this.#files.count;
-		this.#events.settle();
+		this.#settleEvents();
 		this.#files.settle();
 		if (this.#parked.count > 0) this.#parked.dropDead();
 		if (mappingsToo) this.#files.settleMappings();
 		if (this.#files.count < before) this.#mayBeUnused = true;
+	}
+
+	/** Nobody waits for an answer to it, so what goes wrong there is nobody's errno. */
+	#settleEvents(): void {
+		try {
+			this.#events.settle();
+		} catch (error) {
+			reportInternalError(error, "looking after what was closed");
+		}
 	}
 
 	#answer(hasMadeRoom = false): void {

@@ -8,6 +8,7 @@ import { constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FaultAttr } from "../../faults/fault-attr.js";
 import type { FaultKind } from "../../faults/faults.js";
+import { Errno } from "../../uapi/errno.js";
 import { OwnDirectory } from "../files/own-directory.js";
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_WRONLY } from "../linux/flags.js";
 import { parseBoolean, parseNumber } from "../linux/kernel-numbers.js";
@@ -102,13 +103,13 @@ export class FaultSettings {
 		return this.#realPath(path) !== undefined;
 	}
 
-	/** Opens one of ours. @returns an fd, or -1; errno() is 0 then where there is no room for the files */
+	/**
+	 * Opens one of ours.
+	 * @returns an fd, or -1
+	 * @throws EIO where there is no room for the files
+	 */
 	open(given: string, flags: number): number {
-		try {
-			this.#make();
-		} catch {
-			return -1;
-		}
+		this.#make();
 		this.update();
 		const real = this.#realPath(given)!;
 		const mode = flags & O_ACCMODE;
@@ -147,9 +148,19 @@ export class FaultSettings {
 		this.#inotify = -1;
 	}
 
-	/** @throws Error where there is no room */
+	/** @throws EIO */
 	#make(): void {
 		if (this.isMade) return;
+		try {
+			this.#fill();
+		} catch (error) {
+			const { path } = this.#directory;
+			throw new Errno("EIO", `debugfs's files can't be put into ${path}: ${(error as Error).message}`);
+		}
+	}
+
+	/** @throws Error */
+	#fill(): void {
 		if (this.#inotify === -1) this.#inotify = succeed(inotifyInit(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1");
 		this.#directory.make(() => {
 			for (const [kind, attr] of this.attrs) {

@@ -13,6 +13,7 @@ import { readFileSync } from "node:fs";
 import { allocation } from "../../faults/faults.js";
 import type { MappableFile, OpenFile, ReadableFile } from "../../files/open-file.js";
 import { Errno } from "../../uapi/errno.js";
+import { Refusal } from "../failure.js";
 import { reportInternalError } from "../internal-error.js";
 import { EPOLLERR, EPOLLIN, type Events } from "../linux/events.js";
 import { F_SETFL, O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR } from "../linux/flags.js";
@@ -29,7 +30,6 @@ import {
 	openat,
 	poll,
 	read,
-	succeed,
 } from "../linux/libc.js";
 import { readFileAt } from "../linux/proc.js";
 import { AT_FDCWD, type Stat, statOf } from "../linux/stat.js";
@@ -75,7 +75,7 @@ export function isMappable(file: OpenFile): file is MappableFile {
 }
 
 export class HandedFiles {
-	readonly #inotify = succeed(inotifyInit(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1");
+	readonly #inotify = startInotify();
 	/** Tells that something was closed. */
 	readonly #told: Events;
 	readonly #held = new Set<HeldFile>();
@@ -333,6 +333,17 @@ export class HandedFiles {
 
 function heldBy(file: OpenFile, place: string, forget: () => void): HeldFile {
 	return { file, place, released: false, shown: undefined, shownPlace: undefined, forget };
+}
+
+/** @throws Refusal */
+function startInotify(): number {
+	const fd = inotifyInit(IN_NONBLOCK | IN_CLOEXEC);
+	if (fd !== -1) return fd;
+	const problem = errorName(errno());
+	throw new Refusal(
+		`this user can have no more inotify instances, by which ioasis hears of closed files: ${problem}`,
+		"as root: sysctl fs.inotify.max_user_instances=1024 (all containers of the user count), and `ulimit -n 256` or more",
+	);
 }
 
 /** Why the one who asked could not be given an fd, from the errno of that. */

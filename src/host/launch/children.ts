@@ -6,9 +6,9 @@
 // and that one would wait for ever. So nobody does that here. SIGCHLD says that a child has ended. Then each child is looked at, which
 // takes nothing away (WNOWAIT), and only what has ended is taken.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { errno, errors } from "../linux/libc.js";
 import { WaitInfo, WEXITED, WNOHANG, WNOWAIT } from "../linux/wait.js";
+import { childrenOf } from "./descendants.js";
 import type { Handshake } from "./handshake.js";
 
 const info = new WaitInfo();
@@ -36,7 +36,7 @@ export function waitForAll(
 	};
 	for (;;) {
 		const before = handshake.childrenEnded;
-		const left = children();
+		const left = childrenOf("self");
 		const ours = left?.filter((child) => !others.has(child)) ?? [];
 		// One who has ended may have left others, whom we don't know yet.
 		let someEnded = false;
@@ -62,32 +62,4 @@ function anyEnded(): number | undefined {
 
 function hasChildren(): boolean {
 	return info.waitForAny(WEXITED | WNOHANG | WNOWAIT) || errno() !== errors.ECHILD;
-}
-
-/**
- * The children of this process, whichever of its threads they belong to; undefined where the kernel doesn't list them
- * (CONFIG_PROC_CHILDREN), or we have no fds left to look.
- */
-export function children(): number[] | undefined {
-	if (!existsSync("/proc/thread-self/children")) return undefined;
-	try {
-		return readdirSync("/proc/self/task").flatMap(childrenOf);
-	} catch {
-		return undefined;
-	}
-}
-
-function childrenOf(thread: string): number[] {
-	try {
-		const list = readFileSync(`/proc/self/task/${thread}/children`, "latin1");
-		return Array.from(list.matchAll(/\d+/g), Number);
-	} catch (error) {
-		if (isOutOfFds(error)) throw error;
-		return []; // The thread has just ended.
-	}
-}
-
-function isOutOfFds(error: unknown): boolean {
-	const { code } = error as NodeJS.ErrnoException;
-	return code === "EMFILE" || code === "ENFILE";
 }

@@ -1,12 +1,14 @@
 // Runs a program under the supervisor, from the main thread's side: starts the two workers and tells how it ended.
 
 import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { type Failure, failureOf } from "../failure.js";
 import { Asker } from "./asker.js";
+import { childrenOf, killDescendants } from "./descendants.js";
 import { Handshake } from "./handshake.js";
 import type { LauncherData, LauncherMessage } from "./launcher-thread.js";
+import { checkPrerequisites, temporaryDirectory } from "./prerequisites.js";
 import type { Report, SupervisorData, SupervisorMessage } from "./supervisor-thread.js";
 
 export interface Launch {
@@ -25,10 +27,12 @@ export type Status =
 	| { readonly kind: "exited"; readonly code: number }
 	| { readonly kind: "killed"; readonly signal: number };
 
-/** Why there is no status: the machine is not to be had, or a call failed. */
+/** Why there is no status: the machine is not to be had, a call failed, or we did. */
 export type NotStarted =
 	| { readonly kind: "no machine"; readonly reason: string; readonly advice: string | undefined }
-	| { readonly kind: "failed"; readonly call: "seccomp" | "posix_spawn"; readonly errno: number };
+	| { readonly kind: "failed"; readonly call: "seccomp" | "posix_spawn"; readonly errno: number }
+	/** All that was started has been killed. */
+	| { readonly kind: "broken"; readonly hadStarted: boolean; readonly failure: Failure };
 
 /** What happens, in this order. */
 export interface Observer {
@@ -39,16 +43,37 @@ export interface Observer {
 }
 
 /** Where the supervisor puts the machine's files and those of debugfs, once somebody looks at them. */
-const directory = join(tmpdir(), `ioasis-${process.pid}-${Math.random().toString(36).slice(2)}`);
-const directories = { files: directory, debugfs: `${directory}-debug` };
+let directories: SupervisorData["directories"] | undefined;
+/** The program, once it has been started, and children that we had before it. */
+let program: number | undefined;
+let others: readonly number[] = [];
 
-/** Removes what we leave in the file system, for who ends without waiting for launch(). */
-export function removeFiles(): void {
-	for (const path of Object.values(directories)) rmSync(path, { recursive: true, force: true });
+/** Ends all that was started and removes what we leave in the file system, for who ends without waiting for launch(). */
+export function cleanUp(): void {
+	killDescendants(program, new Set(others));
+	removeFiles();
 }
 
-/** @returns when the program and all that it started is gone */
+/** Only the latter: what runs goes on, as far as it can. */
+export function removeFiles(): void {
+	for (const path of Object.values(directories ?? {})) {
+		try {
+			rmSync(path, { recursive: true, force: true });
+		} catch {
+			// It is not there, or not ours: nothing could be put there.
+		}
+	}
+}
+
+/**
+ * @returns when the program and all that it started is gone
+ * @throws Refusal for what this system doesn't have; nothing has been started then
+ */
 export async function launch(what: Launch, observer: Observer = {}): Promise<[Status, Report] | NotStarted> {
+	checkPrerequisites();
+	const directory = join(temporaryDirectory(), `ioasis-${process.pid}-${Math.random().toString(36).slice(2)}`);
+	directories = { files: directory, debugfs: `${directory}-debug` };
+	others = childrenOf("self") ?? [];
 	const handshake = new Handshake();
 	const asker = new Asker(handshake);
 	const launcherData: LauncherData = {
@@ -56,6 +81,7 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 		program: bytesOfArguments(what.program),
 		fds: inheritedFds().filter((fd) => !what.withheld?.includes(fd)),
 		fileLimit: fileLimitOfParent(),
+		others,
 	};
 	const supervisorData: SupervisorData = {
 		handshake: handshake.memory,
@@ -72,11 +98,14 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 	});
 	const launcher = new Worker(what.workers.launcher, { workerData: launcherData, execArgv: [] });
 
-	return new Promise((resolve, reject) => {
+	return new Promise((resolve) => {
 		let status: Status | undefined;
+		let hasTold = false;
 		launcher.on("message", (message: LauncherMessage) => {
-			if (message.kind === "started") observer.started?.(message.pid, (question) => asker.ask(question));
-			else if (message.kind === "failed") resolve(message);
+			if (message.kind === "started") {
+				program = message.pid;
+				observer.started?.(message.pid, (question) => asker.ask(question));
+			} else if (message.kind === "failed") resolve(message);
 			else {
 				status = statusOf(message.status);
 				observer.ended?.(status);
@@ -84,13 +113,25 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 		});
 		supervisor.on("message", (message: SupervisorMessage) => {
 			asker.end();
+			hasTold = true;
+			if (message.kind === "no listener") return;
 			if (message.kind === "no machine") resolve(message);
+			else if (message.kind === "failed") broken(message.failure);
 			// Its farewell comes after the launcher's last message, but by another way.
 			else if (status !== undefined) resolve([status, message.report]);
 			else launcher.once("exit", () => status && resolve([status, message.report]));
 		});
-		supervisor.on("error", reject);
-		launcher.on("error", reject);
+		supervisor.on("error", (error) => broken(failureOf(error)));
+		supervisor.on("exit", () => hasTold || broken({ reason: "the thread that answers has ended" }));
+		launcher.on("error", (error) => broken(failureOf(error)));
+
+		/** Nobody answers any more, so nobody may wait. */
+		function broken(failure: Failure): void {
+			asker.end();
+			const hadStarted = program !== undefined;
+			cleanUp();
+			resolve({ kind: "broken", hadStarted, failure });
+		}
 	});
 }
 

@@ -19,6 +19,8 @@ import {
 	posixSpawnattrSetflags,
 	posixSpawnattrSetsigdefault,
 	posixSpawnattrSetsigmask,
+	posixSpawnFileActionsAddclose,
+	posixSpawnFileActionsInit,
 	posixSpawnp,
 	prctl,
 	prlimit,
@@ -28,7 +30,7 @@ import {
 import { sendAtDeathsOnly } from "../linux/signals.js";
 import { FAREWELL } from "../trap/filter.js";
 import { installFilter } from "../trap/seccomp.js";
-import { children, waitForAll } from "./children.js";
+import { waitForAll } from "./children.js";
 import { Handshake } from "./handshake.js";
 
 export interface LauncherData {
@@ -39,6 +41,8 @@ export interface LauncherData {
 	readonly fds: readonly number[];
 	/** The soft RLIMIT_NOFILE that it gets, if not ours. */
 	readonly fileLimit: number | undefined;
+	/** Children that we had before: who ran exec(3) on us may have had some. They are none of our business. */
+	readonly others: readonly number[];
 }
 
 /** What it tells the main thread, in this order; after "failed" there is nothing more. */
@@ -59,7 +63,7 @@ const POSIX_SPAWN_SETSIGMASK = 8;
 /** The two that glibc uses within a program; its posix_spawn() leaves them ignored, as no shell does. */
 const IGNORED_BY_GLIBC = [32, 33];
 
-/** Larger than a sigset_t or a posix_spawnattr_t of any C library. */
+/** Larger than a sigset_t, a posix_spawnattr_t or a posix_spawn_file_actions_t of any C library. */
 const SPAWN_ATTRIBUTES_BYTES = 1024;
 const SIGNAL_SET_BYTES = 128;
 
@@ -75,27 +79,28 @@ function launch(): void {
 	const attributes = spawnAttributes();
 	const pid = new NativeMemory(4);
 	const environment = environ();
-	// Who ran exec(3) on us may have had children: they are ours now, but none of our business.
-	const others = new Set(children());
 	for (const fd of data.fds) fcntl(fd, F_SETFD, 0); // libuv made all of them close-on-exec.
 	// glibc opens /proc/sys/vm/overcommit_memory when it first makes a heap smaller, with that heap locked. If the supervisor has
 	// memory of the same heap, and this thread's open waits for the supervisor, neither goes on. So no heap gets smaller.
 	mallopt(M_TRIM_THRESHOLD, LARGEST_INT);
 
+	let listener: number;
 	try {
-		handshake.announceListener(installFilter(), gettid());
+		listener = installFilter();
 	} catch (error) {
 		handshake.announceListener(undefined, 0);
 		tell({ kind: "failed", call: "seccomp", errno: error instanceof SystemError ? error.errno : errors.EIO });
 		return;
 	}
+	handshake.announceListener(listener, gettid());
+	const actions = spawnActions(listener);
 	// From here on this thread's own calls are trapped too, and answered as everybody's.
 	const failure = withFileLimit(data.fileLimit, () =>
-		posixSpawnp(pid.address, program.u64(0), 0, attributes.address, program.address, environment),
+		posixSpawnp(pid.address, program.u64(0), actions.address, attributes.address, program.address, environment),
 	);
 	if (failure === 0) {
 		tell({ kind: "started", pid: pid.words[0] });
-		waitForAll(pid.words[0], others, handshake, (status) => tell({ kind: "ended", status }));
+		waitForAll(pid.words[0], new Set(data.others), handshake, (status) => tell({ kind: "ended", status }));
 	} else tell({ kind: "failed", call: "posix_spawn", errno: failure });
 	sayFarewell();
 }
@@ -103,6 +108,17 @@ function launch(): void {
 /** A signal may end the call before the supervisor has received it: without it, it would wait for ever. */
 function sayFarewell(): void {
 	while (ioctl(-1, FAREWELL, 0) === -1 && errno() === errors.EINTR);
+}
+
+/**
+ * The child that is to become the program has a copy of the listener until its execve(2), which it is stopped at. If we are killed
+ * then, nobody must have it any more: else it would wait for an answer for ever.
+ */
+function spawnActions(listener: number): NativeMemory {
+	const actions = new NativeMemory(SPAWN_ATTRIBUTES_BYTES);
+	posixSpawnFileActionsInit(actions.address);
+	posixSpawnFileActionsAddclose(actions.address, listener);
+	return actions;
 }
 
 /** Undoes what Node has changed of the signals for itself, and exec(3) would leave as it is. */

@@ -1,7 +1,9 @@
 // The worker that the engine lives in: loads the machine, then answers calls until the last process is gone.
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { MachineDescriptionError } from "../../machine/description.js";
 import { Errno } from "../../uapi/errno.js";
+import { type Failure, failureOf } from "../failure.js";
 import { FaultInjection } from "../fault-injection/fault-injection.js";
 import { reportInternalError } from "../internal-error.js";
 import { gettid } from "../linux/libc.js";
@@ -29,6 +31,10 @@ export interface SupervisorData {
 /** What it tells the main thread, once. */
 export type SupervisorMessage =
 	| { readonly kind: "no machine"; readonly reason: string; readonly advice: string | undefined }
+	/** It can't start, or can't go on. */
+	| { readonly kind: "failed"; readonly failure: Failure }
+	/** There is nothing to listen to: the launcher knows why. */
+	| { readonly kind: "no listener" }
 	| { readonly kind: "report"; readonly report: Report };
 
 export interface Report {
@@ -65,42 +71,64 @@ export interface Engine {
 }
 
 /**
- * The whole of the worker.
- * @param start makes the engine, or throws an Errno or Error that says why not; what to do may be in its `advice`
+ * The whole of the worker. The program is started when all is there that it takes to serve it.
+ * @param start makes the engine, or throws an Errno or MachineDescriptionError that says why not; what to do may be in its `advice`
  */
 export function supervise<Settings>(start: (settings: Settings, host: Host) => Engine): void {
 	const data: SupervisorData = workerData;
 	const handshake = new Handshake(data.handshake);
-	let supervisor: Supervisor | undefined;
-	let engine: Engine;
+	const ready = prepare(data, start);
+	handshake.announceMachine(ready !== undefined);
+	if (ready === undefined) return;
 	try {
-		engine = start(data.settings as Settings, {
-			debugfs: data.directories.debugfs,
-			settle: (mappingsToo) => supervisor?.settle(mappingsToo),
-		});
+		const listener = handshake.waitForListener();
+		if (listener === undefined) {
+			tell({ kind: "no listener" });
+			return;
+		}
+		if (ready.isAsked) handshake.announceSupervisor(gettid());
+		ready.supervisor.run(listener, handshake.launcher);
+		tell({ kind: "report", report: finish(ready) });
 	} catch (error) {
-		handshake.announceMachine(false);
-		tell({ kind: "no machine", reason: reasonOf(error), advice: (error as { advice?: string }).advice });
-		return;
+		tell({ kind: "failed", failure: failureOf(error) });
 	}
-	handshake.announceMachine(true);
-	const listener = handshake.waitForListener();
-	if (listener === undefined) return;
-	const { files, debugfs } = data.directories;
-	const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
-	supervisor = new Supervisor(machine, listener, handshake.launcher, files, tracer, faults);
-	if (engine.answer !== undefined) {
-		supervisor.whenWoken = () => answerQuestions(data.questions, (question) => engine.answer?.(question));
-		takeWakeUps();
-		handshake.announceSupervisor(gettid());
-	}
-	supervisor.run();
-	const { plan } = faults;
-	const report = finish(supervisor, machine);
-	tell({ kind: "report", report: plan ? { ...report, places: plan.passed, failedPlace: plan.failed?.what } : report });
 }
 
-function finish(supervisor: Supervisor, machine: Machine): Report {
+/** What is there before the program. */
+interface Ready {
+	readonly supervisor: Supervisor;
+	readonly machine: Machine;
+	readonly faults: FaultInjection;
+	/** Whether it can be woken to answer questions. */
+	readonly isAsked: boolean;
+}
+
+/** @returns undefined when it can't be had, which has been told then */
+function prepare<Settings>(
+	{ settings, directories: { files, debugfs }, questions }: SupervisorData,
+	start: (settings: Settings, host: Host) => Engine,
+): Ready | undefined {
+	let supervisor: Supervisor | undefined;
+	try {
+		const engine = start(settings as Settings, { debugfs, settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
+		const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
+		supervisor = new Supervisor(machine, files, tracer, faults);
+		const isAsked = engine.answer !== undefined;
+		if (isAsked) {
+			supervisor.whenWoken = () => answerQuestions(questions, (question) => engine.answer?.(question));
+			takeWakeUps();
+		}
+		return { supervisor, machine, faults, isAsked };
+	} catch (error) {
+		if (error instanceof Errno || error instanceof MachineDescriptionError) {
+			const reason = error instanceof Errno ? error.reason : error.message;
+			tell({ kind: "no machine", reason, advice: (error as { advice?: string }).advice });
+		} else tell({ kind: "failed", failure: failureOf(error) });
+		return undefined;
+	}
+}
+
+function finish({ supervisor, machine, faults: { plan } }: Ready): Report {
 	const stillOpen = supervisor.finish();
 	let leftovers: string[] = [];
 	try {
@@ -109,12 +137,9 @@ function finish(supervisor: Supervisor, machine: Machine): Report {
 		reportInternalError(error, "the summary");
 	}
 	const { calls, errors } = supervisor.tally;
-	return { calls, errors: [...errors].sort(([, one], [, other]) => other - one), leftovers, stillOpen };
-}
-
-function reasonOf(error: unknown): string {
-	if (error instanceof Errno) return error.reason;
-	return error instanceof Error ? error.message : String(error);
+	const byCount = [...errors].sort(([, one], [, other]) => other - one);
+	const places = plan && { places: plan.passed, failedPlace: plan.failed?.what };
+	return { calls, errors: byCount, leftovers, stillOpen, ...places };
 }
 
 function tell(message: SupervisorMessage): void {

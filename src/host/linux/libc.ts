@@ -82,6 +82,8 @@ export const exitNow: Call1 = libc.func("void _exit(int)");
 
 // Functions of <spawn.h>: posix_spawn(3). They return the errno instead of setting it.
 export const posixSpawnp: Call6 = libc.func("int posix_spawnp(int64, int64, int64, int64, int64, int64)");
+export const posixSpawnFileActionsInit: Call1 = libc.func("int posix_spawn_file_actions_init(int64)");
+export const posixSpawnFileActionsAddclose: Call2 = libc.func("int posix_spawn_file_actions_addclose(int64, int)");
 export const posixSpawnattrInit: Call1 = libc.func("int posix_spawnattr_init(int64)");
 export const posixSpawnattrSetflags: Call2 = libc.func("int posix_spawnattr_setflags(int64, int16)");
 export const posixSpawnattrSetsigdefault: Call2 = libc.func("int posix_spawnattr_setsigdefault(int64, int64)");

@@ -201,7 +201,7 @@ export class Opens {
 		const path = mayBe && (flags & O_PATH) === 0 ? canonicalPath(opener, given) : undefined;
 		if (path === undefined || !settings.has(path)) return false;
 		const fd = settings.open(path, flags);
-		if (fd === -1) this.#notification.fail(errno() || errors.EIO);
+		if (fd === -1) this.#notification.fail(errno());
 		else {
 			if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1)
 				this.#notification.fail(notInstalled(errno()).number);

@@ -172,12 +172,11 @@ test("what is written to a setting is read from it, and a new run begins anew", 
 });
 
 test("where there is no room for the files it is said once, and the program gets EIO", async () => {
-	const { stdout, stderr } = await start(
-		["/bin/sh", "-c", "ls /dev/vfio; ls /dev/vfio; echo on"],
-		["env", "TMPDIR=/nonexistent"],
-	).outcome;
+	const taken = ["/bin/sh", "-c", 'rmdir "$TMPDIR"; ls /dev/vfio; ls /dev/vfio; echo on'];
+	const before = ["/bin/sh", "-c", 'TMPDIR=$(mktemp -d --suffix=-taken-away) exec "$@"', "sh"];
+	const { stdout, stderr } = await start(taken, before).outcome;
 	expect(stdout).toBe("on\n");
-	expect(stderr.match(/machine's files can't be put into \/nonexistent.*, where TMPDIR has them: /g)).toHaveLength(1);
+	expect(stderr.match(/machine's files can't be put into .*-taken-away.*, where TMPDIR has them: /g)).toHaveLength(1);
 	expect(stderr).toMatch(/Input\/output error/);
 });
 

@@ -257,6 +257,11 @@ export function inChild<R, I = null>(
 	return JSON.parse(stdout) as R;
 }
 
+/** Starts a program that has our stdout and stderr, and that nobody waits for. */
+export function inBackground(program: string, ...words: string[]): void {
+	spawn(program, words, { stdio: ["ignore", "inherit", "inherit"], detached: true }).unref();
+}
+
 /** Another thread of this process, which does the same. */
 export function inThread<R, I = null>(body: Body<I, R>, input: I = null as I): Promise<R> {
 	const code = `${programFor(body, input)} (await import("node:worker_threads")).parentPort.postMessage(result);`;

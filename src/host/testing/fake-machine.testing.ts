@@ -8,7 +8,9 @@ import { FileTree, READ_WRITE, WRITE_ONLY } from "../../machine/file-tree.js";
 import { type Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { WaitQueue } from "../../uapi/later.js";
+import { Refusal } from "../failure.js";
 import { type Host, type Machine, supervise } from "../launch/supervisor-thread.js";
+import { Supervisor } from "../supervisor.js";
 import { FakeQueue, FakeRegion, FakeRegisters } from "./fake-files.testing.js";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
 
@@ -214,6 +216,9 @@ class FakeMachine implements Machine {
 			case "waiting":
 				this.#host.settle();
 				return this.#gate(question.gate).queue.length;
+			case "end the thread":
+				process.exit();
+				break;
 			case "bug":
 				throw new TypeError("a bug made on purpose");
 			case "sleep":
@@ -250,4 +255,22 @@ class FakeMachine implements Machine {
 	}
 }
 
-supervise((_settings, host) => ({ machine: new FakeMachine(host) }));
+/** What a test does to the supervisor before the program is started, by the environment. */
+const troubles: { readonly [name: string]: () => void } = {
+	"can't start": () => {
+		throw new Refusal("the fake machine can't be had", "try another");
+	},
+	"never answers": () => {
+		Supervisor.prototype.run = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+	},
+	throws: () => {
+		Supervisor.prototype.run = () => {
+			throw new TypeError("a bug made on purpose");
+		};
+	},
+};
+
+supervise((_settings, host) => {
+	troubles[process.env.FAKE_TROUBLE ?? ""]?.();
+	return { machine: new FakeMachine(host) };
+});

@@ -59,11 +59,18 @@ export async function buildHarness(): Promise<() => void> {
 	return () => rmSync(directory, { recursive: true, force: true });
 }
 
-/** Starts a program under the supervisor. @param before a command in front of all, such as setpriv(1) */
-export function start(program: readonly string[], before: readonly string[] = []): Running {
+/**
+ * Starts a program under the supervisor.
+ * @param before a command in front of all, such as setpriv(1)
+ * @param trouble what the fake machine does to the supervisor
+ */
+export function start(program: readonly string[], before: readonly string[] = [], trouble = ""): Running {
 	const { command, result } = underSupervisor(program);
 	const [first, ...others] = [...before, ...command];
-	const supervisor = spawn(first, others, { stdio: ["ignore", "pipe", "pipe"] });
+	const supervisor = spawn(first, others, {
+		stdio: ["ignore", "pipe", "pipe"],
+		env: { ...process.env, FAKE_TROUBLE: trouble },
+	});
 	let stdout = "";
 	let stderr = "";
 	supervisor.stdout.on("data", (text) => (stdout += text));

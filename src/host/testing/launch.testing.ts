@@ -2,21 +2,22 @@
 // RESULT_FILE gets what launch() returned, as JSON, and one line more for each thing that happened before.
 
 import { appendFileSync } from "node:fs";
+import { exitNow } from "../launch/exit-now.js";
 import { launch } from "../launch/launch.js";
 
 const [result, ...program] = process.argv.slice(2);
 const tell = (what: object) => appendFileSync(result, `${JSON.stringify(what)}\n`);
-tell({
-	result: await launch(
-		{
-			program,
-			settings: undefined,
-			workers: {
-				launcher: new URL("./launcher-thread.mjs", import.meta.url),
-				supervisor: new URL("./fake-machine.testing.mjs", import.meta.url),
-			},
+const outcome = await launch(
+	{
+		program,
+		settings: undefined,
+		workers: {
+			launcher: new URL("./launcher-thread.mjs", import.meta.url),
+			supervisor: new URL("./fake-machine.testing.mjs", import.meta.url),
 		},
-		{ started: (pid) => tell({ started: pid }), ended: (status) => tell({ ended: status }) },
-	),
+	},
+	{ started: (pid) => tell({ started: pid }), ended: (status) => tell({ ended: status }) },
 	// What is open then is what Node itself has open.
-});
+);
+tell({ result: outcome });
+if (!Array.isArray(outcome) && outcome.kind === "broken") exitNow(1);

@@ -48,6 +48,8 @@ export type Question =
 	| { what: "wake"; gate: string }
 	/** How many wait at it? */
 	| { what: "waiting"; gate: string }
+	/** End the supervisor's thread. */
+	| { what: "end the thread" }
 	/** Throw what is no Errno. */
 	| { what: "bug" }
 	| { what: "sleep"; milliseconds: number };

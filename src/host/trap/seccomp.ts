@@ -71,7 +71,7 @@ const POLLIN = 1;
 
 /** The call that a thread is stopped at: one at a time, and its memory is used again for the next. */
 export class Notification {
-	readonly #listener: number;
+	#listener = -1;
 	readonly #memory = new NativeMemory((ADDFD + 6) * 4);
 	readonly #words = this.#memory.words;
 	readonly #notif = this.#memory.address;
@@ -80,7 +80,8 @@ export class Notification {
 	/** Two struct pollfd: fd, then events and revents in one word. */
 	readonly #polled = new NativeMemory(16);
 
-	constructor(listener: number) {
+	/** Calls are received from here on. */
+	listenTo(listener: number): void {
 		this.#listener = listener;
 		// The one who answers gives its processor to the one who asked (Linux 6.6): 5 us per call instead of 50.
 		ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
