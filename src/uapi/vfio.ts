@@ -263,6 +263,26 @@ export const VfioDeviceFeature = vfioCommand(117, "DEVICE_FEATURE", {
 	flags: flags(VfioDeviceFeatureFlags, u16),
 });
 
+/** The data of LOW_POWER_ENTRY_WITH_WAKEUP. */
+export const VfioDeviceLowPowerEntryWithWakeup = struct("vfio_device_low_power_entry_with_wakeup", {
+	wakeupEventfd: s32,
+	reserved: padding(u32),
+});
+
+/** The data of DMA_BUF. Followed by nrRanges VfioRegionDmaRange. */
+export const VfioDeviceFeatureDmaBuf = struct("vfio_device_feature_dma_buf", {
+	regionIndex: u32,
+	openFlags: hexadecimal(u32),
+	flags: hexadecimal(u32),
+	nrRanges: u32,
+});
+
+/** A part of a region, in bytes. */
+export const VfioRegionDmaRange = struct("vfio_region_dma_range", {
+	offset: u64,
+	length: u64,
+});
+
 export const VfioDeviceBindFlags = { TOKEN: 1 << 0 } as const;
 
 /** VFIO_DEVICE_BIND_IOMMUFD: open a device for an iommufd context. The only one that is read with readCommand. */

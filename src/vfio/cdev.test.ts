@@ -8,13 +8,11 @@ import { encode } from "../uapi/struct.js";
 import {
 	VfioDeviceAttachIommufdPt,
 	VfioDeviceBindIommufd,
-	VfioDeviceFeature,
 	VfioDeviceGetInfo,
 	VfioDeviceGetIrqInfo,
 	VfioDeviceGetPciHotResetInfo,
 	VfioDeviceGetRegionInfo,
 	VfioDeviceReset,
-	VfioFeature,
 	VfioPciIrq,
 } from "../uapi/vfio.js";
 import { TestBus } from "./hardware.testing.js";
@@ -201,23 +199,6 @@ test("interrupts have vectors, and flags that say what can be done with them", (
 	expect([irq(VfioPciIrq.INTX).count, irq(VfioPciIrq.MSI).count, irq(VfioPciIrq.MSIX).count]).toEqual([1, 4, 0]);
 	expect([irq(VfioPciIrq.INTX).flags, irq(VfioPciIrq.MSI).flags]).toEqual([7, 9]);
 	expect(codeOf(() => irq(5))).toBe("EINVAL");
-});
-
-test("features that a device doesn't have are ENOTTY", () => {
-	const { program, file } = setUp();
-	program.bind(file);
-	const feature = (number: number, flags: number) =>
-		codeOf(() => program.call(file, VfioDeviceFeature, { feature: number, flags }));
-	const [GET, SET, PROBE] = [1, 2, 4];
-	expect(feature(VfioFeature.MIGRATION, GET | PROBE)).toBe("ENOTTY");
-	expect(feature(VfioFeature.MIGRATION, GET | SET)).toBe("EINVAL");
-	expect(feature(VfioFeature.LOW_POWER_ENTRY, SET | PROBE)).toBe("ok");
-	expect(feature(VfioFeature.LOW_POWER_ENTRY, GET | PROBE)).toBe("EINVAL");
-	expect([feature(VfioFeature.LOW_POWER_ENTRY, SET), feature(VfioFeature.LOW_POWER_ENTRY, SET)]).toEqual([
-		"ok",
-		"EINVAL",
-	]);
-	expect([feature(VfioFeature.LOW_POWER_EXIT, SET), feature(VfioFeature.LOW_POWER_ENTRY, SET)]).toEqual(["ok", "ok"]);
 });
 
 test("a bus that can't be reset has no dependent devices", () => {

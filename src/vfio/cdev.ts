@@ -94,6 +94,7 @@ export class VfioCdev implements PositionedFile, MappableFile {
 	}
 
 	#serve(caller: Caller, command: number, argument: number): void {
+		this.device.lowPower.wake();
 		switch (command) {
 			case VfioDeviceAttachIommufdPt.number:
 				this.#attach(caller, argument);
@@ -104,7 +105,7 @@ export class VfioCdev implements PositionedFile, MappableFile {
 			case VfioDeviceFeature.number:
 				read(caller, argument, VfioDeviceFeature);
 				checkFields(VfioDeviceFeature);
-				deviceFeature(this.device, VfioDeviceFeature.view, caller.memory, argument);
+				deviceFeature(this.device, VfioDeviceFeature.view, caller, argument);
 				break;
 			case VfioDeviceGetInfo.number:
 				this.#getInfo(caller, argument);

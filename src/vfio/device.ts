@@ -10,6 +10,7 @@ import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js
 import { Errno } from "../uapi/errno.js";
 import { ConfigSpace } from "./config-space.js";
 import { Interrupts } from "./interrupts.js";
+import { LowPower } from "./low-power.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
 import type { SriovRole } from "./vf-token.js";
 
@@ -34,7 +35,8 @@ export class VfioDevice {
 	#isAttached = false;
 	/** The PASIDs that were attached as such. PASID 0 can be: then it is the device itself that is attached. */
 	readonly #pasids = new Set<Pasid>();
-	#isInLowPower = false;
+	/** Whether the program has let it sleep. */
+	readonly lowPower: LowPower;
 
 	constructor(cdevName: string, device: PciDevice, hardware: PciHardware, sriov: SriovRole) {
 		this.cdevName = cdevName;
@@ -43,6 +45,7 @@ export class VfioDevice {
 		this.sriov = sriov;
 		this.config = new PciConfig(hardware);
 		this.interrupts = new Interrupts(device.name, this.config);
+		this.lowPower = new LowPower(device.name);
 	}
 
 	/** "0000:00:03.0" */
@@ -87,7 +90,7 @@ export class VfioDevice {
 		this.detach();
 		unbindDevice(bound);
 		this.#bound = undefined;
-		this.#isInLowPower = false;
+		this.lowPower.leave();
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users--;
 	}
 
@@ -139,16 +142,6 @@ export class VfioDevice {
 	/** As far as it can be. What its configuration space has is saved before, and restored after it. */
 	#resetFunction(): void {
 		if (this.hardware.canReset) this.endpoint?.reset();
-	}
-
-	/** @throws EINVAL when it is there already */
-	enterLowPower(): void {
-		if (this.#isInLowPower) throw new Errno("EINVAL", `${this.name} is in low power already`);
-		this.#isInLowPower = true;
-	}
-
-	leaveLowPower(): void {
-		this.#isInLowPower = false;
 	}
 
 	/** The callers are ioctls that a device answers only when it is bound. */

@@ -1,11 +1,19 @@
 // VFIO_DEVICE_FEATURE: what a device can do beyond the usual. drivers/vfio/vfio_main.c and pci/vfio_pci_core.c.
 
-import type { AddressSpace } from "../memory/address-space.js";
+import type { Caller } from "../files/caller.js";
 import { copyIn } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import type { Args } from "../uapi/struct.js";
-import { VfioDeviceFeature, VfioDeviceFeatureFlags, VfioFeature } from "../uapi/vfio.js";
+import {
+	VfioDeviceFeature,
+	VfioDeviceFeatureDmaBuf,
+	VfioDeviceFeatureFlags,
+	VfioDeviceLowPowerEntryWithWakeup,
+	VfioFeature,
+} from "../uapi/vfio.js";
+import { eventFdOf } from "./client-event-fd.js";
 import type { VfioDevice } from "./device.js";
+import { readRanges } from "./dma-buf.js";
 import { UUID_SIZE } from "./vf-token.js";
 
 const { GET, SET, PROBE } = VfioDeviceFeatureFlags;
@@ -16,28 +24,52 @@ type FeatureArgs = Args<typeof VfioDeviceFeature>;
  * @param address where the struct is; the feature's data follows it
  * @throws ENOTTY for a feature that the device doesn't have, EINVAL for what can't be asked of it, EFAULT
  */
-export function deviceFeature(device: VfioDevice, args: FeatureArgs, memory: AddressSpace, address: number): void {
+export function deviceFeature(device: VfioDevice, args: FeatureArgs, caller: Caller, address: number): void {
+	const data = address + VfioDeviceFeature.size;
 	if (!(args.flags & PROBE) && args.flags & GET && args.flags & SET)
 		throw new Errno("EINVAL", "flags has GET and SET, which only PROBE can ask for together");
 	switch (args.feature) {
 		case VfioFeature.MIG_PRECOPY_INFOv2:
 			throw new Errno("EINVAL", `${device.name} can't migrate, so it has no pre-copy`);
 		case VfioFeature.LOW_POWER_ENTRY:
-			if (isToBeDone(args, SET, 0)) device.enterLowPower();
+			if (isToBeDone(args, SET, 0)) device.lowPower.enter(undefined);
+			return;
+		case VfioFeature.LOW_POWER_ENTRY_WITH_WAKEUP:
+			if (isToBeDone(args, SET, VfioDeviceLowPowerEntryWithWakeup.size)) sleepUntilUsed(device, caller, data);
 			return;
 		case VfioFeature.LOW_POWER_EXIT:
-			if (isToBeDone(args, SET, 0)) device.leaveLowPower();
+			if (isToBeDone(args, SET, 0)) device.lowPower.leave();
 			return;
 		case VfioFeature.PCI_VF_TOKEN: {
 			if (device.sriov.kind !== "physical") throw absent(device, args);
 			if (!isToBeDone(args, SET, UUID_SIZE)) return;
 			const uuid = new Uint8Array(UUID_SIZE);
-			copyIn(memory, address + VfioDeviceFeature.size, uuid, "the VF token");
+			copyIn(caller.memory, data, uuid, "the VF token");
 			device.sriov.token.set(uuid);
 			return;
 		}
+		case VfioFeature.DMA_BUF: {
+			if (!isToBeDone(args, GET, VfioDeviceFeatureDmaBuf.size)) return;
+			const { bar } = readRanges(device, caller.memory, data);
+			throw new Errno("EOPNOTSUPP", `BAR ${bar.index} of ${device.name} can't be shared as a dma-buf here`);
+		}
 		default:
 			throw absent(device, args);
+	}
+}
+
+/** @throws EFAULT, EINVAL, EBADF */
+function sleepUntilUsed(device: VfioDevice, caller: Caller, address: number): void {
+	const entry = VfioDeviceLowPowerEntryWithWakeup.newView();
+	copyIn(caller.memory, address, entry.bytes, "struct vfio_device_low_power_entry_with_wakeup");
+	const fd = entry.wakeupEventfd;
+	if (fd < 0) throw new Errno("EINVAL", `wakeup_eventfd is ${fd}, which is no fd`);
+	const wakeUp = eventFdOf(caller, fd);
+	try {
+		device.lowPower.enter(wakeUp);
+	} catch (error) {
+		wakeUp.release();
+		throw error;
 	}
 }
 

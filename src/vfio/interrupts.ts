@@ -6,6 +6,7 @@ import type { EventFd } from "../files/event-fd.js";
 import type { InterruptEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
+import { eventFdOf } from "./client-event-fd.js";
 import type { PciConfig } from "./pci-config.js";
 
 const { DATA_NONE, DATA_BOOL, DATA_EVENTFD, ACTION_MASK, ACTION_UNMASK, ACTION_TRIGGER } = VfioIrqSetFlags;
@@ -165,7 +166,8 @@ export class Interrupts {
 				`start is ${start} and count ${count}: INTx has one vector, and is switched off when it is on`,
 			);
 		if (flags & DATA_EVENTFD) {
-			const trigger = eventFdOf(caller, data.getInt32(0, true));
+			const fd = data.getInt32(0, true);
+			const trigger = fd < 0 ? undefined : eventFdOf(caller, fd);
 			if (this.#intx === undefined) this.#switchOnIntx(trigger);
 			else {
 				this.#intx.trigger?.release();
@@ -203,7 +205,7 @@ export class Interrupts {
 			return;
 		}
 		const fd = data.getInt32(0, true);
-		const unmask = eventFdOf(caller, fd);
+		const unmask = fd < 0 ? undefined : eventFdOf(caller, fd);
 		if (unmask !== undefined && intx.unmask !== undefined) {
 			unmask.release();
 			throw new Errno("EBUSY", `fd ${fd} is to unmask INTx of ${this.#name}, and another eventfd does already`);
@@ -277,7 +279,7 @@ export class Interrupts {
 				"EINVAL",
 				`vector ${vector}, and MSI was switched on with ${allocated}: it doesn't grow, unlike MSI-X`,
 			);
-		const eventFd = eventFdOf(caller, fd);
+		const eventFd = fd < 0 ? undefined : eventFdOf(caller, fd);
 		if (eventFd !== undefined) this.#vectors.set(vector, eventFd);
 	}
 
@@ -312,7 +314,7 @@ export class Interrupts {
 		}
 		const fd = data.getInt32(0, true);
 		if (fd < -1) throw new Errno("EINVAL", `${nameOf(index)} gets fd ${fd}: only -1 takes its eventfd away`);
-		this.#setOther(index, eventFdOf(caller, fd));
+		this.#setOther(index, fd < 0 ? undefined : eventFdOf(caller, fd));
 	}
 
 	#setOther(index: number, eventFd: EventFd | undefined): void {
@@ -325,15 +327,6 @@ export class Interrupts {
 /** Of DATA_NONE and DATA_BOOL, for one vector. */
 function isMeant(flags: number, data: DataView): boolean {
 	return (flags & DATA_NONE) !== 0 || ((flags & DATA_BOOL) !== 0 && data.getUint8(0) !== 0);
-}
-
-/** @returns undefined for a negative number @throws EBADF, EINVAL for a file that is no eventfd */
-function eventFdOf(caller: Caller, fd: number): EventFd | undefined {
-	if (fd < 0) return undefined;
-	const file = caller.file(fd);
-	if (file === undefined) throw new Errno("EBADF", `an eventfd is ${fd}, which is not open`);
-	if (file.kind !== "eventfd") throw new Errno("EINVAL", `fd ${fd} is to be signalled, and is no eventfd`);
-	return file.open();
 }
 
 function nameOf(index: number): string {

@@ -37,6 +37,7 @@ export function readRegion(
 ): number {
 	if (length === 0) return 0;
 	const { index, offset } = find(position);
+	device.lowPower.wake();
 	if (index === VfioPciRegion.CONFIG) {
 		device.configSpace.read(memory, address, length, offset);
 		return length;
@@ -60,6 +61,7 @@ export function writeRegion(
 ): number {
 	if (length === 0) return 0;
 	const { index, offset } = find(position);
+	device.lowPower.wake();
 	if (index === VfioPciRegion.CONFIG) {
 		device.configSpace.write(memory, address, length, offset);
 		return length;
