@@ -17,6 +17,7 @@ import { reportInternalError } from "./internal-error.js";
 import { Events } from "./linux/events.js";
 import { errno, errors, SystemError } from "./linux/libc.js";
 import { inodeOf } from "./linux/proc.js";
+import { F_ADD_SEALS, F_GET_SEALS } from "./linux/seals.js";
 import { AT_FDCWD } from "./linux/stat.js";
 import { syscalls } from "./linux/syscalls.js";
 import { MOST_KEPT } from "./memory/kept-memory.js";
@@ -377,6 +378,28 @@ export class Supervisor {
 		const command = notification.u32(1);
 		if (command === F_DUPFD || command === F_DUPFD_CLOEXEC)
 			this.#duplicate(command === F_DUPFD_CLOEXEC, notification.int(2));
+		else if (command === F_ADD_SEALS || command === F_GET_SEALS) this.#seal(command === F_ADD_SEALS);
+		else notification.proceed();
+	}
+
+	/** fcntl(2) about the seals of a file. Those of a memfd that is pinned are as if the kernel had pinned it; our own have none. */
+	#seal(areAdded: boolean): void {
+		const notification = this.#notification;
+		const fd = notification.int(0);
+		const seals = notification.u32(2);
+		if (this.#find(fd) !== undefined) {
+			notification.fail(errors.EINVAL);
+			return;
+		}
+		const file = areAdded ? this.#processes.known(notification.thread)?.fileToSeal(fd, seals) : undefined;
+		if (file === undefined) {
+			notification.proceed();
+			return;
+		}
+		this.settle();
+		const pinned = new Extents();
+		this.#served.pinnedOf(file, pinned);
+		if (pinned.length > 0) notification.fail(errors.EBUSY);
 		else notification.proceed();
 	}
 

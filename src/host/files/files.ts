@@ -32,6 +32,7 @@ import {
 	read,
 } from "../linux/libc.js";
 import { readFileAt } from "../linux/proc.js";
+import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK } from "../linux/seals.js";
 import { AT_FDCWD, type Stat, statOf } from "../linux/stat.js";
 import { ShownMemory } from "../memory/shown-memory.js";
 import { DeviceName } from "./device-name.js";
@@ -39,10 +40,6 @@ import { isPositioned, isQueue, QueuePipe } from "./queues.js";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
-const F_ADD_SEALS = 1033;
-const F_SEAL_SEAL = 1;
-const F_SEAL_SHRINK = 2;
-const F_SEAL_GROW = 4;
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_DELETE_SELF = 0x400;

@@ -44,6 +44,11 @@ export class Stat {
 		return (this.#words[MODE] & S_IFMT) === S_IFREG;
 	}
 
+	/** Kind and permissions: st_mode. */
+	get mode(): number {
+		return this.#words[MODE] & 0xffff;
+	}
+
 	/** Exact: the kernel's own file systems count inodes from 1. */
 	get inode(): number {
 		return this.#memory.u64(INODE);

@@ -221,6 +221,11 @@ export class SharedFiles {
 		return known;
 	}
 
+	/** One that the engine has met. */
+	known(stat: Stat): SharedFile | undefined {
+		return this.#files.size === 0 ? undefined : this.#files.get(keyOf(stat));
+	}
+
 	/**
 	 * The file that a process has mapped in an area.
 	 * @throws EFAULT when it is to be written by a device, but is one whose changes the kernel must see to write them to a disk

@@ -13,9 +13,10 @@ import type { Events } from "../linux/events.js";
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE } from "../linux/flags.js";
 import { close, errno, errorName, pidfdGetfd } from "../linux/libc.js";
 import { inodeOf, openDirectory, readStatus } from "../linux/proc.js";
+import { sealsWriting } from "../linux/seals.js";
 import { AT_FDCWD, statOf } from "../linux/stat.js";
 import type { ProcessMemory } from "../memory/process-memory.js";
-import type { SharedFiles } from "../memory/shared-files.js";
+import type { SharedFile, SharedFiles } from "../memory/shared-files.js";
 import { QUEUE_FDS } from "../trap/filter.js";
 import type { Notification } from "../trap/seccomp.js";
 import { Descriptors } from "./descriptors.js";
@@ -126,6 +127,15 @@ export class Thread implements Caller {
 		if (!stat.isRegular && this.#descriptors.isEventFd(fd)) return { kind: "eventfd", open: () => this.#eventFd(fd) };
 		const backing = stat.isRegular ? this.#services.sharedFiles.opened(this.#duplicate(fd)) : undefined;
 		return backing === undefined ? { kind: "other" } : { kind: "shared-memory", backing, size: () => backing.size };
+	}
+
+	/** The file behind an fd that the engine may have something of, if F_ADD_SEALS would forbid to write it from now on. */
+	fileToSeal(fd: number, seals: number): SharedFile | undefined {
+		if (this.ourFile(fd) !== undefined || !this.#descriptors.isUsable(fd)) return undefined;
+		const stat = this.#descriptors.stat(fd);
+		const file = stat && this.#services.sharedFiles.known(stat);
+		const flags = this.#descriptors.flagsOf(fd);
+		return file !== undefined && sealsWriting(this.process.pidfd, fd, flags, seals) ? file : undefined;
 	}
 
 	install(file: OpenFile): number {

@@ -50,6 +50,7 @@ class FakeMachine implements Machine {
 	readonly #host: Host;
 	readonly #open: number[] = [];
 	readonly #released: number[] = [];
+	#pinned: Backing | undefined;
 	readonly #seen: object[] = [];
 	readonly #listening: EventFd[] = [];
 	readonly #gates = new Map<string, Gate>();
@@ -89,7 +90,9 @@ class FakeMachine implements Machine {
 		return { pinned: 0, locked: 0 };
 	}
 
-	pinnedOf(): void {}
+	pinnedOf(backing: Backing, into: Extents): void {
+		if (backing === this.#pinned) into.add(backing, 0, 1);
+	}
 
 	leftovers(): string[] {
 		return this.#open.map((number) => `file ${number}`);
@@ -162,6 +165,13 @@ class FakeMachine implements Machine {
 				const found = caller.file(question.fd);
 				if (found?.kind !== "shared-memory") return found?.kind;
 				return { backing: this.#numberOf(found.backing), name: found.backing.name, size: found.size() };
+			}
+			case "pin": {
+				const found = question.fd === undefined ? undefined : caller.file(question.fd);
+				this.#pinned?.drop?.();
+				this.#pinned = found?.kind === "shared-memory" ? found.backing : undefined;
+				this.#pinned?.hold?.();
+				return;
 			}
 			case "signal": {
 				const eventFd = this.#eventFd(caller, question.fd);

@@ -26,6 +26,8 @@ export type Question =
 	/** Forget all backings. */
 	| { what: "forget" }
 	| { what: "file"; fd: number }
+	/** Pin the first page of a file of shared memory, or of none any more. */
+	| { what: "pin"; fd: number | undefined }
 	/** Signal an eventfd. */
 	| { what: "signal"; fd: number }
 	/** Signal one eventfd whenever somebody signals another, until it is closed. */

@@ -51,6 +51,7 @@ const machines = [
 		pread: 17,
 		preadv: 295,
 		preadv2: 327,
+		fcntl: 72,
 		getpid: 39,
 		exits: { exit: 60, exitGroup: 231 },
 		aboutFiles: [4, 5, 6, 21, 89, 137, 138, 191, 192, 194, 195, 262, 267, 269, 332, 439],
@@ -66,6 +67,7 @@ const machines = [
 		pread: 67,
 		preadv: 69,
 		preadv2: 286,
+		fcntl: 25,
 		getpid: 172,
 		exits: { exit: 93, exitGroup: 94 },
 		aboutFiles: [8, 9, 11, 12, 43, 44, 48, 78, 79, 80, 291, 439],
@@ -83,6 +85,7 @@ for (const {
 	pread,
 	preadv,
 	preadv2,
+	fcntl,
 	open,
 	getpid,
 	exits,
@@ -118,6 +121,20 @@ for (const {
 
 		test("what asks about a file by its path, or by an fd, is trapped", () => {
 			for (const nr of aboutFiles) expect(verdict(nr)).toBe(TRAP);
+		});
+
+		test("fcntl is trapped at the fds of queues, and where it is about seals", () => {
+			const [F_GETFL, F_ADD_SEALS, F_GET_SEALS] = [3, 1033, 1034];
+			const at = (fd: number, command: number) => verdict(fcntl, fd, command, 0);
+			expect([at(5, F_GETFL), at(5, F_ADD_SEALS), at(5, F_GET_SEALS), at(5, 1032), at(5, 1035)]).toEqual([
+				ALLOW,
+				TRAP,
+				TRAP,
+				ALLOW,
+				ALLOW,
+			]);
+			const { first, last } = filter.QUEUE_FDS;
+			expect([first - 1, first, last, last + 1].map((fd) => at(fd, F_GETFL))).toEqual([ALLOW, TRAP, TRAP, ALLOW]);
 		});
 
 		test("read is trapped at the fds of queues only", () => {

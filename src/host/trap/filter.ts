@@ -4,6 +4,7 @@
 
 import { MAP_ANONYMOUS, MAP_SHARED } from "../linux/flags.js";
 import { NativeMemory } from "../linux/libc.js";
+import { F_ADD_SEALS, F_GET_SEALS } from "../linux/seals.js";
 import { syscalls } from "../linux/syscalls.js";
 
 /**
@@ -34,14 +35,7 @@ const FIRST_NEGATIVE = 2 ** 63 / 2 ** 32;
 const FEW_BYTES = 512;
 
 /** The fd comes first in all of them. */
-const queueCalls = [
-	syscalls.read,
-	syscalls.write,
-	syscalls.readv,
-	syscalls.writev,
-	syscalls.dup,
-	syscalls.fcntl,
-] as const;
+const queueCalls = [syscalls.read, syscalls.write, syscalls.readv, syscalls.writev, syscalls.dup] as const;
 
 /**
  * What is trapped whatever its arguments are: what opens a file by its path or asks about one (BPF can't look at the path),
@@ -115,6 +109,15 @@ const rules: readonly (readonly Step[])[] = [
 		[BPF_JGE_K, QUEUE_FDS.first, "on", "allow"],
 		[BPF_JGT_K, QUEUE_FDS.last, "allow", "trap"],
 	]),
+	[
+		[BPF_JEQ_K, syscalls.fcntl, "on", "past"],
+		[BPF_LD_W_ABS, argument(1)],
+		[BPF_JEQ_K, F_ADD_SEALS, "trap", "on"],
+		[BPF_JEQ_K, F_GET_SEALS, "trap", "on"],
+		[BPF_LD_W_ABS, argument(0)],
+		[BPF_JGE_K, QUEUE_FDS.first, "on", "allow"],
+		[BPF_JGT_K, QUEUE_FDS.last, "allow", "trap"],
+	],
 	[
 		[BPF_JEQ_K, syscalls.ioctl, "on", "past"],
 		[BPF_LD_W_ABS, argument(1)],
