@@ -5,16 +5,16 @@ import { SyntaxKind } from "typescript/unstable/ast";
 /**
  * @typedef {object} Command
  * @property {string} name as in C, or as people say it
- * @property {"iommufd" | "container" | "test" | "device" | "file"} of what kind of file answers it
+ * @property {"iommufd" | "container" | "test" | "group" | "device" | "file"} of what kind of file answers it
  * @property {import("./call-graph.mjs").Unit[]} entries
  */
 
 /** @param {import("./call-graph.mjs").CallGraph} graph @returns {Command[]} */
 export function findCommands(graph) {
-	return [...merged(tableEntries(graph)), ...switchCases(graph), ...files(graph)];
+	return [...merged(tableEntries(graph)), ...merged(switchCases(graph)), ...files(graph)];
 }
 
-/** One of each name: the kernel with CONFIG_IOMMUFD_TEST has a handler of its own for some. */
+/** One of each name: CONFIG_IOMMUFD_TEST, and VFIO's own containers beside iommufd's, have handlers of their own for some. */
 function merged(commands) {
 	const byName = new Map();
 	for (const command of commands) {
@@ -46,15 +46,22 @@ function switchCases(graph) {
 		.filter(({ node }) => node.expression.name?.text === "number")
 		.map(({ node, file }) => ({
 			name: commandName(graph, node.expression.expression),
-			of: file.startsWith("vfio/") ? "device" : "container",
+			of: answering(file),
 			entries: [graph.of(node, file)],
 		}));
 	const bind = {
 		name: "VFIO_DEVICE_BIND_IOMMUFD",
 		of: "device",
-		entries: [graph.named("vfio/cdev.ts", "VfioCdev.#bind")],
+		entries: [graph.named("vfio/device-file.ts", "DeviceFile.#bind")],
 	};
 	return [bind, ...cases];
+}
+
+/** What kind of file a source file answers for. */
+function answering(file) {
+	if (file === "vfio/group.ts") return "group";
+	const isContainers = file === "vfio/container.ts" || file.startsWith("vfio/type1/");
+	return file.startsWith("vfio/") && !isContainers ? "device" : "container";
 }
 
 /** What is not an ioctl. */
@@ -74,7 +81,7 @@ function files(graph) {
 		{
 			name: "pread, pwrite and mmap of a VFIO device",
 			of: "file",
-			entries: ["readAt", "writeAt", "mmap"].map((name) => graph.named("vfio/cdev.ts", `VfioCdev.${name}`)),
+			entries: ["readAt", "writeAt", "mmap"].map((name) => graph.named("vfio/device-file.ts", `DeviceFile.${name}`)),
 		},
 	];
 }

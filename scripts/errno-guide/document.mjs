@@ -20,8 +20,13 @@ AMD IOMMU.
 
 const GROUPS = [
 	["iommufd", "Ioctls of /dev/iommu", ""],
-	["device", "Ioctls of a VFIO device", "On an open of /dev/vfio/devices/vfioN."],
-	["container", "VFIO's container ioctls", "On /dev/iommu, or on /dev/vfio/vfio, which is the same here."],
+	[
+		"device",
+		"Ioctls of a VFIO device",
+		"On an open of /dev/vfio/devices/vfioN, or of what VFIO_GROUP_GET_DEVICE_FD returns.",
+	],
+	["container", "VFIO's container ioctls", "On /dev/vfio/vfio, by VFIO's own type 1, or on /dev/iommu."],
+	["group", "Ioctls of a VFIO group", "On an open of /dev/vfio/N."],
 	["file", "Other calls", ""],
 	["test", "IOMMU_TEST_CMD", "What the kernel's own tests say to a machine with the mock IOMMU, by its op."],
 ];

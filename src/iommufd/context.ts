@@ -20,6 +20,8 @@ export class Context {
 	accountMode: "user" | "mm";
 	/** The IOAS that VFIO's container ioctls work on. */
 	vfioIoas: Ioas | undefined;
+	/** A group without an IOMMU has made it its container: then there is nothing to map. */
+	noIommuMode = false;
 	/** Tells that it ends, as long as its objects are still there. */
 	onEnd: (() => void) | undefined;
 	/** The file itself, and files and devices that were made from it and are still there. */

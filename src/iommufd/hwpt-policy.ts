@@ -94,8 +94,11 @@ export const policies: ReadonlyMap<string, HwptPolicy> = new Map(
 
 const KNOWN_FLAGS = Object.values(HwptAllocFlags).reduce((known, flag) => known | flag, 0);
 
-/** What a driver gives to who asks for nothing: iommu_paging_domain_alloc(), or iommu_domain_alloc() of old. */
-function ordinaryDomain(device: Device): PagingDomain {
+/**
+ * What a driver gives to who asks for nothing: iommu_paging_domain_alloc(), or iommu_domain_alloc() of old.
+ * @throws ENOMEM, EOPNOTSUPP where it has no paging domains
+ */
+export function ordinaryDomain(device: Device): PagingDomain {
 	const { driver } = device;
 	if (driver.domainAllocPaging) {
 		const domain = driver.domainAllocPaging(device);

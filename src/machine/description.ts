@@ -14,6 +14,8 @@ const schema = v.strictObject({
 	description: v.string(),
 	/** The mock IOMMU of CONFIG_IOMMUFD_TEST, and IOMMU_TEST_CMD. */
 	selftest: v.optional(v.boolean(), false),
+	/** What /dev/vfio/vfio is: VFIO's own containers (CONFIG_VFIO_CONTAINER), or iommufd (CONFIG_IOMMUFD_VFIO_CONTAINER). */
+	container: v.optional(v.picklist(["vfio", "iommufd"]), "vfio"),
 	/** The other IOMMUs, each with the PCI functions behind it. VFIO numbers the functions in this order. */
 	iommus: v.optional(v.array(iommuDescription), []),
 	memory: v.optional(

@@ -25,9 +25,10 @@ function programOn(on: Machine): TestProgram {
 	return new TestProgram(file);
 }
 
-test("a machine has /dev/iommu and a file for each function", () => {
+test("a machine has /dev/iommu, and a file for each group and each function", () => {
 	const intel = machine("intel");
-	expect(intel.paths).toEqual(["/dev/iommu", "/dev/vfio/vfio", "/dev/vfio/devices/vfio0", "/dev/vfio/devices/vfio1"]);
+	const devices = ["/dev/vfio/devices/vfio0", "/dev/vfio/devices/vfio1"];
+	expect(intel.paths).toEqual(["/dev/iommu", "/dev/vfio/vfio", "/dev/vfio/0", "/dev/vfio/1", ...devices]);
 	for (const path of intel.paths) expect(intel.open(path)?.path).toBe(path);
 	expect(intel.open("/dev/vfio/devices/vfio2")).toBeUndefined();
 	expect(intel.open("/dev/null")).toBeUndefined();

@@ -14,14 +14,18 @@ import type { AddressSpace, Backing, Extents } from "../memory/address-space.js"
 import { Frames } from "../memory/frames.js";
 import { Memlock } from "../memory/memlock.js";
 import { TableMemory } from "../pagetable/table-memory.js";
-import { openCdev } from "../vfio/cdev.js";
+import { Container, ContainerFile, type ContainerPlatform } from "../vfio/container.js";
 import type { VfioDevice } from "../vfio/device.js";
+import { openCdev } from "../vfio/device-file.js";
+import type { VfioGroup } from "../vfio/group.js";
 import type { MachineDescription } from "./description.js";
 import { endpointOf } from "./endpoints.js";
 import type { FileTree } from "./file-tree.js";
 import { Drivers } from "./iommus.js";
 import { type MachineIommu, PciBus } from "./pci-bus.js";
 import { machineFiles } from "./sysfs.js";
+
+const CONTAINER = "/dev/vfio/vfio";
 
 const root: Opener = { capable: () => true };
 
@@ -35,6 +39,8 @@ export class Machine {
 	readonly endpoints = new Map<VfioDevice, Endpoint>();
 	/** The functions that VFIO has, in the order of their numbers. */
 	readonly vfioDevices: readonly VfioDevice[];
+	/** The groups that have a function of VFIO's, in the order of their numbers. */
+	readonly vfioGroups: readonly VfioGroup[];
 	/** What open() does with each path that it serves. */
 	readonly #openers = new Map<string, (opener: Opener) => OpenFile>();
 	readonly #iommus: readonly MachineIommu[];
@@ -42,6 +48,8 @@ export class Machine {
 	readonly #platform: Platform;
 	/** Those whose contexts are there: also what was closed, and has a device bound to it yet. */
 	readonly #open = new Set<IommufdFile>();
+	/** Those of VFIO's own. */
+	readonly #containers = new Set<ContainerFile>();
 	/** By path: how many objects of each kind were left to the closing of a file. */
 	readonly #closedWith = new Map<string, Map<string, number>>();
 	/** What the platform calls to have closed files released; the host sets it. */
@@ -75,14 +83,26 @@ export class Machine {
 			this.endpoints.set(device, endpoint);
 			device.endpoint = endpoint;
 		}
-		this.#addOpeners();
+		this.vfioGroups = [...bus.vfioGroups.values()];
+		this.#addOpeners(description.container);
 	}
 
-	#addOpeners(): void {
-		for (const path of ["/dev/iommu", "/dev/vfio/vfio"]) this.#openers.set(path, () => this.#openIommufd(path));
+	#addOpeners(container: MachineDescription["container"]): void {
 		const settle = () => this.settle();
+		const containers = this.#containerPlatform();
+		this.#openers.set("/dev/iommu", () => this.#openIommufd("/dev/iommu"));
+		this.#openers.set(CONTAINER, () =>
+			container === "iommufd" ? this.#openIommufd(CONTAINER) : this.#openContainer(containers),
+		);
+		for (const group of this.vfioGroups) this.#openers.set(group.path, (opener) => group.open(opener, settle));
 		for (const device of this.vfioDevices)
 			this.#openers.set(`/dev/vfio/devices/${device.cdevName}`, (opener) => openCdev(device, opener, settle));
+	}
+
+	#containerPlatform(): ContainerPlatform {
+		const { frames, memlock } = this.#platform;
+		const takesNoIommu = this.#iommus.some(({ description }) => description.driver === "none");
+		return { frames, memlock, settle: () => this.settle(), takesNoIommu };
 	}
 
 	/** The paths that open() serves. */
@@ -97,17 +117,23 @@ export class Machine {
 
 	/** What is to be seen of the machine in /sys and /dev. Made when somebody looks. */
 	get files(): FileTree {
-		this.#files ??= machineFiles(this.#iommus);
+		this.#files ??= machineFiles(this.#iommus, this.vfioGroups);
 		return this.#files;
 	}
 
 	/**
 	 * A new open file for a path that is served, undefined for any other.
 	 * @param opener who may do everything if absent
-	 * @throws EPERM
+	 * @throws EPERM for who may not have a device without an IOMMU, EBUSY for a group that another one has
 	 */
 	open(path: string, opener: Opener = root): OpenFile | undefined {
 		return this.#openers.get(path)?.(opener);
+	}
+
+	#openContainer(platform: ContainerPlatform): OpenFile {
+		const file: ContainerFile = new ContainerFile(new Container(platform), () => this.#containers.delete(file));
+		this.#containers.add(file);
+		return file;
 	}
 
 	#openIommufd(path: string): OpenFile {
@@ -149,8 +175,11 @@ export class Machine {
 		const lines: string[] = [];
 		for (const [path, kinds] of this.#closedWith) lines.push(`${inWords(kinds)} when ${path} was closed`);
 		for (const file of this.#open) lines.push(`${file.path} is open (${inWords(kindsOf(file)) || "without objects"})`);
-		for (const { cdevName, name, isBound } of this.vfioDevices)
-			if (isBound) lines.push(`/dev/vfio/devices/${cdevName} (${name}) is open and bound`);
+		for (const { container } of this.#containers)
+			lines.push(`${CONTAINER} is open (${container.mappings} mappings, ${container.groups.length} groups)`);
+		for (const group of this.vfioGroups) if (group.isOpen) lines.push(`${group.path} is open`);
+		for (const { cdevName, name, isOpen } of this.vfioDevices)
+			if (isOpen) lines.push(`/dev/vfio/devices/${cdevName} (${name}) is open and bound`);
 		if (this.frames.pinned > 0) lines.push(`${this.frames.pinned} pages are pinned`);
 		if (this.tables.tablesInUse > 0) lines.push(`${this.tables.tablesInUse} page table pages are in use`);
 		return lines;

@@ -5,6 +5,7 @@
 import type { Group } from "../iommu/core/iommu.js";
 import type { PciDevice } from "../iommu/core/pci.js";
 import type { ReservedKind, ReservedRegion } from "../iommu/core/reserved.js";
+import type { VfioGroup } from "../vfio/group.js";
 import { type Bar, PciConfig, type PciHardware } from "../vfio/pci-config.js";
 import { FileTree, READ_ONLY, READ_WRITE, WRITE_ONLY } from "./file-tree.js";
 import type { IommuDescription } from "./iommu-description.js";
@@ -18,20 +19,23 @@ const MISC_DEVICES = [
 	/** VFIO_MINOR */
 	{ name: "vfio", minor: 196, node: "vfio/vfio", mode: "0666" },
 ] as const;
-/** alloc_chrdev_region() gives "vfio-dev" one that is free, from the top. */
-const VFIO_MAJOR = 511;
+/** alloc_chrdev_region() gives the groups, "vfio", which come first, and "vfio-dev" majors that are free, from the top. */
+const GROUP_MAJOR = 511;
+const VFIO_MAJOR = 510;
 
 const PCI = "/sys/bus/pci";
 const DRIVER = `${PCI}/drivers/vfio-pci`;
 const GROUPS = "/sys/kernel/iommu_groups";
+const GROUP_CLASS = "/sys/class/vfio";
+const GROUP_DEVICES = "/sys/devices/virtual/vfio";
 const VFIO_CLASS = "/sys/class/vfio-dev";
 const IOMMU_CLASS = "/sys/class/iommu";
 const MISC_CLASS = "/sys/class/misc";
 const NUMBERS = "/sys/dev/char";
 
-export function machineFiles(iommus: readonly MachineIommu[]): FileTree {
+export function machineFiles(iommus: readonly MachineIommu[], vfioGroups: readonly VfioGroup[]): FileTree {
 	const tree = new FileTree();
-	for (const path of ["/dev/vfio", PCI, GROUPS, VFIO_CLASS, IOMMU_CLASS]) {
+	for (const path of ["/dev/vfio", PCI, GROUPS, GROUP_CLASS, GROUP_DEVICES, VFIO_CLASS, IOMMU_CLASS]) {
 		tree.own(path);
 		tree.addDirectory(path);
 	}
@@ -50,6 +54,7 @@ export function machineFiles(iommus: readonly MachineIommu[]): FileTree {
 	for (const { description, functions } of iommus)
 		for (const group of new Set(functions.map(({ device }) => device.group)))
 			addGroup(tree, group, defaultDomainType[description.driver]);
+	for (const [minor, group] of vfioGroups.entries()) addVfioGroup(tree, group, minor);
 	addVirtualFunctions(
 		tree,
 		iommus.flatMap(({ functions }) => functions),
@@ -84,7 +89,7 @@ function addPciBus(tree: FileTree): void {
 
 /** Programs look here for whether VFIO is loaded, and whether it takes devices without an IOMMU. */
 function addModules(tree: FileTree, takesNoIommu: boolean): void {
-	for (const module of ["iommufd", "vfio", "vfio_pci"]) {
+	for (const module of ["iommufd", "vfio", "vfio_iommu_type1", "vfio_pci", "vfio_pci_core"]) {
 		tree.own(`/sys/module/${module}`);
 		tree.addFile(`/sys/module/${module}/initstate`, "live\n");
 	}
@@ -170,6 +175,19 @@ function addVfioDevice(tree: FileTree, parent: string, name: string): void {
 	tree.addLink(`${path}/device`, parent);
 	tree.addLink(`${path}/subsystem`, VFIO_CLASS);
 	tree.addLink(`${VFIO_CLASS}/${name}`, path);
+	tree.addLink(`${NUMBERS}/${number}`, path);
+}
+
+/** What vfio_create_group() makes of a group whose first device VFIO gets. */
+function addVfioGroup(tree: FileTree, { name }: VfioGroup, minor: number): void {
+	const path = `${GROUP_DEVICES}/${name}`;
+	const number = `${GROUP_MAJOR}:${minor}`;
+	tree.own(`${NUMBERS}/${number}`);
+	tree.addDevice(`/dev/vfio/${name}`, GROUP_MAJOR, minor);
+	tree.addFile(`${path}/dev`, `${number}\n`);
+	addUevent(tree, path, { MAJOR: GROUP_MAJOR, MINOR: minor, DEVNAME: `vfio/${name}` });
+	tree.addLink(`${path}/subsystem`, GROUP_CLASS);
+	tree.addLink(`${GROUP_CLASS}/${name}`, path);
 	tree.addLink(`${NUMBERS}/${number}`, path);
 }
 

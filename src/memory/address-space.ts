@@ -32,6 +32,11 @@ export interface Backing {
 	 */
 	readEntry?(at: number, into: Int32Array): boolean;
 	/**
+	 * They are registers or memory of a device, of which the kernel has no struct page: iommufd can't map them, VFIO's type 1 can,
+	 * and doesn't count them.
+	 */
+	readonly isDeviceMemory?: true;
+	/**
 	 * Somebody will come back for the bytes, so what it takes to reach them must be kept. Each is undone by one drop(). A backing
 	 * that was found and that nobody holds is good until the end of the call.
 	 */
@@ -78,7 +83,7 @@ export interface AddressSpace {
 	/** The same, writing. Memory that is mapped read-only is not written. */
 	write(address: number, from: Uint8Array): number;
 	/**
-	 * Finds what is behind `count` pages from page number `first` on, and appends it to `into`.
+	 * Finds what is behind `count` pages from page number `first` on, and appends it to `into`: also what comes before a page that isn't there.
 	 * @throws EFAULT when a page is not mapped, or not readable, or not writable where `writable` is asked for, and when the
 	 * space is no longer alive
 	 */

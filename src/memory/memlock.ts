@@ -64,6 +64,22 @@ export class Memlock {
 		this.#add(mode, owner, space, -pages);
 	}
 
+	/**
+	 * Counts `pages` more as locked by a process, and not as pinned, as VFIO's type 1 does: account_locked_vm().
+	 * @param owner whose limit counts; undefined for one without
+	 * @throws ENOMEM when that would exceed the owner's RLIMIT_MEMLOCK; nothing is counted then
+	 */
+	lock(space: AddressSpace, owner: MemoryOwner | undefined, pages: number): void {
+		if (pages === 0) return;
+		if (owner !== undefined) this.#checkLimit("mm", owner, space, pages);
+		add(this.#locked, space, pages);
+	}
+
+	/** Undoes lock(). */
+	unlock(space: AddressSpace, pages: number): void {
+		if (pages > 0) add(this.#locked, space, -pages);
+	}
+
 	/** Pages that are counted here now. */
 	counted(mode: AccountMode, owner: MemoryOwner, space: AddressSpace): number {
 		if (mode === "none") return 0;

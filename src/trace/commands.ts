@@ -3,7 +3,7 @@
 import { iommufdCommands } from "../uapi/iommufd.js";
 import { TestCommand } from "../uapi/iommufd-test.js";
 import type { AnyCommand, PlainCommand } from "../uapi/struct.js";
-import { vfioContainerCommands, vfioDeviceCommands } from "../uapi/vfio.js";
+import { vfioContainerCommands, vfioDeviceCommands, vfioGroupCommands } from "../uapi/vfio.js";
 
 type Described = AnyCommand | PlainCommand;
 
@@ -11,9 +11,14 @@ const byNumber = (commands: readonly Described[]): ReadonlyMap<number, Described
 	new Map(commands.map((command) => [command.number, command]));
 
 const ofIommufd = byNumber([...iommufdCommands, TestCommand, ...vfioContainerCommands]);
+const ofGroup = byNumber(vfioGroupCommands);
 const ofDevice = byNumber(vfioDeviceCommands);
+
+const DEVICE = /^\/dev\/vfio\/devices\/|^\[vfio-device/;
+const GROUP = /^\/dev\/vfio\/(noiommu-)?\d+$/;
 
 /** @param path what was opened: "/dev/iommu" */
 export function commandOf(path: string, number: number): Described | undefined {
-	return (path.startsWith("/dev/vfio/devices/") ? ofDevice : ofIommufd).get(number);
+	if (DEVICE.test(path)) return ofDevice.get(number);
+	return (GROUP.test(path) ? ofGroup : ofIommufd).get(number);
 }

@@ -67,6 +67,7 @@ export const VfioInfoCapHeader = struct("vfio_info_cap_header", {
 });
 
 export const VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE = 1;
+export const VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION = 2;
 export const VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL = 3;
 
 /** Followed by nrIovas VfioIovaRange. */
@@ -84,6 +85,16 @@ export const VfioIovaRange = struct("vfio_iova_range", {
 	end: address,
 });
 
+/** What DIRTY_PAGES can do; iommufd in VFIO's place doesn't have it. */
+export const VfioIommuType1InfoCapMigration = struct("vfio_iommu_type1_info_cap_migration", {
+	id: u16,
+	version: u16,
+	next: u32,
+	flags: u32,
+	pgsizeBitmap: hexadecimal(u64),
+	maxDirtyBitmapSize: u64,
+});
+
 /** How many more mappings can be made. */
 export const VfioIommuType1InfoDmaAvail = struct("vfio_iommu_type1_info_dma_avail", {
 	id: u16,
@@ -92,9 +103,9 @@ export const VfioIommuType1InfoDmaAvail = struct("vfio_iommu_type1_info_dma_avai
 	avail: u32,
 });
 
-export const VfioDmaMapFlags = { READ: 1 << 0, WRITE: 1 << 1 } as const;
+export const VfioDmaMapFlags = { READ: 1 << 0, WRITE: 1 << 1, VADDR: 1 << 2 } as const;
 
-/** VFIO_IOMMU_MAP_DMA. VFIO itself knows the flag VADDR; iommufd in its place doesn't. */
+/** VFIO_IOMMU_MAP_DMA. VFIO itself has the flag VADDR; iommufd in its place doesn't. */
 export const VfioIommuMapDma = vfioCommand(113, "IOMMU_MAP_DMA", {
 	flags: flags(VfioDmaMapFlags),
 	vaddr: address,
@@ -102,13 +113,36 @@ export const VfioIommuMapDma = vfioCommand(113, "IOMMU_MAP_DMA", {
 	size: u64,
 });
 
-export const VfioDmaUnmapFlags = { ALL: 1 << 1 } as const;
+export const VfioDmaUnmapFlags = { GET_DIRTY_BITMAP: 1 << 0, ALL: 1 << 1, VADDR: 1 << 2 } as const;
 
-/** VFIO_IOMMU_UNMAP_DMA. VFIO itself knows GET_DIRTY_BITMAP and VADDR; iommufd in its place doesn't. */
+/** VFIO_IOMMU_UNMAP_DMA. With GET_DIRTY_BITMAP a VfioBitmap follows. iommufd in VFIO's place has only the flag ALL. */
 export const VfioIommuUnmapDma = vfioCommand(114, "IOMMU_UNMAP_DMA", {
 	flags: flags(VfioDmaUnmapFlags),
 	iova: address,
 	size: inout(u64), // then how many bytes were unmapped
+});
+
+/** A bit for each page of `pgsize` bytes, in `size` bytes of the caller's memory. */
+export const VfioBitmap = struct("vfio_bitmap", {
+	pgsize: u64,
+	size: u64,
+	data: address,
+});
+
+export const VfioDirtyPagesFlags = { START: 1 << 0, STOP: 1 << 1, GET_BITMAP: 1 << 2 } as const;
+
+/** VFIO_IOMMU_DIRTY_PAGES. With GET_BITMAP a VfioIommuType1DirtyBitmapGet follows. */
+export const VfioIommuDirtyPages = vfioCommand(117, "IOMMU_DIRTY_PAGES", {
+	flags: flags(VfioDirtyPagesFlags),
+});
+
+/** The range that is asked about, and where its VfioBitmap is. */
+export const VfioIommuType1DirtyBitmapGet = struct("vfio_iommu_type1_dirty_bitmap_get", {
+	iova: address,
+	size: u64,
+	pgsize: u64,
+	bitmapSize: u64,
+	data: address,
 });
 
 // ---- The group
@@ -332,6 +366,7 @@ export const vfioContainerCommands: readonly (AnyCommand | PlainCommand)[] = [
 	VfioIommuGetInfo,
 	VfioIommuMapDma,
 	VfioIommuUnmapDma,
+	VfioIommuDirtyPages,
 ];
 
 export const vfioGroupCommands: readonly (AnyCommand | PlainCommand)[] = [

@@ -9,6 +9,7 @@ import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";
 import { Errno } from "../uapi/errno.js";
 import { ConfigSpace } from "./config-space.js";
+import type { VfioGroup } from "./group.js";
 import { Interrupts } from "./interrupts.js";
 import { LowPower } from "./low-power.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
@@ -29,8 +30,15 @@ export class VfioDevice {
 	endpoint: Endpoint | undefined;
 	/** Where what it sends goes to. */
 	readonly interrupts: Interrupts;
+	/** Of which it is one; undefined when VFIO doesn't have it, or no longer. */
+	group: VfioGroup | undefined;
 	/** The configuration space of the program that has it. */
 	#configSpace: ConfigSpace | undefined;
+	/** How often it is open: more than once only through its group. */
+	#opens = 0;
+	/** Gives back what the first open has taken. */
+	#giveBack: () => void = () => {};
+	/** In which iommufd it is, if it is in one. */
 	#bound: BoundDevice | undefined;
 	#isAttached = false;
 	/** The PASIDs that were attached as such. PASID 0 can be: then it is the device itself that is attached. */
@@ -53,19 +61,61 @@ export class VfioDevice {
 		return this.device.name;
 	}
 
-	get isBound(): boolean {
-		return this.#bound !== undefined;
+	/** Whether a program has it. */
+	get isOpen(): boolean {
+		return this.#opens > 0;
 	}
 
 	/**
-	 * Gives the function to the program that has opened it.
+	 * Gives the function to the program that has opened its own file.
 	 * @returns its id in the iommufd
 	 * @throws EINVAL when it has been given away already, and what bindDevice() throws
 	 */
 	bind(context: Context): number {
-		if (this.#bound !== undefined)
+		if (this.#opens > 0)
 			throw new Errno("EINVAL", `${this.name} is bound already: a device can be bound by one open of its file only`);
-		this.#bound = bindDevice(context, this.device);
+		this.#open(() => this.bindTo(context));
+		return this.#theBound().id;
+	}
+
+	/**
+	 * Gives it to the program that has its group, which may open it again and again.
+	 * @param take what the first open takes, before anything is done to the function; returns how that is given back
+	 */
+	openThroughGroup(take: () => () => void): void {
+		if (this.#opens > 0) this.#opens++;
+		else this.#open(take);
+	}
+
+	/** Makes it a device of an iommufd. @returns how that is undone. @throws what bindDevice() throws */
+	bindTo(context: Context): () => void {
+		const bound = bindDevice(context, this.device);
+		this.#bound = bound;
+		return () => {
+			for (const pasid of [...this.#pasids].sort((a, b) => a - b)) this.detachPasid(pasid);
+			this.detach();
+			unbindDevice(bound);
+			this.#bound = undefined;
+		};
+	}
+
+	/** Undoes one open. The last one takes the function back from the program that had it. */
+	close(): void {
+		this.#opens--;
+		if (this.#opens > 0) return;
+		this.interrupts.close();
+		this.#configSpace = undefined;
+		this.#resetFunction();
+		this.config.restore();
+		this.#giveBack();
+		this.lowPower.leave();
+		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users--;
+	}
+
+	/** vfio_df_device_first_open() */
+	#open(take: () => () => void): void {
+		this.#giveBack = take();
+		this.#opens = 1;
 		this.#resetFunction();
 		const { interrupts } = this;
 		this.#configSpace = new ConfigSpace(this.hardware, this.config, this.sriov.kind === "virtual", {
@@ -76,22 +126,6 @@ export class VfioDevice {
 			},
 		});
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users++;
-		return this.#bound.id;
-	}
-
-	/** Takes it back from the program that had it. */
-	unbind(): void {
-		const bound = this.#theBound();
-		this.interrupts.close();
-		this.#configSpace = undefined;
-		this.#resetFunction();
-		this.config.restore();
-		for (const pasid of [...this.#pasids].sort((a, b) => a - b)) this.detachPasid(pasid);
-		this.detach();
-		unbindDevice(bound);
-		this.#bound = undefined;
-		this.lowPower.leave();
-		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users--;
 	}
 
 	/**
@@ -129,7 +163,7 @@ export class VfioDevice {
 
 	/** Of those who have it, who are the only ones that ask. */
 	get configSpace(): ConfigSpace {
-		if (this.#configSpace === undefined) throw new Error(`${this.name} is not bound`);
+		if (this.#configSpace === undefined) throw new Error(`${this.name} is not open`);
 		return this.#configSpace;
 	}
 
@@ -144,7 +178,7 @@ export class VfioDevice {
 		if (this.hardware.canReset) this.endpoint?.reset();
 	}
 
-	/** The callers are ioctls that a device answers only when it is bound. */
+	/** The callers are ioctls that a device answers only when it is in an iommufd. */
 	#theBound(): BoundDevice {
 		if (this.#bound === undefined) throw new Error(`${this.name} is not bound`);
 		return this.#bound;

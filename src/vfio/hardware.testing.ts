@@ -1,6 +1,7 @@
 // Hardware behind a VT-d unit with everything, for tests.
 
 import { IommuGroup } from "../iommu/core/group.js";
+import type { Group } from "../iommu/core/iommu.js";
 import { VtdRegisters } from "../iommu/drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../iommu/drivers/intel-vtd.js";
 import { TableMemory } from "../pagetable/table-memory.js";
@@ -36,7 +37,7 @@ export class TestBus {
 	add(
 		has: Partial<PciHardware> = {},
 		sriov: SriovRole = { kind: "none" },
-		group = new IommuGroup(this.#count),
+		group: Group = new IommuGroup(this.#count),
 	): VfioDevice {
 		const hardware = { ...EDU, ...has };
 		const number = this.#count++;

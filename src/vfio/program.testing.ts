@@ -8,8 +8,8 @@ import type { FieldTable } from "../uapi/field.js";
 import { type Command, encode } from "../uapi/struct.js";
 import { VfioDeviceAttachIommufdPt, VfioDeviceBindIommufd, VfioDeviceDetachIommufdPt } from "../uapi/vfio.js";
 import type { Values, WritableView } from "../uapi/view.js";
-import { VfioCdev } from "./cdev.js";
 import type { VfioDevice } from "./device.js";
+import { DeviceFile } from "./device-file.js";
 
 const ARGUMENT = 0x1000_0000;
 
@@ -28,8 +28,8 @@ export class TestProgram {
 		return this.client;
 	}
 
-	open(device: VfioDevice): VfioCdev {
-		return new VfioCdev(device, () => {});
+	open(device: VfioDevice): DeviceFile {
+		return new DeviceFile(device, () => {});
 	}
 
 	/** Makes an ioctl on a file; returns its struct as it is afterwards. @throws Errno */

@@ -69,7 +69,7 @@ export abstract class PageTableDomain extends BaseDomain implements PagingDomain
 		return this.dirtyTracking?.enabled ?? false;
 	}
 
-	enforceCacheCoherency?(): boolean;
+	enforceCacheCoherency?(attached?: readonly Device[]): boolean;
 
 	override free(): void {
 		this.#table?.free();

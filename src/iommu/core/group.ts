@@ -25,13 +25,30 @@ export class IommuGroup implements Group {
 
 	claim(owner: object): void {
 		if (this.#claims > 0 && this.#owner !== owner)
-			throw new Errno("EPERM", `group ${this.id} belongs to another iommufd context`);
-		if (this.#claims === 0) {
-			for (const device of this.devices) checkCanBeBlocked(device);
-			this.#setDomain(this.#blockedDomain);
-		}
+			throw new Errno(
+				"EPERM",
+				`group ${this.id} is in other hands: another iommufd's, a container's, or a kernel driver's`,
+			);
+		if (this.#claims === 0) this.#takeOver();
 		this.#owner = owner;
 		this.#claims++;
+	}
+
+	claimAlone(owner: object): void {
+		if (this.#claims > 0)
+			throw new Errno("EPERM", `group ${this.id} isn't viable: an iommufd, a container or a kernel driver has it`);
+		this.#takeOver();
+		this.#owner = owner;
+		this.#claims = 1;
+	}
+
+	get isClaimed(): boolean {
+		return this.#claims > 0;
+	}
+
+	#takeOver(): void {
+		for (const device of this.devices) checkCanBeBlocked(device);
+		this.#setDomain(this.#blockedDomain);
 	}
 
 	release(): void {

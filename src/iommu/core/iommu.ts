@@ -46,6 +46,12 @@ export interface Group {
 	 */
 	claim(owner: object): void;
 
+	/** The same for an owner that comes once and wants the whole group. @throws EPERM also when it has it already, EINVAL */
+	claimAlone(owner: object): void;
+
+	/** Whether somebody has taken it over, or a driver of the kernel's uses a device of it. */
+	readonly isClaimed: boolean;
+
 	/** Undoes one claim. */
 	release(): void;
 
@@ -139,8 +145,11 @@ export interface PagingDomain extends Domain {
 	/** Unmaps frames as PageTable.unmap does, and flushes what IOMMUs have cached: iommu_unmap(). */
 	unmap(va: number, count: number): number;
 
-	/** Makes every request snoop the CPU's caches from now on; false where the IOMMU can't. Called before any map. */
-	enforceCacheCoherency?(): boolean;
+	/**
+	 * Makes every request snoop the CPU's caches from now on; false where an IOMMU can't. Called before any map.
+	 * @param attached the devices that are attached by now: iommufd asks before the first, VFIO's type 1 after it
+	 */
+	enforceCacheCoherency?(attached?: readonly Device[]): boolean;
 }
 
 /** Recording which pages devices have written. */

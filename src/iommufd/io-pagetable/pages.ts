@@ -150,6 +150,12 @@ export abstract class Pages {
 		allocation("a list of pages");
 		if (iommufdFails("pinning pages")) throw new Errno("EFAULT", `fault injection: ${count} pages can't be pinned`);
 		this.find(first, count, found);
+		for (let i = 0; i < found.length; i++)
+			if (found.backing[i].isDeviceMemory)
+				throw new Errno(
+					"EFAULT",
+					`${found.backing[i].name} is memory of a device: only VFIO's own containers map that`,
+				);
 	}
 
 	/** Undoes one hold() of the same range. What nobody holds any more is unpinned, and no longer accounted. */

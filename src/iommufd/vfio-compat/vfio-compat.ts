@@ -53,14 +53,33 @@ export function compatIoas(context: Context): Ioas {
 	return context.vfioIoas;
 }
 
-/** Makes an IOAS for VFIO's ioctls unless there is one, as attaching a group does. User space may destroy it like others. */
+/**
+ * Makes an IOAS for VFIO's ioctls unless there is one, as a group does whose container the iommufd becomes. User space may destroy it like
+ * others. @throws EINVAL when a group without an IOMMU has come before
+ */
 export function ensureCompatIoas(context: Context): Ioas {
-	if (context.vfioIoas === undefined) {
-		const ioas = new Ioas(context, context.objects.reserve("IOAS"));
-		context.objects.install(ioas);
-		context.vfioIoas = ioas;
-	}
-	return context.vfioIoas;
+	const id = context.objects.reserve("IOAS");
+	if (context.noIommuMode || context.vfioIoas !== undefined) context.objects.cancel(id);
+	if (context.noIommuMode)
+		throw new Errno(
+			"EINVAL",
+			"the iommufd is the container of a group without an IOMMU: one with an IOMMU doesn't go with it",
+		);
+	if (context.vfioIoas !== undefined) return context.vfioIoas;
+	const ioas = new Ioas(context, id);
+	context.objects.install(ioas);
+	context.vfioIoas = ioas;
+	return ioas;
+}
+
+/** A group without an IOMMU has made the iommufd its container. @throws EINVAL when there is an IOAS for VFIO's ioctls */
+export function setNoIommuMode(context: Context): void {
+	if (context.vfioIoas !== undefined)
+		throw new Errno(
+			"EINVAL",
+			"the iommufd has an IOAS for VFIO's ioctls, and a group without an IOMMU has no use for it",
+		);
+	context.noIommuMode = true;
 }
 
 /**
@@ -77,7 +96,7 @@ export function containerIoctl(call: Call, caller: Caller, command: number, argu
 		case VfioCheckExtension.number:
 			return checkExtension(context, argument) ? 1 : 0;
 		case VfioSetIommu.number:
-			setIommu(context, argument);
+			setIommu(context, caller, argument);
 			return 0;
 		case VfioIommuGetInfo.number:
 			begin(call, caller, VfioIommuGetInfo, argument);
@@ -109,6 +128,7 @@ function checkExtension(context: Context, extension: number): boolean {
 		case VfioExtension.TYPE1_IOMMU:
 		case VfioExtension.TYPE1v2_IOMMU:
 		case VfioExtension.UNMAP_ALL:
+			return !context.noIommuMode;
 		case VfioExtension.NOIOMMU_IOMMU: // the kernel is built with it, which doesn't mean that a device has it
 			return true;
 		case VfioExtension.DMA_CC_IOMMU:
@@ -122,7 +142,14 @@ function checkExtension(context: Context, extension: number): boolean {
  * VFIO_SET_IOMMU. The first version lets a part of a mapping be unmapped, which the second doesn't; for that every page
  * has to be mapped by itself.
  */
-function setIommu(context: Context, type: number): void {
+function setIommu(context: Context, caller: Caller, type: number): void {
+	if (type === VfioExtension.NOIOMMU_IOMMU && context.noIommuMode) {
+		if (!caller.capable("CAP_SYS_RAWIO"))
+			throw new Errno("EPERM", "the container's groups have no IOMMU: NOIOMMU_IOMMU takes CAP_SYS_RAWIO");
+		return;
+	}
+	if (context.noIommuMode)
+		throw new Errno("EINVAL", `type ${type} isn't NOIOMMU_IOMMU, and the container's groups have no IOMMU`);
 	if (type !== VfioExtension.TYPE1_IOMMU && type !== VfioExtension.TYPE1v2_IOMMU)
 		throw new Errno("EINVAL", `type ${type} is neither TYPE1_IOMMU nor TYPE1v2_IOMMU`);
 	const ioas = compatIoas(context);
@@ -131,6 +158,8 @@ function setIommu(context: Context, type: number): void {
 
 /** VFIO_IOMMU_MAP_DMA, always at the IOVA that is asked for. */
 function mapDma(call: Call, map: Args<typeof VfioIommuMapDma>): void {
+	if (map.flags & VfioDmaMapFlags.VADDR)
+		throw new Errno("EINVAL", "flags has VADDR: only VFIO's own back end can take a mapping to another address");
 	const readable = map.flags & VfioDmaMapFlags.READ ? READ : 0;
 	const writeable = map.flags & VfioDmaMapFlags.WRITE ? WRITE : 0;
 	mapUserMemory(call, compatIoas(call.context), map.vaddr, map.size, map.iova, readable | writeable | CACHE);
@@ -138,6 +167,8 @@ function mapDma(call: Call, map: Args<typeof VfioIommuMapDma>): void {
 
 /** VFIO_IOMMU_UNMAP_DMA. Answers how much was unmapped, also when that ended with an error. */
 function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
+	if (unmap.flags & ~VfioDmaUnmapFlags.ALL)
+		throw new Errno("EINVAL", "flags has GET_DIRTY_BITMAP or VADDR, which only VFIO's own back end has");
 	const { map } = compatIoas(call.context);
 	const { iova, size, flags } = unmap;
 	const all = (flags & VfioDmaUnmapFlags.ALL) !== 0;

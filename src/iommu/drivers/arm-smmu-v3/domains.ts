@@ -134,10 +134,9 @@ export class SmmuDomain extends PageTableDomain {
 			throw new Errno("EINVAL", `the HWPT has every access snoop, and those of ${device.name} need not`);
 	}
 
-	/** Nothing is attached yet that could be against it. */
-	override enforceCacheCoherency(): boolean {
-		this.enforcesCacheCoherency = true;
-		return true;
+	override enforceCacheCoherency(attached: readonly Device[] = []): boolean {
+		this.enforcesCacheCoherency = attached.every((device) => (device as SmmuDevice).canwbs);
+		return this.enforcesCacheCoherency;
 	}
 
 	/** What an entry says of this stage 2. */

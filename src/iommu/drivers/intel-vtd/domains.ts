@@ -16,6 +16,7 @@ import {
 	contextEntry,
 	firstStageEntry,
 	type PasidEntry,
+	PGSNP,
 	Pgtt,
 	type SecondStage,
 	SSADE,
@@ -129,10 +130,17 @@ export class FirstStageDomain extends VtdPagingDomain {
 		return firstStageEntry(domainId, stage, !this.isIncoherent);
 	}
 
-	override enforceCacheCoherency(): boolean {
+	override enforceCacheCoherency(attached: readonly Device[] = []): boolean {
+		if (!canSnoop(attached)) return false;
 		this.forcesSnooping = true;
+		for (const entry of this.entries) entry[1] |= PGSNP;
 		return true;
 	}
+}
+
+/** Whether the units in front of some devices can make requests snoop: SC. */
+function canSnoop(devices: readonly Device[]): boolean {
+	return devices.every((device) => (device as VtdDevice).iommu.registers.SC);
 }
 
 /** @throws EOPNOTSUPP for a flag that the unit can't serve */
@@ -219,7 +227,8 @@ export class SecondStageDomain extends VtdPagingDomain {
 	}
 
 	/** SNP stands in every entry from now on. */
-	override enforceCacheCoherency(): boolean {
+	override enforceCacheCoherency(attached: readonly Device[] = []): boolean {
+		if (!canSnoop(attached)) return false;
 		this.forcesSnooping = true;
 		return true;
 	}

@@ -76,7 +76,7 @@ test("an iommufd that is closed lives on until its devices are", () => {
 	program.client.fd.release();
 	expect(codeOf(() => program.attach(file, ioasId))).toBe("ok");
 	file.release();
-	expect(device.isBound).toBe(false);
+	expect(device.isOpen).toBe(false);
 	expect([...program.client.fd.context.objects]).toEqual([]);
 });
 
@@ -87,7 +87,7 @@ test("an answer that can't be written leaves the device unbound", () => {
 	const readOnly = 0x3000_0000;
 	program.client.memory.map(readOnly, 4096, { backing: new ArrayBacking("read-only", bytes), writable: false });
 	expect(codeOf(() => file.ioctl(program.caller, VfioDeviceBindIommufd.number, readOnly))).toBe("EFAULT");
-	expect(device.isBound).toBe(false);
+	expect(device.isOpen).toBe(false);
 });
 
 test("attach answers the HWPT, a second attach moves the device, and detach may come twice", () => {

@@ -1,4 +1,4 @@
-// /dev/vfio/devices/vfioN as a file: which handler answers which ioctl.
+// A device as a file, /dev/vfio/devices/vfioN or what its group's GET_DEVICE_FD returns: which handler answers which ioctl.
 // drivers/vfio/device_cdev.c, vfio_main.c and pci/vfio_pci_core.c.
 
 import type { Caller, Opener } from "../files/caller.js";
@@ -29,6 +29,7 @@ import {
 } from "../uapi/vfio.js";
 import type { VfioDevice } from "./device.js";
 import { deviceFeature } from "./feature.js";
+import type { VfioGroup } from "./group.js";
 import { getIrqInfo, setIrqs } from "./irq.js";
 import { placeAt, readRegion, writeRegion } from "./region-access.js";
 import { getRegionInfo } from "./regions.js";
@@ -36,27 +37,38 @@ import { checkToken, UUID_SIZE } from "./vf-token.js";
 
 /**
  * open(2) of the device's file.
- * @param settle see VfioCdev
+ * @param settle see DeviceFile
  * @throws EPERM for who may not reach all of the machine's memory, which a device without an IOMMU does
  */
-export function openCdev(device: VfioDevice, opener: Opener, settle: () => void): VfioCdev {
+export function openCdev(device: VfioDevice, opener: Opener, settle: () => void): DeviceFile {
 	if (!device.device.hasIommu && !opener.capable("CAP_SYS_RAWIO"))
 		throw new Errno("EPERM", `${device.name} has no IOMMU, and so reaches all memory: to open it takes CAP_SYS_RAWIO`);
-	return new VfioCdev(device, settle);
+	return new DeviceFile(device, settle);
 }
 
-/** One open of the device. It answers nothing but BIND_IOMMUFD until it is bound, and only one open can be. */
-export class VfioCdev implements PositionedFile, MappableFile {
+/**
+ * One open of a device: struct vfio_device_file. By its own file it answers nothing but BIND_IOMMUFD until it is bound, and only one open can
+ * be; through its group it is ready at once.
+ */
+export class DeviceFile implements PositionedFile, MappableFile {
 	readonly path: string;
 	readonly device: VfioDevice;
 	readonly #settle: () => void;
-	#isBound = false;
+	/** Through which it was opened, if so. */
+	readonly #group: VfioGroup | undefined;
+	/** Whether it can be used: access_granted. */
+	#isBound: boolean;
 
-	/** @param settle has files released that have been closed: another open of the device, or an attached one */
-	constructor(device: VfioDevice, settle: () => void) {
-		this.path = `/dev/vfio/devices/${device.cdevName}`;
+	/**
+	 * @param settle has files released that have been closed: another open of the device, or an attached one
+	 * @param group which has opened the device; undefined for the device's own file
+	 */
+	constructor(device: VfioDevice, settle: () => void, group?: VfioGroup) {
+		this.path = group === undefined ? `/dev/vfio/devices/${device.cdevName}` : `[vfio-device ${device.name}]`;
 		this.device = device;
 		this.#settle = settle;
+		this.#group = group;
+		this.#isBound = group !== undefined;
 	}
 
 	ioctl(caller: Caller, command: number, argument: number): number {
@@ -90,18 +102,34 @@ export class VfioCdev implements PositionedFile, MappableFile {
 	release(): void {
 		if (!this.#isBound) return;
 		this.#isBound = false;
-		this.device.unbind();
+		const { group } = this.device;
+		this.device.close();
+		if (this.#group === undefined) group?.unblockByCdev();
 	}
 
 	#serve(caller: Caller, command: number, argument: number): void {
 		this.device.lowPower.wake();
+		if (this.#group !== undefined || !this.#serveOwnFile(caller, command, argument))
+			this.#serveAny(caller, command, argument);
+	}
+
+	/** What can be asked only of a device that was opened by its own file. @returns whether it was that */
+	#serveOwnFile(caller: Caller, command: number, argument: number): boolean {
 		switch (command) {
 			case VfioDeviceAttachIommufdPt.number:
 				this.#attach(caller, argument);
-				break;
+				return true;
 			case VfioDeviceDetachIommufdPt.number:
 				this.#detach(caller, argument);
-				break;
+				return true;
+			default:
+				return false;
+		}
+	}
+
+	/** What does not depend on how the device was opened. */
+	#serveAny(caller: Caller, command: number, argument: number): void {
+		switch (command) {
 			case VfioDeviceFeature.number:
 				read(caller, argument, VfioDeviceFeature);
 				checkFields(VfioDeviceFeature);
@@ -144,18 +172,32 @@ export class VfioCdev implements PositionedFile, MappableFile {
 		const { iommufd, flags, tokenUuidPtr } = VfioDeviceBindIommufd.view;
 		checkFields(VfioDeviceBindIommufd);
 		if (iommufd < 0) throw new Errno("EINVAL", `iommufd is ${iommufd}, which is no fd`);
+		if (this.#group !== undefined)
+			throw new Errno("EINVAL", `${this.path} was opened through its group, and can't be bound to an iommufd`);
+		const { group } = this.device;
+		group?.blockByCdev();
+		try {
+			this.#bindToIommufd(caller, argument, iommufd, flags & VfioDeviceBindFlags.TOKEN ? tokenUuidPtr : undefined);
+		} catch (error) {
+			group?.unblockByCdev();
+			throw error;
+		}
+	}
+
+	/** @param token where a VF token is, if one is given */
+	#bindToIommufd(caller: Caller, argument: number, iommufd: number, token: number | undefined): void {
 		if (this.#isBound) throw new Errno("EINVAL", `this open of ${this.path} is bound already`);
 		let uuid: Uint8Array | undefined;
-		if (flags & VfioDeviceBindFlags.TOKEN) {
+		if (token !== undefined) {
 			uuid = new Uint8Array(UUID_SIZE);
-			copyIn(caller.memory, tokenUuidPtr, uuid, "token_uuid_ptr");
+			copyIn(caller.memory, token, uuid, "token_uuid_ptr");
 		}
 		checkToken(this.device.sriov, uuid, this.device.name);
 		VfioDeviceBindIommufd.view.outDevid = this.device.bind(iommufdOf(caller, iommufd).context);
 		try {
 			respondField(caller.memory, argument, VfioDeviceBindIommufd, "outDevid");
 		} catch (error) {
-			this.device.unbind();
+			this.device.close();
 			throw error;
 		}
 		this.#isBound = true;
@@ -204,8 +246,11 @@ export class VfioCdev implements PositionedFile, MappableFile {
 	#hotReset(caller: Caller, argument: number): never {
 		read(caller, argument, VfioDevicePciHotReset);
 		checkFields(VfioDevicePciHotReset);
-		if (VfioDevicePciHotReset.view.count !== 0)
+		const { count } = VfioDevicePciHotReset.view;
+		if (this.#group === undefined && count !== 0)
 			throw new Errno("EINVAL", "count must be 0: a device that was opened by its own file is reset without group fds");
+		if (this.#group !== undefined && count === 0)
+			throw new Errno("EINVAL", "count is 0: a device that was opened through its group is reset with group fds");
 		throw this.#noBusReset();
 	}
 
