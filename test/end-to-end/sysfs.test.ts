@@ -101,7 +101,7 @@ describe.each(canBeNobody ? [me, nobody] : [me])("for $who", (as) => {
 		expect(stderr).toBe("");
 		expect(JSON.parse(stdout)).toEqual([
 			["vfio0", "vfio1"],
-			["devicesfalse", "vfiotrue"],
+			["0true", "1true", "devicesfalse", "vfiotrue"],
 			"/sys/devices/pci0000:01/0000:01:00.0",
 			"/sys/bus/pci/drivers/vfio-pci",
 			true,
