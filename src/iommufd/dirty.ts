@@ -73,8 +73,9 @@ function readDirty(
 	const granule = table.format.granuleLg2;
 	const origin = Number(first >> BigInt(granule));
 	const toBit = 2 ** (granule - pageLg2);
-	// A page that begins before the bitmap has no bit for its beginning, and Linux reports none of it.
-	const begin = table.lookup(origin, leaf) && leaf.leafVa < origin ? leaf.leafVa + leaf.leafFrames : origin;
+	// A page that begins before the bitmap has no bit for its beginning, and Linux reports none of it; unless it is said to begin there.
+	const isCut = !table.format.dirty?.shiftsLeaves && table.lookup(origin, leaf) && leaf.leafVa < origin;
+	const begin = isCut ? leaf.leafVa + leaf.leafFrames : origin;
 	const report = (va: number, frames: number): void => {
 		const from = Math.max(va, begin);
 		const to = va + frames;

@@ -1,6 +1,8 @@
-// Reading, and clearing, which leaves a write went through. read_and_clear_dirty() of Linux's generic_pt.
+// Reading, and clearing, which leaves a write went through. read_and_clear_dirty() of Linux's generic_pt, and
+// arm_lpae_read_and_clear_dirty() of io-pgtable-arm.c.
 
 import { Errno } from "../uapi/errno.js";
+import { alignDown } from "./bits.js";
 import type { DirtyBits } from "./format.js";
 import { indexOf, isEmpty, isTable } from "./table-level.js";
 import type { Tree } from "./tree.js";
@@ -20,9 +22,16 @@ export function readDirty(tree: Tree, va: number, count: number, clear: boolean,
 	const last = va + count - 1;
 	tree.checkLength(va, count);
 	if (!tree.inRange(va, last)) throw tree.outOfRange(va, last);
-	const scan = new DirtyScan(tree, bits, va, last, clear, report);
+	const shift = bits.shiftsLeaves ? va - startOfLeaf(tree, va) : 0;
+	const shifted: DirtyReport = shift === 0 ? report : (first, frames) => report(first + shift, frames);
+	const scan = new DirtyScan(tree, bits, va - shift, last - shift, clear, shifted);
 	scan.table(tree.topLevel, tree.topWords, 0, true, true);
 	scan.flush();
+}
+
+/** Where the leaf begins that translates `va`; there itself, if nothing does. */
+function startOfLeaf(tree: Tree, va: number): number {
+	return tree.find(va) ? alignDown(va, tree.leafSize(tree.leafLevel, tree.leafLow, tree.leafHigh)) : va;
 }
 
 /** A device wrote through the leaf that translates `va`. Returns whether the leaf is marked dirty now. */

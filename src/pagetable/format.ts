@@ -45,6 +45,11 @@ export interface DirtyBits {
 	readonly clean: number;
 	/** The hardware keeps track only of leaves that have these bits of the high word. */
 	readonly trackedIfHigh: number;
+	/**
+	 * How a range is read that begins inside of a leaf. generic_pt says where the leaf begins; io-pgtable-arm goes on as if the leaf,
+	 * and each after it, began as much later as the range does.
+	 */
+	readonly shiftsLeaves: boolean;
 }
 
 /** Where a leaf has the number of the first frame that it maps to. */
@@ -92,6 +97,9 @@ export interface Format {
 	/** What a driver of this format answers. generic_pt says EADDRINUSE and ERANGE. */
 	readonly alreadyMapped: "EADDRINUSE" | "EEXIST";
 	readonly outOfRange: "ERANGE" | "EINVAL";
+
+	/** Whether a mapping that permits neither reading nor writing is refused. */
+	readonly needsPermission: boolean;
 
 	/** @throws the errno for a protection that the format can't express */
 	checkProtection(protection: number): void;

@@ -1,4 +1,5 @@
-// Mapping a range. pt_iommu_map_range() of Linux's generic_pt (drivers/iommu/generic_pt/iommu_pt.h), without its locks.
+// Mapping a range. pt_iommu_map_range() of Linux's generic_pt (drivers/iommu/generic_pt/iommu_pt.h), without its locks. SMMUv3 and
+// s390 have code of their own: arm_lpae_map_pages(), s390_iommu_map_pages(). Where a caller can tell, the format says so.
 
 import { Errno } from "../uapi/errno.js";
 import { isAligned, powerOfTwo, trailingZeros } from "./bits.js";
@@ -20,7 +21,7 @@ export function mapRange(
 	protection: number,
 	sizes: PageSizes,
 ): void {
-	if ((protection & (READ | WRITE)) === 0)
+	if (tree.format.needsPermission && (protection & (READ | WRITE)) === 0)
 		throw new Errno("EINVAL", "a mapping permits to read, to write or both: its protection has neither");
 	if (pa + count > tree.outputFrames) throw outputOutOfRange(tree, pa, count);
 	tree.format.checkProtection(protection);

@@ -65,11 +65,12 @@ class AmdV1 implements Format {
 		size: (low, high) => trailingOnes(low >>> ADDRESS_SHIFT, high & ADDRESS_HIGH) + 1,
 	};
 	readonly address = { shift: ADDRESS_SHIFT, highMask: ADDRESS_HIGH, wideMask: 0 };
-	readonly dirty = { mask: D, dirty: D, clean: 0, trackedIfHigh: 0 };
+	readonly dirty = { mask: D, dirty: D, clean: 0, trackedIfHigh: 0, shiftsLeaves: false };
 	readonly accessed = A;
 	readonly narrowsToTop = true;
 	readonly concatenatedTopsLg2 = 0;
 	readonly alreadyMapped = "EADDRINUSE";
+	readonly needsPermission = true;
 	readonly outOfRange = "ERANGE";
 
 	constructor(name: string, granuleLg2: number, levels: readonly Level[], maxVaBits: number, maxPaBits: number) {

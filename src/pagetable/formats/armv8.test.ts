@@ -81,6 +81,23 @@ test("DBM: hardware clears AP[2] of a page that may be written, Linux sets it ag
 	expect(read(false)).toEqual([[2, 1]]);
 });
 
+test("dirty pages of a range that begins inside of a block are said to begin there, and the last of them isn't looked at", () => {
+	const table = make({ hardwareDirty: true });
+	table.map(0, 0, 3 * 512, READ | WRITE | CACHE);
+	const read = (va: number, count: number, clear: boolean) => {
+		const stretches: number[][] = [];
+		table.readDirty(va, count, clear, (first, frames) => stretches.push([first, frames]));
+		return stretches;
+	};
+	expect(read(0, 3 * 512, false)).toEqual([[0, 3 * 512]]); // what may be written begins its life dirty
+	expect(read(0, 3 * 512, true)).toEqual([[0, 3 * 512]]);
+	table.setDirty(5);
+	expect(read(256, 512, false)).toEqual([[256, 512]]);
+	table.setDirty(600);
+	expect(read(256, 512, true)).toEqual([[256, 512]]);
+	expect(read(0, 3 * 512, true)).toEqual([[512, 512]]);
+});
+
 test("a page that is mapped already is EEXIST here", () => {
 	const table = make();
 	table.map(1, 1, 1, READ);

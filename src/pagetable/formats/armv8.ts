@@ -54,7 +54,7 @@ const MEMATTR_FWB_WB = 0x6; // with S2FWB: write-back, whatever stage 1 says
 const MEMATTR_WB = 0xf;
 
 /** Clean is a page that may be written but says AP[2]; the hardware clears that at the first write. */
-const dirtyBits: DirtyBits = { mask: AP_RDONLY, dirty: 0, clean: AP_RDONLY, trackedIfHigh: DBM };
+const dirtyBits: DirtyBits = { mask: AP_RDONLY, dirty: 0, clean: AP_RDONLY, trackedIfHigh: DBM, shiftsLeaves: true };
 
 export interface Armv8Options {
 	stage: 1 | 2;
@@ -129,6 +129,7 @@ abstract class Vmsa implements Format {
 	readonly narrowsToTop = false;
 	abstract readonly concatenatedTopsLg2: number;
 	readonly alreadyMapped = "EEXIST";
+	readonly needsPermission = true;
 	readonly outOfRange = "ERANGE";
 
 	constructor(name: string, granuleLg2: number, paBits: number) {

@@ -66,6 +66,7 @@ export function riscv({ svnapot = false, svpbmt = false }: RiscvOptions = {}): F
 		narrowsToTop: false,
 		concatenatedTopsLg2: 0,
 		alreadyMapped: "EADDRINUSE",
+		needsPermission: true,
 		outOfRange: "ERANGE",
 
 		checkProtection() {},

@@ -37,6 +37,13 @@ test("an empty entry is not zero: a region or segment has I in bit 58, a page in
 	expect(table.explain(0)[1]?.entry).toBe(0x20n);
 });
 
+test("what is mapped for nothing can be read, for the driver looks at writing only", () => {
+	const table = new PageTable(s390, regionThird, new TableMemory());
+	table.map(1, 1, 1, 0);
+	table.map(2, 2, 1, WRITE);
+	expect([1, 2].map((va) => table.protectionOf(va))).toEqual([READ, READ | WRITE]);
+});
+
 test("there are only pages of 4 KiB, also for a whole segment", () => {
 	const table = new PageTable(s390, regionThird, new TableMemory());
 	expect(table.pageSizes).toBe(4096n);

@@ -61,9 +61,11 @@ export const s390: Format = {
 	concatenatedTopsLg2: 0,
 	// Linux warns and overwrites what is mapped already: its caller never lets it come to that.
 	alreadyMapped: "EADDRINUSE",
+	// The driver looks at IOMMU_WRITE only.
+	needsPermission: false,
 	outOfRange: "EINVAL",
 
-	/** Every page can be read: the format has no bit against it. */
+	/** Every page can be read, even one that is mapped for nothing: the format has no bit against it. */
 	checkProtection() {},
 
 	storeLeaves(words, index, leaves, _level, size, frame, protection) {

@@ -37,6 +37,7 @@ export const x86_64: Format = {
 	narrowsToTop: false,
 	concatenatedTopsLg2: 0,
 	alreadyMapped: "EADDRINUSE",
+	needsPermission: true,
 	outOfRange: "ERANGE",
 
 	/** Every page can be read: the format has no bit against it. */
