@@ -38,6 +38,7 @@ const FLOORS_WITHIN = {
 		["fault-injection"],
 		["processes"],
 		["files"],
+		["registers"],
 		["memory"],
 		["trap"],
 		["linux", "internal-error.ts"],

@@ -68,6 +68,12 @@ export const prctl: Call5 = libc.func("int prctl(int, int64, int64, int64, int64
 export const prlimit: Call4 = libc.func("int prlimit(int, int, int64, int64)");
 /** waitid(idType, id, info, options) */
 export const waitid: Call4 = libc.func("int waitid(int, int, int64, int)");
+/** ptrace(request, thread, address, data). What reads words is declared otherwise in C, and isn't used here. */
+export const ptrace: Call4 = libc.func("int64 ptrace(int64, int64, int64, int64)");
+/** Sleeps some microseconds. */
+export const usleep: Call1 = libc.func("int usleep(uint32)");
+/** fallocate(fd, mode, offset, length) */
+export const fallocate: Call4 = libc.func("int fallocate(int, int, int64, int64)");
 /** fstatfs(fd, buffer) */
 export const fstatfs: Call2 = libc.func("int fstatfs(int, int64)");
 /** pthread_sigmask(how, set, oldSet): returns the errno instead of setting it */
@@ -110,12 +116,20 @@ export const pidfdOpen: Call2 = (pid, flags) => syscall(syscalls.pidfdOpen, pid,
 /** pidfd_getfd(pidfd, fd, flags) */
 export const pidfdGetfd: Call3 = (pidfd, fd, flags) => syscall(syscalls.pidfdGetfd, pidfd, fd, flags, 0, 0);
 
+/** tgkill(process, thread, signal) */
+export const tgkill: Call3 = (process, thread, signal) => syscall(syscalls.tgkill, process, thread, signal, 0, 0);
+
 /** What the last call that returned -1 (or NULL) failed with. Ask before anything else is called. */
 export const errno: Call0 = koffi.errno;
 
 /** `char **environ`, as this process got it. environ(7) */
 export function environ(): number {
 	return Number(koffi.decode(libc.symbol("environ"), "int64"));
+}
+
+/** Memory that mmap() gave, to be used until munmap(). */
+export function viewOf(address: number, length: number): ArrayBuffer {
+	return koffi.view(BigInt(address), length);
 }
 
 /** Where the C library has a function. dlsym(3) */

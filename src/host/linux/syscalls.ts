@@ -54,6 +54,9 @@ export interface SyscallTable {
 	readonly statx: number;
 	readonly pidfdOpen: number;
 	readonly pidfdGetfd: number;
+	readonly tgkill: number;
+	readonly userfaultfd: number;
+	readonly close: number;
 }
 
 const x64: SyscallTable = {
@@ -106,6 +109,9 @@ const x64: SyscallTable = {
 	statx: 332,
 	pidfdOpen: 434,
 	pidfdGetfd: 438,
+	tgkill: 234,
+	userfaultfd: 323,
+	close: 3,
 };
 
 const arm64: SyscallTable = {
@@ -158,6 +164,9 @@ const arm64: SyscallTable = {
 	statx: 291,
 	pidfdOpen: 434,
 	pidfdGetfd: 438,
+	tgkill: 131,
+	userfaultfd: 282,
+	close: 57,
 };
 
 const tables: { readonly [arch: string]: SyscallTable | undefined } = { x64, arm64 };

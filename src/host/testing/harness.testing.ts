@@ -46,6 +46,7 @@ export async function buildHarness(): Promise<() => void> {
 			"launch.testing": join(here, "launch.testing.ts"),
 			"launcher-thread": join(here, "..", "launch", "launcher-thread.ts"),
 			"fake-machine.testing": join(here, "fake-machine.testing.ts"),
+			"register-machine.testing": join(here, "register-machine.testing.ts"),
 			"client.testing": join(here, "client.testing.ts"),
 		},
 		outdir: directory,

@@ -13,7 +13,7 @@ const outcome = await launch(
 		settings: undefined,
 		workers: {
 			launcher: new URL("./launcher-thread.mjs", import.meta.url),
-			supervisor: new URL("./fake-machine.testing.mjs", import.meta.url),
+			supervisor: new URL(`./${process.env.FAKE_MACHINE ?? "fake-machine"}.testing.mjs`, import.meta.url),
 		},
 	},
 	{ started: (pid) => tell({ started: pid }), ended: (status) => tell({ ended: status }) },

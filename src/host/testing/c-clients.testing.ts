@@ -1,0 +1,22 @@
+// Clients in C, for what Node can't do: choosing an instruction, faulting in one thread of several, being killed at an access.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const checkout = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
+const built = join(checkout, ".cache", "host-clients", String(process.pid));
+
+/** Whether there is a C compiler. Without one those tests are skipped. */
+export const hasCompiler = spawnSync("gcc", ["--version"]).status === 0;
+
+/** Builds a client. @param source in src/host/ @returns the program's path */
+export function buildClient(source: string): string {
+	mkdirSync(built, { recursive: true });
+	const program = join(built, source.replaceAll("/", "-").replace(/\.c$/, ""));
+	const words = ["-O2", "-Wall", "-o", program, join(checkout, "src", "host", source), "-lpthread"];
+	const { status, stderr } = spawnSync("gcc", words, { encoding: "utf8" });
+	if (status !== 0) throw new Error(`gcc ${words.join(" ")}: ${stderr}`);
+	return program;
+}
