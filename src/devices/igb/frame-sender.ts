@@ -1,7 +1,7 @@
 // From a packet as it lies in memory to frames on the wire: checksums, segments, a tag, padding.
 // 82576 data sheet 7.2.1 "Packet transmission", 7.2.2.3 (the fields of data descriptors).
 
-import { crc32 } from "./checksum.js";
+import { crc32 } from "../checksum.js";
 import { castOf } from "./receive-filter.js";
 import type { PlainRegister } from "./register-file.js";
 import { Tctl } from "./registers.js";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { crc32c } from "./checksum.js";
+import { crc32c } from "../checksum.js";
 import { frame, SENT, TestDriver } from "./igb.testing.js";
 import { be, ipPacket, type Layout, layOut, onesComplement } from "./ip.testing.js";
 import { Register, Rxcsum } from "./registers.js";

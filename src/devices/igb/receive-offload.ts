@@ -2,7 +2,7 @@
 // 82576 data sheet 7.1.4.1 "Legacy receive descriptor", 7.1.5.2 "Advanced receive descriptor, write-back", 7.1.10 "Receive packet
 // checksum offloading", 8.10.17 RXCSUM, 8.10.21 ETQF.
 
-import { addWords, crc32c } from "./checksum.js";
+import { addWords, crc32c } from "../checksum.js";
 import { type Ip, type Packet, Protocol, parsePacket, word } from "./packet.js";
 import type { PlainRegister, RegisterFile } from "./register-file.js";
 import { Register, Rxcsum } from "./registers.js";

@@ -1,8 +1,8 @@
 // Receive queues: frames become descriptors and the memory that they lead to. 82576 data sheet 7.1 "Receive Functionality",
 // 8.10 "Receive Register Descriptions"; pauses: 3.5.5 "Flow Control", 8.5.
 
+import { crc32 } from "../checksum.js";
 import type { EndpointPort } from "../endpoint.js";
-import { crc32 } from "./checksum.js";
 import type { Interrupts } from "./interrupts.js";
 import { TAG, word } from "./packet.js";
 import { PacketBuffer } from "./packet-buffer.js";

@@ -2,7 +2,7 @@
 // 82576 data sheet 7.2.2.3 (context and data descriptors), 7.2.4 "TCP segmentation", 7.2.5 "IP/TCP/UDP/SCTP transmit checksum
 // offloading", 7.4.2 "802.1q tagged frames".
 
-import { addWords, crc32c } from "./checksum.js";
+import { addWords, crc32c } from "../checksum.js";
 import { ETHERNET_HEADER, TAG, word } from "./packet.js";
 
 /** A context descriptor: what the data descriptors after it refer to. */

@@ -1,4 +1,5 @@
-// Checksums of Ethernet and of the Internet: RFC 1071; CRC-32 of IEEE 802.3 clause 3.2.9; CRC-32C of SCTP, RFC 4960 appendix B.
+// Checksums of Ethernet and of the Internet: RFC 1071; CRC-32 of IEEE 802.3 clause 3.2.9; CRC-32C of SCTP and
+// iSCSI, RFC 4960 appendix B.
 
 /**
  * Adds up words of 16 bits, big-endian; an odd byte at the end is the upper half of one.
@@ -21,19 +22,20 @@ function fold(total: number): number {
 }
 
 const ETHERNET = tableOf(0xedb8_8320);
-const SCTP = tableOf(0x82f6_3b78);
+const CASTAGNOLI = tableOf(0x82f6_3b78);
 
 /** The frame check sequence of a frame: four bytes, the lowest first. */
 export function crc32(bytes: Uint8Array, from = 0, to = bytes.length): number {
-	return crc(ETHERNET, bytes, from, to);
+	return crc(ETHERNET, bytes, from, to, 0);
 }
 
-export function crc32c(bytes: Uint8Array, from: number, to: number): number {
-	return crc(SCTP, bytes, from, to);
+/** @param before of what comes before these bytes */
+export function crc32c(bytes: Uint8Array, from: number, to: number, before = 0): number {
+	return crc(CASTAGNOLI, bytes, from, to, before);
 }
 
-function crc(table: Uint32Array, bytes: Uint8Array, from: number, to: number): number {
-	let value = 0xffff_ffff;
+function crc(table: Uint32Array, bytes: Uint8Array, from: number, to: number, before: number): number {
+	let value = ~before;
 	for (let at = from; at < to; at++) value = table[(value ^ bytes[at]) & 0xff] ^ (value >>> 8);
 	return ~value >>> 0;
 }
