@@ -71,7 +71,7 @@ export class Machine {
 			settle: (mappingsToo) => this.settle(mappingsToo),
 		};
 		const drivers = new Drivers(this.tables);
-		const bus = new PciBus();
+		const bus = new PciBus(description.iommus.flatMap(({ devices }) => devices));
 		this.#iommus = description.iommus.map((iommu) => {
 			const added = drivers.add(iommu);
 			return { description: iommu, functions: iommu.devices.map((device) => bus.add(device, added)) };

@@ -41,7 +41,19 @@ export class PciBus {
 	#groupCount = 0;
 	readonly #tokens = new Map<string, VfToken>();
 	readonly #addresses = new Set<string>();
+	/** The addresses of functions that have virtual functions. */
+	readonly #physical: ReadonlySet<string>;
 	readonly #free: Record<Bar["space"], bigint> = { ...FIRST_ADDRESS };
+
+	/** @param all that will be added */
+	constructor(all: readonly PciDescription[]) {
+		this.#physical = new Set(all.flatMap(({ virtualFunctionOf }) => virtualFunctionOf ?? []));
+	}
+
+	/** Whether a function is a physical one of SR-IOV. To Linux one without virtual functions is like any other: sriov_init(). */
+	#isPhysical({ address, sriov }: PciDescription): boolean {
+		return sriov && this.#physical.has(address);
+	}
 
 	/**
 	 * Adds a function. VFIO takes it if the driver of its IOMMU says that it is cache coherent, or if it has no IOMMU.
@@ -87,7 +99,8 @@ export class PciBus {
 		return group;
 	}
 
-	#sriovRole({ address, sriov, virtualFunctionOf }: PciDescription): SriovRole {
+	#sriovRole(description: PciDescription): SriovRole {
+		const { address, virtualFunctionOf } = description;
 		if (virtualFunctionOf !== undefined) {
 			const token = this.#tokens.get(virtualFunctionOf);
 			if (token !== undefined) return { kind: "virtual", token };
@@ -95,7 +108,7 @@ export class PciBus {
 				`${address} is a virtual function of ${virtualFunctionOf}, and no function with "sriov" before it has that address`,
 			);
 		}
-		if (!sriov) return { kind: "none" };
+		if (!this.#isPhysical(description)) return { kind: "none" };
 		const token = new VfToken();
 		this.#tokens.set(address, token);
 		return { kind: "physical", token };

@@ -127,3 +127,26 @@ test("a group's reserved regions are in order, and those that touch are one", ()
 		"0x0000000008000000 0x00000000080fffff msi\n",
 	]);
 });
+
+test("a function has the files of SR-IOV when it has virtual functions, and they lead to each other", () => {
+	const nic = {
+		vendor: "0x8086",
+		device: "0x10fb",
+		class: "0x020000",
+		express: true,
+		bars: [{ index: 0, size: 16384 }],
+	};
+	const devices = [
+		{ ...nic, address: "0000:01:00.0", sriov: true },
+		{ ...nic, address: "0000:01:10.0", virtualFunctionOf: "0000:01:00.0" },
+		{ ...nic, address: "0000:02:00.0", sriov: true },
+	];
+	const registers = { CAP_REG: "0x19ed008c40780c66", ECAP_REG: "0x3ef9ea6f050df" };
+	const description = { name: "sriov", description: "", iommus: [{ driver: "intel-vtd", registers, devices }] };
+	const machine = new Machine(parseMachineDescription(JSON.stringify(description), "sriov"));
+	const path = (address: string) => `/sys/bus/pci/devices/${address}`;
+	expect(read(machine, `${path("0000:01:00.0")}/sriov_totalvfs`)).toBe("1\n");
+	expect(machine.files.walk(`${path("0000:01:00.0")}/virtfn0/physfn`, true).path).toMatch(/0000:01:00\.0$/);
+	expect(list(machine, path("0000:02:00.0")).filter((name) => name.startsWith("sriov"))).toEqual([]);
+	expect(machine.vfioDevices.map(({ sriov }) => sriov.kind)).toEqual(["physical", "virtual", "none"]);
+});

@@ -194,9 +194,9 @@ function addVfioGroup(tree: FileTree, { name }: VfioGroup, minor: number): void 
 /** The links between SR-IOV's physical and virtual functions. drivers/pci/iov.c */
 function addVirtualFunctions(tree: FileTree, functions: readonly MachineFunction[]): void {
 	for (const physical of functions) {
-		if (!physical.description.sriov) continue;
-		const path = placeOf(physical.device);
 		const virtual = functions.filter(({ description }) => description.virtualFunctionOf === physical.device.name);
+		if (virtual.length === 0) continue;
+		const path = placeOf(physical.device);
 		tree.addFile(`${path}/sriov_totalvfs`, `${virtual.length}\n`);
 		tree.addFile(`${path}/sriov_numvfs`, `${virtual.length}\n`, READ_WRITE);
 		virtual.forEach(({ device }, i) => {
