@@ -65,6 +65,10 @@ export interface Endpoint {
 	work?(): boolean;
 	/** Function Level Reset: back to how it was when the machine was switched on. What is under way ends without a trace. */
 	reset(): void;
+	/** All that it knows, so that another one of its kind, with the same options, can go on from there. Between two pieces of work. */
+	save?(): Uint8Array;
+	/** Takes over what `save` gave. @throws Error that says what doesn't fit, with nothing changed: the bytes may be anybody's */
+	restore?(state: Uint8Array): void;
 	/** Gives back what it holds: files, wires. Called once, and nothing after it. */
 	close?(): void;
 }
