@@ -71,6 +71,8 @@ export class TestDriver {
 	readonly submission = new Map<number, Queue>();
 	readonly completion = new Map<number, Queue>();
 	stride: number;
+	/** CC.MPS, in bytes: pages that are taken begin at a multiple of it. */
+	pageSize = PAGE;
 	/** The first byte of memory that nobody has. */
 	#free = PAGE;
 	#nextId = 0;
@@ -93,8 +95,8 @@ export class TestDriver {
 
 	/** Takes pages. @returns their address */
 	take(bytes: number): number {
-		const address = this.#free;
-		this.#free += Math.ceil(bytes / PAGE) * PAGE;
+		const address = Math.ceil(this.#free / this.pageSize) * this.pageSize;
+		this.#free = address + Math.ceil(bytes / PAGE) * PAGE;
 		if (this.#free > this.port.memory.length) throw new Error("the test has no more memory");
 		return address;
 	}
@@ -135,6 +137,7 @@ export class TestDriver {
 
 	/** Enables it, with admin queues of so many entries. */
 	enable(size = 32, cc = ENABLE): void {
+		this.pageSize = PAGE << ((cc >>> 7) & 15);
 		this.setAdminQueues(size);
 		this.write32(NvmeRegister.CC, cc);
 		this.run();
