@@ -74,7 +74,7 @@ export class TestDriver {
 	/** CC.MPS, in bytes: pages that are taken begin at a multiple of it. */
 	pageSize = PAGE;
 	/** The first byte of memory that nobody has. */
-	#free = PAGE;
+	free = PAGE;
 	#nextId = 0;
 
 	constructor({ options = {}, memory = 4 * 1024 * 1024, files = {} }: DriverSetting = {}) {
@@ -95,9 +95,9 @@ export class TestDriver {
 
 	/** Takes pages. @returns their address */
 	take(bytes: number): number {
-		const address = Math.ceil(this.#free / this.pageSize) * this.pageSize;
-		this.#free = address + Math.ceil(bytes / PAGE) * PAGE;
-		if (this.#free > this.port.memory.length) throw new Error("the test has no more memory");
+		const address = Math.ceil(this.free / this.pageSize) * this.pageSize;
+		this.free = address + Math.ceil(bytes / PAGE) * PAGE;
+		if (this.free > this.port.memory.length) throw new Error("the test has no more memory");
 		return address;
 	}
 
@@ -153,6 +153,14 @@ export class TestDriver {
 		this.write64(NvmeRegister.ACQ, completion);
 		this.submission.set(0, { page: submission, size, at: 0, phase: 1 });
 		this.completion.set(0, { page: completion, size, at: 0, phase: 1 });
+	}
+
+	/** Another driver's queues are this one's from now on: its controller has become this one, and its memory is the same. */
+	continueFrom({ submission, completion, port, free }: TestDriver): void {
+		for (const [id, queue] of submission) this.submission.set(id, queue);
+		for (const [id, queue] of completion) this.completion.set(id, queue);
+		this.port.memory.set(port.memory);
+		this.free = free;
 	}
 
 	disable(): void {
