@@ -2,7 +2,7 @@
 // a range of these addresses.
 // NVM Express Base Specification 1.4, 4.7 "Controller Memory Buffer".
 
-import type { DmaFault } from "../../iommu/dma-fault.js";
+import type { DmaFault } from "../../iommu/translation/dma-fault.js";
 import { addressOf } from "../../memory/page-number.js";
 import type { EndpointPort } from "../endpoint.js";
 

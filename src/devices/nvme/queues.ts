@@ -1,7 +1,7 @@
 // Submission and completion queues: rings in the host's memory (or in the controller's own).
 // NVM Express Base Specification 1.4, 4.1 "Submission Queue & Completion Queue Definition", 4.6 "Completion Queue Entry".
 
-import type { DmaFault } from "../../iommu/dma-fault.js";
+import type { DmaFault } from "../../iommu/translation/dma-fault.js";
 import { COMMAND_SIZE } from "./command.js";
 import type { HostMemory } from "./host-memory.js";
 import { statusField } from "./status.js";

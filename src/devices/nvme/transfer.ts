@@ -1,6 +1,6 @@
 // The data of the command that is executed: where it is in the host's memory, and its way to the controller and back.
 
-import type { DmaFault } from "../../iommu/dma-fault.js";
+import type { DmaFault } from "../../iommu/translation/dma-fault.js";
 import type { Command } from "./command.js";
 import { Extents, NOWHERE } from "./extents.js";
 import type { HostMemory } from "./host-memory.js";
