@@ -38,7 +38,7 @@ const FLOORS_WITHIN = {
 		["fault-injection"],
 		["processes"],
 		["files"],
-		["registers"],
+		["registers", "vfio-user"],
 		["memory"],
 		["trap"],
 		["linux", "internal-error.ts"],

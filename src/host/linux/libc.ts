@@ -63,6 +63,18 @@ export const epollWait: Call4 = libc.func("int epoll_wait(int, int64, int, int)"
 export const inotifyInit: Call1 = libc.func("int inotify_init1(int)");
 /** inotify_add_watch(inotify, path, mask) */
 export const inotifyAddWatch: Call3 = libc.func("int inotify_add_watch(int, int64, uint32)");
+/** socket(domain, type, protocol) */
+export const socket: Call3 = libc.func("int socket(int, int, int)");
+/** connect(fd, address, length) */
+export const connect: Call3 = libc.func("int connect(int, int64, uint32)");
+/** sendmsg(fd, message, flags) */
+export const sendmsg: Call3 = libc.func("int64 sendmsg(int, int64, int)");
+/** recvmsg(fd, message, flags) */
+export const recvmsg: Call3 = libc.func("int64 recvmsg(int, int64, int)");
+/** socketpair(domain, type, protocol, fds) */
+export const socketpair: Call4 = libc.func("int socketpair(int, int, int, int64)");
+/** eventfd(count, flags) */
+export const eventfd: Call2 = libc.func("int eventfd(uint32, int)");
 export const prctl: Call5 = libc.func("int prctl(int, int64, int64, int64, int64)");
 /** prlimit(pid, resource, newLimit, oldLimit) */
 export const prlimit: Call4 = libc.func("int prlimit(int, int, int64, int64)");
