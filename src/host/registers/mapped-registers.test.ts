@@ -1,14 +1,19 @@
 // Registers that a program maps: real programs, with a file of registers in front of them and the mechanism between.
 
+import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildClient, hasCompiler } from "../testing/c-clients.testing.js";
+import { buildClient, hasCompiler, removeClients } from "../testing/c-clients.testing.js";
 import { asNobody, buildHarness, isRoot, type Outcome, start } from "../testing/harness.testing.js";
+import { formsFile } from "./clients/forms.testing.js";
 
 let cleanUp: () => void;
 beforeAll(async () => {
 	cleanUp = await buildHarness();
 });
-afterAll(() => cleanUp());
+afterAll(() => {
+	cleanUp();
+	removeClients();
+});
 
 /** Runs a program in front of /dev/registers. */
 function run(program: readonly string[], before: readonly string[] = []): Promise<Outcome> {
@@ -30,3 +35,16 @@ test.skipIf(!hasCompiler || !isRoot)("the same for an ordinary user", async () =
 	const client = buildClient("registers/clients/accesses.c");
 	expect(await run([client, "4", "2000"], asNobody)).toMatchObject(rightAll);
 });
+
+test.skipIf(!hasCompiler || process.arch !== "x64")(
+	"an instruction on registers leaves what the processor leaves when it makes it on memory: each form that is known",
+	async () => {
+		const client = buildClient("registers/clients/instructions.c", { "forms.inc": formsFile() });
+		const seed = String(Date.now() % 2 ** 31);
+		// Twice on ordinary memory: what differs there isn't ours.
+		expect(spawnSync(client, [seed, "5", "ordinary"], { encoding: "utf8" }).stdout).toMatch(/ made, 0 wrong\n$/);
+		const { stdout, ...outcome } = await run([client, seed, "1"]);
+		expect(stdout, `seed ${seed}`).toMatch(/^\d+ made, 0 wrong\n$/);
+		expect(outcome).toMatchObject(good);
+	},
+);

@@ -66,7 +66,7 @@ export function vectorAction(operation: X86Operation): Action | undefined {
 function vectorMove(operation: X86Operation): Action | undefined {
 	const { mnemonic, operands, encoding, mask } = operation;
 	const isExtended = encoding !== "legacy";
-	const name = isExtended ? `M${mnemonic.slice(2)}` : mnemonic;
+	const name = legacyName(operation);
 	const [first, second, third] = operands;
 	if (mask !== undefined) {
 		const element = MASKED[mnemonic];
@@ -88,12 +88,17 @@ function vectorMove(operation: X86Operation): Action | undefined {
 	return elementMove(operation, isExtended);
 }
 
-function elementMove({ mnemonic, operands }: X86Operation, isExtended: boolean): Action | undefined {
+/** Without the V in front that all have with VEX and EVEX. */
+function legacyName({ mnemonic, encoding }: X86Operation): string {
+	return encoding === "legacy" ? mnemonic : mnemonic[1].toUpperCase() + mnemonic.slice(2);
+}
+
+function elementMove(operation: X86Operation, isExtended: boolean): Action | undefined {
+	const { mnemonic, operands } = operation;
 	const chosen = operands.at(-1);
 	if (chosen?.kind !== "immediate") return undefined;
-	const name = isExtended ? `P${mnemonic.slice(2)}` : mnemonic;
 	const part = mnemonic.match(PARTS);
-	const size = ELEMENTS[name] ?? (mnemonic === "Vextractps" ? 4 : part ? memoryIn(operands)?.size : undefined);
+	const size = ELEMENTS[legacyName(operation)] ?? (part ? memoryIn(operands)?.size : undefined);
 	if (size === undefined) return undefined;
 	const [first, second, third] = operands;
 	const at = (whole: number) => (Number(chosen.value & 0xffn) % (whole / size)) * size;
