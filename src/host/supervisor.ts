@@ -254,6 +254,11 @@ export class Supervisor {
 				this.#keepPinned(true);
 				notification.proceed();
 				break;
+			case syscalls.fork:
+			case syscalls.clone:
+			case syscalls.clone3:
+				notification.proceed();
+				break;
 			default:
 				if (this.#pathCalls.answer()) break;
 				// setuid() and the like

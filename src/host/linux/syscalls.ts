@@ -42,6 +42,10 @@ export interface SyscallTable {
 	readonly execve: number;
 	readonly execveat: number;
 	readonly exitGroup: number;
+	/** fork(2) itself; arm64 has only clone. */
+	readonly fork: number | undefined;
+	readonly clone: number;
+	readonly clone3: number;
 	readonly setuid: number;
 	readonly setreuid: number;
 	readonly setresuid: number;
@@ -97,6 +101,9 @@ const x64: SyscallTable = {
 	execve: 59,
 	execveat: 322,
 	exitGroup: 231,
+	fork: 57,
+	clone: 56,
+	clone3: 435,
 	setuid: 105,
 	setreuid: 113,
 	setresuid: 117,
@@ -152,6 +159,9 @@ const arm64: SyscallTable = {
 	execve: 221,
 	execveat: 281,
 	exitGroup: 94,
+	fork: undefined,
+	clone: 220,
+	clone3: 435,
 	setuid: 146,
 	setreuid: 145,
 	setresuid: 147,

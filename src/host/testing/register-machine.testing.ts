@@ -10,6 +10,7 @@ import { inodeOf } from "../linux/proc.js";
 import { AT_FDCWD, statOf } from "../linux/stat.js";
 import { syscalls } from "../linux/syscalls.js";
 import { readRemote } from "../memory/remote.js";
+import { isFork } from "../registers/forks.js";
 import { MappedRegisters } from "../registers/mapped-registers.js";
 import type { RegisterBus } from "../registers/register-bus.js";
 import { SharedPages } from "../registers/shared-pages.js";
@@ -160,6 +161,8 @@ function serve(listener: number): void {
 				offset: notification.u64(5),
 				proceed: () => notification.proceed(),
 			});
+		else if (isFork(thread, syscall, notification.u64(0)))
+			file.registers.fork({ thread, proceed: () => notification.proceed() });
 		else notification.proceed();
 	}
 	notification.close();

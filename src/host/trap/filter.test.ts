@@ -54,6 +54,9 @@ const machines = [
 		fcntl: 72,
 		getpid: 39,
 		exits: { exit: 60, exitGroup: 231 },
+		clone: 56,
+		forks: [57, 435],
+		vfork: 58,
 		aboutFiles: [4, 5, 6, 21, 89, 137, 138, 191, 192, 194, 195, 262, 267, 269, 332, 439],
 	},
 	{
@@ -70,6 +73,8 @@ const machines = [
 		fcntl: 25,
 		getpid: 172,
 		exits: { exit: 93, exitGroup: 94 },
+		clone: 220,
+		forks: [435],
 		aboutFiles: [8, 9, 11, 12, 43, 44, 48, 78, 79, 80, 291, 439],
 	},
 ];
@@ -89,6 +94,9 @@ for (const {
 	open,
 	getpid,
 	exits,
+	clone,
+	forks,
+	vfork,
 	aboutFiles,
 } of machines) {
 	describe(name, () => {
@@ -178,6 +186,14 @@ for (const {
 
 		test("the end of a process is trapped, that of a thread isn't", () => {
 			expect([verdict(exits.exitGroup), verdict(exits.exit)]).toEqual([TRAP, ALLOW]);
+		});
+
+		test("what makes a process with memory of its own is trapped, a thread or vfork isn't, and clone3, of which one can't see it, is", () => {
+			const [SIGCHLD, CLONE_VM, CLONE_THREAD] = [17, 0x100, 0x10000];
+			const clones = [SIGCHLD, CLONE_VM | CLONE_THREAD, CLONE_VM | SIGCHLD].map((flags) => verdict(clone, flags));
+			expect(clones).toEqual([TRAP, ALLOW, ALLOW]);
+			for (const nr of forks) expect(verdict(nr)).toBe(TRAP);
+			if (vfork !== undefined) expect(verdict(vfork)).toBe(ALLOW);
 		});
 
 		test("everything else goes on, and so does every call in another ABI", () => {

@@ -34,13 +34,17 @@ const FIRST_DISTANT = 2 ** 40 / 2 ** 32;
 const FIRST_NEGATIVE = 2 ** 63 / 2 ** 32;
 const FEW_BYTES = 512;
 
+/** Of clone(2): no memory of its own. */
+const CLONE_VM = 0x100;
+
 /** The fd comes first in all of them. */
 const queueCalls = [syscalls.read, syscalls.write, syscalls.readv, syscalls.writev, syscalls.dup] as const;
 
 /**
  * What is trapped whatever its arguments are: what opens a file by its path or asks about one (BPF can't look at the path),
- * and what changes the memory or the credentials that we remember of a process. The last never need an answer; to trap them is how
- * nothing has to be asked again on each ioctl.
+ * what changes the memory or the credentials that we remember of a process, and what makes a process of which we don't know (clone3's
+ * flags are in memory). The last never need an answer; to trap them is how nothing has to be asked again on each ioctl, and how a child
+ * that inherits mapped registers doesn't run before its accesses are heard of.
  */
 const trappedAlways = [
 	syscalls.open,
@@ -65,6 +69,8 @@ const trappedAlways = [
 	syscalls.execve,
 	syscalls.execveat,
 	syscalls.exitGroup,
+	syscalls.fork,
+	syscalls.clone3,
 	syscalls.setuid,
 	syscalls.setreuid,
 	syscalls.setresuid,
@@ -154,6 +160,12 @@ const rules: readonly (readonly Step[])[] = [
 		[BPF_JGE_K, QUEUE_FDS.first, "on", "allow"],
 		[BPF_JGT_K, QUEUE_FDS.last, "allow", "trap"],
 	]),
+	[
+		[BPF_JEQ_K, syscalls.clone, "on", "past"],
+		[BPF_LD_W_ABS, argument(0)],
+		[BPF_ALU_AND_K, CLONE_VM],
+		[BPF_JEQ_K, 0, "trap", "allow"],
+	],
 	...trappedAlways.map((number): Step[] => [[BPF_JEQ_K, number, "trap", "past"]]),
 ];
 
