@@ -69,7 +69,7 @@ import { BarLayout, type MappableBar, type Stretch } from "./layout.js";
 import type { MappedPart } from "./mappings.js";
 import { instructionSet } from "./processor.js";
 import type { RegisterBus } from "./register-bus.js";
-import { type Refusal, Tracee } from "./tracee.js";
+import { Tracee } from "./tracee.js";
 import { WatchedRegisters } from "./watched-registers.js";
 
 /** A thread that stands at an mmap(2), as a notification says. Offset and length are in bytes. */
@@ -148,6 +148,8 @@ const TRIES_FOR_NEXT = 24;
 /** How often a fork is looked for, and how many microseconds lie between, until we look whether there was one. */
 const FORK_PATIENCE = 200;
 const FORK_STEP = 20;
+/** So often a thread is seized that nobody traces, until we believe that we may not. */
+const MOST_TRIES = 3;
 
 export class MappedRegisters {
 	readonly #fd: number;
@@ -203,13 +205,15 @@ export class MappedRegisters {
 	map({ thread, offset, length, proceed }: ParkedMap): MapOutcome {
 		const who = identify(thread);
 		const whole = { start: offset, end: offset + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE };
-		const obstacle = who === undefined ? "its /proc can't be read" : obstacleOf(who);
-		const refusal = obstacle === undefined ? this.#tracee.seize(thread) : undefined;
-		if (who === undefined || obstacle !== undefined || refusal !== undefined) {
-			const reason = obstacle ?? refusalText(refusal!, who!);
-			if (refusal !== "gone") this.#watch(whole, who?.process ?? 0, reason);
+		const reason = who === undefined ? undefined : (obstacleOf(who) ?? this.#seize(thread));
+		if (who === undefined || reason === "gone") {
 			proceed();
-			return refusal === "gone" ? { kind: "none" } : { kind: "watched", reason };
+			return { kind: "none" };
+		}
+		if (reason !== undefined) {
+			this.#watch(whole, who.process, reason);
+			proceed();
+			return { kind: "watched", reason };
 		}
 		this.#tracee.interrupt();
 		proceed();
@@ -227,14 +231,13 @@ export class MappedRegisters {
 		const who = identify(thread);
 		const parent = who && this.#clientOf(who.process);
 		const options = TRACESYSGOOD | TRACEFORK | TRACEVFORK | TRACECLONE;
-		const refusal = parent === undefined ? "gone" : this.#tracee.seize(thread, options);
-		if (refusal === "refused") {
-			const reason = `a child of it can't be registered: ${refusalText(refusal, who!)}`;
-			for (const part of parent!.mappings.parts) this.#watch(fileRange(part), who!.process, reason);
-		}
+		const reason = parent === undefined ? "gone" : this.#seize(thread, options);
+		if (parent !== undefined && reason !== undefined && reason !== "gone")
+			for (const part of parent.mappings.parts)
+				this.#watch(fileRange(part), parent.process, `a child of it: ${reason}`);
 		proceed();
-		if (parent === undefined || refusal !== undefined) return;
-		if (this.#waitForFork()) this.#registerChild(this.#tracee.created, parent);
+		if (reason !== undefined) return;
+		if (this.#waitForFork()) this.#registerChild(this.#tracee.created, parent!);
 		this.#tracee.release();
 	}
 
@@ -424,10 +427,10 @@ export class MappedRegisters {
 			return;
 		}
 		const tracee = this.#tracee;
-		const refusal = tracee.seize(thread);
-		if (refusal === "gone") return;
-		if (refusal !== undefined) {
-			this.#cannotStop(client, thread, refusal);
+		const reason = this.#seize(thread);
+		if (reason !== undefined) {
+			// Another of our threads has it: then it is somewhere else, and comes again.
+			if (reason !== "gone" && identify(thread)?.tracer !== process.pid) this.#suspend(client, reason);
 			return;
 		}
 		tracee.interrupt();
@@ -484,12 +487,17 @@ export class MappedRegisters {
 
 	// --- Where threads can't be stopped ---
 
-	/** A thread waits at a fault that we can't serve. */
-	#cannotStop(client: ClientMemory, thread: number, refusal: Refusal): void {
-		const who = identify(thread);
-		// Another of our threads has it: then it is somewhere else, and comes again.
-		if (who === undefined || who.tracer === process.pid) return;
-		this.#suspend(client, refusalText(refusal, who));
+	/** Takes a thread. @returns why that can't be: "gone" when it has ended, or is about to */
+	#seize(thread: number, options?: number): string | undefined {
+		for (let tries = 0; tries < MOST_TRIES; tries++) {
+			const refusal = this.#tracee.seize(thread, options);
+			if (refusal !== "refused") return refusal;
+			const who = identify(thread);
+			if (who === undefined) return "gone";
+			if (who.tracer !== 0) return `process ${who.tracer} traces it`;
+			// Whoever had it has just let go of it, perhaps.
+		}
+		return "ptrace(2) of it is forbidden";
 	}
 
 	/** Watches what a process has mapped, instead of hearing of its accesses. */
@@ -579,7 +587,7 @@ interface Who {
 	readonly filters: number;
 }
 
-/** Who a thread is; undefined when it is gone. proc_pid_status(5) */
+/** Who a thread is; undefined when it is gone, or going. proc_pid_status(5) */
 function identify(thread: number): Who | undefined {
 	const directory = openDirectory(`/proc/${thread}`);
 	if (directory === -1) return undefined;
@@ -587,6 +595,8 @@ function identify(thread: number): Who | undefined {
 	close(directory);
 	if (text === undefined) return undefined;
 	const field = (name: string) => Number(text.match(new RegExp(`^${name}:\\s*(\\d+)`, "m"))?.[1] ?? 0);
+	// On its way out it can't be traced, and has no memory any more, before it is a zombie.
+	if (!/^VmSize:/m.test(text) || /^State:\s*[ZX]/m.test(text)) return undefined;
 	return { process: field("Tgid"), tracer: field("TracerPid"), filters: field("Seccomp_filters") };
 }
 
@@ -600,11 +610,6 @@ function obstacleOf({ filters }: Who): string | undefined {
 
 /** Those that we run under ourselves; the program has one more, which is ours. */
 let ownFilters: number | undefined;
-
-function refusalText(refusal: Refusal, { tracer }: Who): string {
-	if (refusal === "gone") return "it was killed";
-	return tracer !== 0 ? `process ${tracer} traces it` : "ptrace(2) of it is forbidden";
-}
 
 function fileRange({ start, end, fileOffset }: MappedPart): { start: number; end: number } {
 	return { start: fileOffset, end: fileOffset + end - start };
