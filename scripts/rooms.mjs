@@ -36,6 +36,7 @@ const FLOORS_WITHIN = {
 		["supervisor.ts"],
 		["paths"],
 		["fault-injection"],
+		["devices"],
 		["processes"],
 		["files"],
 		["registers", "vfio-user"],

@@ -15,14 +15,15 @@ export interface Outcome extends Combination, Pick<OneRun, "ending" | "seconds" 
 	readonly firstFailure: Failure | undefined;
 }
 
-/** @throws NotStarted */
+/** @param options more of `ioasis run` @throws NotStarted */
 export async function runCombination(
 	{ machine, policy }: Combination,
+	options: readonly string[],
 	program: readonly string[],
 	limits: RunLimits,
 ): Promise<Outcome> {
 	const { ending, failures, seconds, output } = await runOnce(
-		["--machine", machine, "--policy", policy],
+		["--machine", machine, "--policy", policy, ...options],
 		program,
 		limits,
 	);

@@ -3,6 +3,8 @@
 export interface EngineSettings {
 	/** The machine's name, or a file that describes it. */
 	readonly machine: string;
+	/** The functions that it has besides: --device. */
+	readonly devices?: readonly string[] | undefined;
 	/** The allocation rule, by its name in `policies`. */
 	readonly policy: string;
 	/** The fd that the trace is written to; absent for none. */

@@ -4,6 +4,7 @@
 
 import { availableParallelism, constants } from "node:os";
 import { complain, refuse } from "./complain.js";
+import { deviceOptions } from "./device-option.js";
 import { KILLED_BY } from "./exit-codes.js";
 import { failTable, troubleInWords } from "./fail-table.js";
 import type { FailedRun } from "./failed-run.js";
@@ -31,7 +32,8 @@ export async function failEach(program: readonly string[], options: RunOptions):
 	const timeout = options.timeout === undefined ? TIMEOUT : positive("--timeout", options.timeout);
 	const directory = beginRuns();
 
-	const common = ["--machine", options.machine, "--policy", policyNamed(options.policy).name];
+	const { machine, device } = options;
+	const common = ["--machine", machine, "--policy", policyNamed(options.policy).name, ...deviceOptions(device)];
 	const run = (nth: number) => runOnce([...common, "--fail-nth", String(nth)], program, { directory, timeout });
 	let runs: FailedRun[];
 	try {

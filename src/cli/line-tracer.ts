@@ -6,7 +6,7 @@ import type { Tracer } from "../host/supervisor.js";
 import type { Machine } from "../machine/machine.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
-import { printCall, printDma, printInterrupt, printOpen, printTransfer } from "../trace/print.js";
+import { printCall, printDevice, printDma, printInterrupt, printOpen, printTransfer } from "../trace/print.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
@@ -51,8 +51,10 @@ export class LineTracer implements Tracer {
 	}
 }
 
-/** Lines for what the devices do: what goes wrong with their DMA, and their interrupts. */
-export function traceDevices({ dma, vfioDevices }: Machine, lines: LineFile): void {
+/** Lines for what the devices do: what goes wrong with their DMA, their interrupts, and what they say themselves. */
+export function traceDevices(machine: Machine, lines: LineFile): void {
+	const { dma, vfioDevices } = machine;
+	machine.report = (event) => lines.write(printDevice(event));
 	dma.report = (event) => lines.write(printDma(event));
 	for (const { interrupts } of vfioDevices) interrupts.report = (event) => lines.write(printInterrupt(event));
 }

@@ -1,10 +1,19 @@
 // Finding machine descriptions: the ones that ship, by name, and anyone's own, by path.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
-import { type MachineDescription, MachineDescriptionError, parseMachineDescription } from "../machine/description.js";
-import { Machine } from "../machine/machine.js";
+import {
+	checkMachineDescription,
+	type MachineDescription,
+	MachineDescriptionError,
+	parseJson,
+	parseMachineDescription,
+} from "../machine/description.js";
+import { Machine, type Surroundings } from "../machine/machine.js";
+import { isModule, loadModels, modelsOf } from "./device-modules.js";
+import { parseDevice, withDevices } from "./device-option.js";
 
 /** machines/ beside dist/, in a checkout as in an installed package. */
 const SHIPPED = fileURLToPath(new URL("../machines/", import.meta.url));
@@ -19,25 +28,58 @@ class UnknownMachineError extends MachineDescriptionError {
 	}
 }
 
+/** What makes a machine. */
+export interface MachineChoice {
+	/** One that ships, or a JSON file where the name has a slash or ends in .json. */
+	readonly machine: string;
+	/** Functions that it has besides, as --device has them. */
+	readonly devices?: readonly string[] | undefined;
+}
+
+/** What a machine is to be made of. */
+export interface FoundMachine {
+	/** As its file would say it. */
+	readonly json: unknown;
+	readonly description: MachineDescription;
+	/** What messages call its file. */
+	readonly source: string;
+}
+
 /**
- * Makes the machine that `--machine` names: one that ships, or a JSON file where the argument has a slash or ends in .json.
+ * Finds the machine that `--machine` names, with the functions that `--device` adds, and loads the models that these take.
  * @throws MachineDescriptionError whose message says what is wrong, and where
  */
-export function loadMachine(nameOrFile: string, policy?: HwptPolicy): Machine {
-	const place = locate(nameOrFile);
-	const description = describe(place);
+export async function findMachine({ machine, devices = [] }: MachineChoice): Promise<FoundMachine> {
+	const place = locate(machine);
+	const own = withPaths(parseJson(readText(place), place.source), dirname(place.path));
+	const added = devices.map(parseDevice);
+	await loadModels([...modelsOf(own), ...added.map(({ model }) => model)]);
+	const json = withDevices(own, added, machine);
+	return { json, description: checkMachineDescription(json, place.source), source: place.source };
+}
+
+/** Makes it. @throws MachineDescriptionError */
+export function makeMachine(
+	{ description, source }: FoundMachine,
+	policy?: HwptPolicy,
+	around?: Surroundings,
+): Machine {
 	try {
-		return new Machine(description, policy);
+		return new Machine(description, policy, around);
 	} catch (error) {
 		// The machine doesn't know which file it is from.
 		if (!(error instanceof MachineDescriptionError)) throw error;
-		throw new MachineDescriptionError(`${place.source}: ${error.message}`);
+		throw new MachineDescriptionError(`${source}: ${error.message}`);
 	}
 }
 
-/** The text of that machine's description. @throws MachineDescriptionError where it can't be read */
-export function machineText(nameOrFile: string): string {
-	return readText(locate(nameOrFile));
+/** Files of models that a machine file names are meant from its own directory. */
+function withPaths(machine: unknown, directory: string): unknown {
+	return JSON.parse(
+		JSON.stringify(machine, (key, value) =>
+			key === "model" && typeof value === "string" && isModule(value) ? resolve(directory, value) : value,
+		),
+	);
 }
 
 /** The machines that ship. */

@@ -17,6 +17,14 @@ const POLICY_HELP = "the allocation rule: posted, agreed, reordered or mainline"
 
 catchTheRest();
 
+/** It can be given more than once. */
+function deviceOption(): Option {
+	return new Option(
+		"-d, --device <model[,key=value...]>",
+		"add a device, or replace one (address=): docs/devices.md",
+	).argParser((value: string, before: string[] = []) => [...before, value]);
+}
+
 const program = new Command("ioasis")
 	.description("Linux's IOMMUFD in user space: any program in front of /dev/iommu, without root, an IOMMU or a VM")
 	.version(VERSION, "--version")
@@ -40,6 +48,7 @@ program
 			"selftest",
 		),
 	)
+	.addOption(deviceOption())
 	.addOption(new Option("-p, --policy <name>", POLICY_HELP).default("mainline"))
 	.addOption(new Option("--trace[=FILE]", "print each call, and the reason of each error, on stderr or to FILE"))
 	.addOption(new Option("--trace-to <file>").hideHelp())
@@ -86,6 +95,7 @@ program
 	.addOption(
 		new Option("-p, --policies <list>", "of posted, agreed, reordered, mainline").default("posted,agreed,mainline"),
 	)
+	.addOption(deviceOption())
 	.option("-j, --jobs <n>", "how many run at a time (default: as many as there are CPUs)")
 	.option("--timeout <seconds>", "kill, and call a failure, what takes longer")
 	.option("--expect <file>", "which combinations may fail, as JSON: docs/matrix.md")

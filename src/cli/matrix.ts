@@ -5,9 +5,10 @@ import { availableParallelism } from "node:os";
 import { MachineDescriptionError } from "../machine/description.js";
 import { type Combination, type Outcome, runCombination } from "./combination.js";
 import { adviceOf, complain, refuse } from "./complain.js";
+import { deviceOptions } from "./device-option.js";
 import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
 import { junit } from "./junit.js";
-import { loadMachine, machinesWithIommus } from "./machine-files.js";
+import { findMachine, machinesWithIommus, makeMachine } from "./machine-files.js";
 import { beginRuns, positive, showProgress } from "./many-runs.js";
 import { matrixTable } from "./matrix-table.js";
 import { killAll, NotStarted } from "./one-run.js";
@@ -20,6 +21,7 @@ import { countInWords, endingInWords, type Judged, passes } from "./verdict.js";
 export interface MatrixOptions {
 	readonly machines?: string;
 	readonly policies: string;
+	readonly device?: readonly string[];
 	readonly jobs?: string;
 	readonly timeout?: string;
 	readonly expect?: string;
@@ -34,7 +36,7 @@ const FAILURE = 1;
 /** Runs them all; sets the exit code. */
 export async function matrix(program: readonly string[], options: MatrixOptions): Promise<void> {
 	const expectations = options.expect === undefined ? { mayFail: [] } : readExpectations(options.expect);
-	const combinations = shardOf(allCombinations(options), options.shard);
+	const combinations = shardOf(await allCombinations(options), options.shard);
 	const jobs = options.jobs === undefined ? availableParallelism() : positive("--jobs", options.jobs);
 	const timeout = options.timeout === undefined ? undefined : positive("--timeout", options.timeout);
 	if (options.junit !== undefined) write(options.junit, junit([], program)); // Better to know now that it can't be written.
@@ -42,7 +44,9 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 	const directory = beginRuns();
 	let outcomes: Outcome[];
 	try {
-		outcomes = await runAll(combinations, jobs, (one) => runCombination(one, program, { directory, timeout }));
+		outcomes = await runAll(combinations, jobs, (one) =>
+			runCombination(one, deviceOptions(options.device), program, { directory, timeout }),
+		);
 	} catch (error) {
 		if (!(error instanceof NotStarted)) throw error;
 		killAll();
@@ -53,21 +57,21 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 	const judged = outcomes.map((outcome) => judge(outcome, expectations));
 	if (options.junit !== undefined) write(options.junit, junit(judged, program));
 	if (options.json) console.log(JSON.stringify(asJson(judged, program), null, "\t"));
-	else print(judged, program);
+	else print(judged, program, options.device);
 	if (judged.some(({ verdict }) => verdict === "fails")) process.exitCode = FAILURE;
 }
 
-function allCombinations(options: MatrixOptions): Combination[] {
+async function allCombinations(options: MatrixOptions): Promise<Combination[]> {
 	const machines = options.machines?.split(",") ?? machinesWithIommus();
 	const policies = options.policies.split(",").map((name) => policyNamed(name).name);
-	for (const machine of machines) checkMachine(machine);
+	for (const machine of machines) await checkMachine(machine, options.device);
 	return machines.flatMap((machine) => policies.map((policy) => ({ machine, policy })));
 }
 
 /** Better to know before anything runs. */
-function checkMachine(nameOrFile: string): void {
+async function checkMachine(machine: string, devices: readonly string[] | undefined): Promise<void> {
 	try {
-		loadMachine(nameOrFile);
+		makeMachine(await findMachine({ machine, devices }));
 	} catch (error) {
 		if (!(error instanceof MachineDescriptionError)) throw error;
 		refuse(error.message, adviceOf(error));
@@ -130,15 +134,16 @@ function judge(outcome: Outcome, expectations: Expectations): Judged {
 	return { ...outcome, verdict: allowance === undefined ? "fails" : "fails as expected", because: allowance?.because };
 }
 
-function print(outcomes: readonly Judged[], program: readonly string[]): void {
+function print(outcomes: readonly Judged[], program: readonly string[], devices: readonly string[] | undefined): void {
 	console.log(matrixTable(outcomes, process.stdout.isTTY && process.env.NO_COLOR === undefined));
 	console.log(`\n${countInWords(outcomes)}`);
 	const failing = outcomes.find(({ verdict }) => verdict === "fails");
 	if (failing === undefined) return;
 	const { machine, policy } = failing;
+	const options = shellWords(["--machine", machine, "--policy", policy, ...deviceOptions(devices)]);
 	complain(
 		`the first that fails is ${machine} under ${policy}; to see each of its calls:`,
-		`ioasis run --trace --machine ${shellWords([machine])} --policy ${policy} -- ${shellWords(program)}`,
+		`ioasis run --trace ${options} -- ${shellWords(program)}`,
 	);
 }
 

@@ -24,14 +24,18 @@ export interface RecordedWalk {
  * @param at the line after which to look; if absent, the last at which an IOVA is translated, or at least a HWPT is there
  * @throws NothingToWalk
  */
-export function walkRecording(path: string, at: number | undefined, question: WalkQuestion): RecordedWalk {
+export async function walkRecording(
+	path: string,
+	at: number | undefined,
+	question: WalkQuestion,
+): Promise<RecordedWalk> {
 	const { start, lines } = readOrRefuse(path);
 	if (at !== undefined && at > lines.length)
 		refuse(
 			`--at ${at}: ${path} has ${lines.length} lines`,
 			"without --at it is the last at which an IOVA is translated",
 		);
-	const machine = machineOf(start, path);
+	const machine = await machineOf(start, path);
 	const replayer = new Replayer(machine);
 	for (const line of lines) replayer.learn(line);
 

@@ -16,9 +16,9 @@ export interface ReplayOptions {
 	readonly quiet?: true;
 }
 
-export function replay(path: string, options: ReplayOptions): void {
+export async function replay(path: string, options: ReplayOptions): Promise<void> {
 	const { start, lines, isCut } = readOrRefuse(path);
-	const replayer = new Replayer(machineOf(start, path, options));
+	const replayer = new Replayer(await machineOf(start, path, options));
 	for (const line of lines) replayer.learn(line);
 	const calls = lines.filter((line) => "answer" in line);
 	let done = 0;

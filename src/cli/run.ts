@@ -21,6 +21,8 @@ export interface RunOptions {
 	readonly machine: string;
 	/** The rule by which page tables are allocated. */
 	readonly policy: string;
+	/** Functions that the machine has besides. */
+	readonly device?: readonly string[];
 	/** IOVAs whose translation is printed, separated by commas. */
 	readonly walk?: string;
 	/** The file of the recording. */
@@ -66,6 +68,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 			program,
 			settings: {
 				machine: options.machine,
+				devices: options.device,
 				policy,
 				trace,
 				walk,

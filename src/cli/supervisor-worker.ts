@@ -1,17 +1,19 @@
 // The supervisor's thread: the machine and the engine live here.
 
 import { FailNth } from "../faults/fail-nth.js";
+import { BlockFile } from "../host/devices/block-file.js";
 import { FaultInjection } from "../host/fault-injection/fault-injection.js";
 import { supervise } from "../host/launch/supervisor-thread.js";
 import type { Tracer } from "../host/supervisor.js";
 import { policies } from "../iommufd/hwpt-policy.js";
 import type { Machine } from "../machine/machine.js";
+import type { Outside } from "../machine/models.js";
 import { Recorder } from "../machine/record/recorder.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
 import { LineTracer, traceDevices } from "./line-tracer.js";
-import { loadMachine, machineText } from "./machine-files.js";
+import { type FoundMachine, findMachine, makeMachine } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
 import { answerWalk, type PackedWalkQuestion } from "./walk-answer.js";
@@ -19,10 +21,17 @@ import { WalkTracer } from "./walk-tracer.js";
 
 const STDERR = 2;
 
-supervise((settings: EngineSettings, host) => {
-	const machine = loadMachine(settings.machine, policies.get(settings.policy));
+/** What models have of the world. */
+const outside: Outside = {
+	openBlocks: (path, isReadOnly) => new BlockFile(path, isReadOnly),
+	now: () => process.hrtime.bigint(),
+};
+
+supervise(async (settings: EngineSettings, host) => {
+	const found = await findMachine(settings);
+	const machine = makeMachine(found, policies.get(settings.policy), { outside });
 	const plan = settings.failNth === undefined ? undefined : new FailNth(settings.failNth);
-	const served = recorded(machine, settings);
+	const served = recorded(machine, found, settings);
 	served.settle = host.settle;
 	return {
 		machine: served,
@@ -33,9 +42,9 @@ supervise((settings: EngineSettings, host) => {
 });
 
 /** The machine, or what stands in front of it and writes down all that it does. */
-function recorded(machine: Machine, { machine: name, policy, record }: EngineSettings): Machine | Recorder {
+function recorded(machine: Machine, { json }: FoundMachine, { policy, record }: EngineSettings): Machine | Recorder {
 	if (record === undefined) return machine;
-	return new Recorder(machine, JSON.parse(machineText(name)), policy, recordTo(record));
+	return new Recorder(machine, json, policy, recordTo(record));
 }
 
 /** Whoever wants to know of each call; undefined when that is nobody. */

@@ -30,7 +30,7 @@ export async function walk(iovas: readonly string[], options: WalkOptions): Prom
 	};
 	checkTogether(options);
 	try {
-		if (options.recording !== undefined) walkRecorded(options.recording, question, options);
+		if (options.recording !== undefined) await walkRecorded(options.recording, question, options);
 		else await walkRunning(question, options);
 	} catch (error) {
 		if (!(error instanceof NothingToWalk)) throw error;
@@ -48,8 +48,8 @@ function checkTogether({ pid, recording, at, device, pasid }: WalkOptions): void
 		refuse("--pid is of a program that runs, and --recording is of one that ran", "leave one of them out");
 }
 
-function walkRecorded(path: string, question: WalkQuestion, { at, json }: WalkOptions): void {
-	const { line, call, walks, isTranslated } = walkRecording(path, number("--at", at), question);
+async function walkRecorded(path: string, question: WalkQuestion, { at, json }: WalkOptions): Promise<void> {
+	const { line, call, walks, isTranslated } = await walkRecording(path, number("--at", at), question);
 	const which = isTranslated ? "the last at which an IOVA is translated" : "the last at which there is a page table";
 	const texts = walks.map(walkText);
 	if (json) printJson({ recording: path, line, call }, texts);

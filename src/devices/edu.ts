@@ -2,11 +2,26 @@
 // docs/specs/edu.rst of QEMU. Different here: addresses have 64 bits instead of 28, and two registers are ours, which tell
 // with which PASID a DMA is made and how the last one ended.
 
+import * as v from "valibot";
 import type { DmaFault } from "../iommu/translation/dma-fault.js";
 import { allOnes, type Endpoint, type EndpointPort } from "./endpoint.js";
+import type { DeviceModel } from "./model.js";
 
-export const EDU_VENDOR_ID = 0x1234;
-export const EDU_DEVICE_ID = 0x11e8;
+export const edu: DeviceModel = {
+	name: "edu",
+	summary: "QEMU's educational device: registers, a buffer, DMA to and from it, interrupts",
+	options: v.strictObject({}),
+	identity: () => ({
+		vendor: 0x1234,
+		device: 0x11e8,
+		revision: 0x10,
+		class: 0x00ff00,
+		bars: [{ index: 0, size: 1024 * 1024 }],
+		interruptPin: 1,
+		msiVectors: 1,
+	}),
+	create: (port) => new EduDevice(port),
+};
 
 /** Registers in BAR 0. */
 export const EduRegister = {

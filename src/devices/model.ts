@@ -57,6 +57,13 @@ export interface DeviceModel<Options = unknown> {
 	/** Of what can be chosen, each with a default. From the command line all values are text. */
 	readonly options: GenericSchema<unknown, Options>;
 	identity(options: Options): FunctionIdentity;
+	/** The names of the wires that it will ask for: functions that share one run side by side. */
+	wires?(options: Options): readonly string[];
+	/**
+	 * Looks whether its files can be had, before anybody opens the function.
+	 * @throws Error that names them
+	 */
+	check?(options: Options, host: DeviceHost): void;
 	/** Where mapped pages aren't accessed exactly. */
 	pages?(options: Options): readonly PageBehaviour[];
 	/** @throws Error when its files can't be had: the message names them */

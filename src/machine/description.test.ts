@@ -67,6 +67,37 @@ test("BARs and what is in them have to fit together", () => {
 	expect(wrong({ bars: [{ index: 0, ...large }] })).toMatch(/BARs of memory32 are too large: .* 2147483648 more bytes/);
 });
 
+test("a model fills in what is not said of its function, and says which of its options is wrong", () => {
+	const described = (more: object) =>
+		parseMachineDescription(
+			JSON.stringify(machine([{ ...amd, devices: [{ address: "0000:00:02.0", ...more }] }])),
+			"mine.json",
+		).iommus[0].devices[0];
+	const edu = described({ model: "edu", revision: 3 });
+	expect(edu).toMatchObject({
+		vendor: 0x1234,
+		device: 0x11e8,
+		class: 0xff00,
+		revision: 3,
+		interruptPin: 1,
+		subsystem: 0x1100,
+	});
+	expect(edu.bars).toEqual([{ index: 0, size: 1 << 20, space: "memory32", prefetchable: false }]);
+	expect(edu.model?.name).toBe("edu");
+	const ids = { vendor: "0x1234", class: "0x0" };
+	expect(described({ ...ids, device: "0x11e8" }).model?.name).toBe("edu");
+	expect(described({ ...ids, device: "0x11e9" }).model).toBeUndefined();
+	const wrong = (more: object) =>
+		problem(machine([{ ...amd, devices: [{ address: "0000:00:02.0", ...more }] }])).replace(
+			"mine.json: iommus.0.devices.0: ",
+			"",
+		);
+	expect(wrong({ model: "edo" })).toMatch(/^there is no model "edo": one of edu/);
+	expect(wrong({ model: "edu", options: { size: 1 } })).toBe('options of edu: unknown field "size"');
+	expect(wrong({ ...ids, device: "0x11e9", options: {} })).toMatch(/^it has options, and no model/);
+	expect(wrong(ids)).toBe('the field "device" is missing');
+});
+
 test("an error says what is missing, and what could be meant", () => {
 	const said = (description: unknown) => problem(description).replace("mine.json: ", "");
 	expect(said({})).toBe('the field "name" is missing');

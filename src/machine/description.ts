@@ -34,12 +34,20 @@ export type MachineDescription = v.InferOutput<typeof schema>;
  * @throws MachineDescriptionError that names the field
  */
 export function parseMachineDescription(text: string, source: string): MachineDescription {
-	let value: unknown;
+	return checkMachineDescription(parseJson(text, source), source);
+}
+
+/** @throws MachineDescriptionError */
+export function parseJson(text: string, source: string): unknown {
 	try {
-		value = JSON.parse(text);
+		return JSON.parse(text);
 	} catch (error) {
 		throw new MachineDescriptionError(notJson(source, error));
 	}
+}
+
+/** The same for what is no text any more. @throws MachineDescriptionError that names the field */
+export function checkMachineDescription(value: unknown, source: string): MachineDescription {
 	const result = v.safeParse(schema, value, { message: messageOf });
 	if (result.success) return result.output;
 	throw new MachineDescriptionError(`${source}: ${explain(result.issues, schema)}`);

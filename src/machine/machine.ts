@@ -14,14 +14,15 @@ import type { AddressSpace, Backing, Extents } from "../memory/address-space.js"
 import { Frames } from "../memory/frames.js";
 import { Memlock } from "../memory/memlock.js";
 import { TableMemory } from "../pagetable/table-memory.js";
+import type { DeviceEvent } from "../trace/event.js";
 import { Container, ContainerFile, type ContainerPlatform } from "../vfio/container.js";
 import type { VfioDevice } from "../vfio/device.js";
 import { openCdev } from "../vfio/device-file.js";
 import type { VfioGroup } from "../vfio/group.js";
 import type { MachineDescription } from "./description.js";
-import { endpointOf } from "./endpoints.js";
 import type { FileTree } from "./file-tree.js";
 import { Drivers } from "./iommus.js";
+import { LocalModels, type ModelPlace, nowhere, type Outside } from "./models.js";
 import { type MachineIommu, PciBus } from "./pci-bus.js";
 import { machineFiles } from "./sysfs.js";
 
@@ -29,14 +30,24 @@ const CONTAINER = "/dev/vfio/vfio";
 
 const root: Opener = { capable: () => true };
 
+/** What is around a machine. */
+export interface Surroundings {
+	/** What models have of the world that run in the machine's thread. */
+	readonly outside?: Outside;
+	/** Where models run instead. */
+	placeOfModels?(machine: Machine): ModelPlace | undefined;
+}
+
 export class Machine {
 	readonly name: string;
 	readonly frames: Frames;
 	readonly tables = new TableMemory();
 	/** What its devices do to memory. */
 	readonly dma: Dma;
-	/** What is behind the functions' registers, where something is. */
-	readonly endpoints = new Map<VfioDevice, Endpoint>();
+	/** The models of functions that run in this thread. */
+	readonly endpoints: ReadonlyMap<VfioDevice, Endpoint>;
+	/** Is told what devices say. */
+	report: ((event: DeviceEvent) => void) | undefined;
 	/** The functions that VFIO has, in the order of their numbers. */
 	readonly vfioDevices: readonly VfioDevice[];
 	/** The groups that have a function of VFIO's, in the order of their numbers. */
@@ -57,9 +68,9 @@ export class Machine {
 
 	/**
 	 * @param policy the rule by which iommufd allocates page tables
-	 * @throws MachineDescriptionError for parts that don't fit together
+	 * @throws MachineDescriptionError for parts that don't fit together, and devices whose files can't be had
 	 */
-	constructor(description: MachineDescription, policy: HwptPolicy = mainline) {
+	constructor(description: MachineDescription, policy: HwptPolicy = mainline, surroundings: Surroundings = {}) {
 		this.name = description.name;
 		this.frames = new Frames(description.memory?.contiguity);
 		this.dma = new Dma(this.frames);
@@ -77,13 +88,14 @@ export class Machine {
 			return { description: iommu, functions: iommu.devices.map((device) => bus.add(device, added)) };
 		});
 		this.vfioDevices = bus.vfioDevices;
-		for (const device of this.vfioDevices) {
-			const endpoint = endpointOf(device, this.dma);
-			if (endpoint === undefined) continue;
-			this.endpoints.set(device, endpoint);
-			device.endpoint = endpoint;
+		const local = new LocalModels(this.dma, surroundings.outside ?? nowhere, (event) => this.report?.(event));
+		const place = surroundings.placeOfModels?.(this) ?? local;
+		for (const { vfio, description } of this.#iommus.flatMap(({ functions }) => functions)) {
+			const { model, options } = description;
+			if (vfio !== undefined && model !== undefined) vfio.registers = place.registersOf({ vfio, model, options });
 		}
 		this.vfioGroups = [...bus.vfioGroups.values()];
+		this.endpoints = local.endpoints;
 		this.#addOpeners(description.container);
 	}
 

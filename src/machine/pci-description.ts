@@ -1,6 +1,9 @@
 // What a machine description says of a PCI function behind an IOMMU.
 
 import * as v from "valibot";
+import type { DeviceModel, FunctionIdentity } from "../devices/model.js";
+import { allModels, modelNamed, modelWithIds } from "../devices/models.js";
+import { explain, messageOf } from "./errors.js";
 import { hex16, hex24, hex64, integer, powerOfTwo } from "./values.js";
 
 /** An entry of the MSI-X table, and eight bytes for each 64 pending bits. PCI Express 7.7.2 */
@@ -40,22 +43,26 @@ const fields = v.strictObject({
 		v.string(),
 		v.regex(/^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/, `an address is like "0000:00:03.0"`),
 	),
-	vendor: hex16,
-	device: hex16,
-	subsystemVendor: v.optional(hex16, "0x1af4"),
-	subsystem: v.optional(hex16, "0x1100"),
-	revision: v.optional(integer(0, 255), 0),
+	/** What is behind its registers, by name. Without it that is found by vendor and device ID. */
+	model: v.optional(v.string()),
+	/** What is chosen for the model. */
+	options: v.optional(v.record(v.string(), v.unknown())),
+	vendor: v.optional(hex16),
+	device: v.optional(hex16),
+	subsystemVendor: v.optional(hex16),
+	subsystem: v.optional(hex16),
+	revision: v.optional(integer(0, 255)),
 	/** Base class, subclass, programming interface. */
-	class: hex24,
+	class: v.optional(hex24),
 	/** Functions with the same number are in one group; without a number a function is alone in its group. */
 	group: v.optional(integer(0, 65535)),
-	bars: v.optional(v.array(bar), []),
+	bars: v.optional(v.array(bar)),
 	/** 1 to 4 for INTA to INTD, 0 for none. */
-	interruptPin: v.optional(integer(0, 4), 0),
-	msiVectors: v.optional(v.picklist([0, 1, 2, 4, 8, 16, 32]), 0),
+	interruptPin: v.optional(integer(0, 4)),
+	msiVectors: v.optional(v.picklist([0, 1, 2, 4, 8, 16, 32])),
 	msix: v.optional(msix),
 	/** A PCI Express function, which ATS, PRI and PASIDs take. */
-	express: v.optional(v.boolean(), false),
+	express: v.optional(v.boolean()),
 	ats: v.optional(v.boolean(), false),
 	pri: v.optional(v.boolean(), false),
 	pasidBits: v.optional(integer(0, 20), 0),
@@ -68,17 +75,79 @@ const fields = v.strictObject({
 	firmwareRegions: v.optional(v.array(firmwareRegion), []),
 });
 
+type Given = v.InferOutput<typeof fields>;
+
+/** What a model says of itself, and whoever describes a function may say otherwise. */
+type Identity = Required<Omit<FunctionIdentity, "bars" | "msix">> & {
+	readonly bars: readonly v.InferOutput<typeof bar>[];
+	readonly msix?: v.InferOutput<typeof msix> | undefined;
+};
+
+export type PciDescription = Omit<Given, "model" | "options" | keyof Identity> &
+	Identity & {
+		/** What is behind its registers; undefined where nothing is. */
+		readonly model: DeviceModel | undefined;
+		/** What was chosen for it. */
+		readonly options: unknown;
+	};
+
+/** Of what has a model's name, and of all others. */
+const DEFAULTS = {
+	subsystemVendor: 0x1af4,
+	subsystem: 0x1100,
+	revision: 0,
+	bars: [],
+	interruptPin: 0,
+	msiVectors: 0,
+	express: false,
+} as const;
+
 /** A function whose parts fit together. */
 export const pciDescription = v.pipe(
 	fields,
-	v.rawCheck(({ dataset, addIssue }) => {
-		if (!dataset.typed) return;
-		const message = problemOfBars(dataset.value) ?? problemOfMsix(dataset.value);
+	v.rawTransform(({ dataset, addIssue, NEVER }): PciDescription => {
+		const complete = withModel(dataset.value);
+		if (typeof complete === "string") {
+			addIssue({ message: complete });
+			return NEVER;
+		}
+		const message = problemOfBars(complete) ?? problemOfMsix(complete);
 		if (message !== undefined) addIssue({ message });
+		return complete;
 	}),
 );
 
-export type PciDescription = v.InferOutput<typeof fields>;
+/** @returns the whole description, or what is wrong with it */
+function withModel({ model: name, options: chosen, ...given }: Given): PciDescription | string {
+	const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as typeof given;
+	if (name === undefined) {
+		for (const field of ["vendor", "device", "class"] as const)
+			if (given[field] === undefined) return `the field "${field}" is missing`;
+		const model = modelWithIds(given.vendor!, given.device!);
+		if (model === undefined && chosen !== undefined)
+			return "it has options, and no model: there is none with these IDs, and none is named";
+		const options = model && parseOptions(model, chosen ?? {});
+		if (typeof options === "string") return options;
+		return { ...DEFAULTS, ...known, model, options: options?.value } as PciDescription;
+	}
+	const model = modelNamed(name);
+	if (model === undefined) {
+		const names = allModels().map((model) => model.name);
+		return `there is no model "${name}": one of ${names.join(", ")}`;
+	}
+	const options = parseOptions(model, chosen ?? {});
+	if (typeof options === "string") return options;
+	const identity = model.identity(options.value);
+	const bars = identity.bars.map((bar) => ({ space: "memory32", prefetchable: false, ...bar }));
+	return { ...DEFAULTS, ...identity, bars, ...known, model, options: options.value } as PciDescription;
+}
+
+/** @returns what was chosen, or what is wrong with that */
+export function parseOptions(model: DeviceModel, chosen: unknown): { readonly value: unknown } | string {
+	const result = v.safeParse(model.options, chosen, { message: messageOf });
+	if (result.success) return { value: result.output };
+	return `options of ${model.name}: ${explain(result.issues, model.options)}`;
+}
 
 /** A 64-bit BAR takes two of the six registers. */
 function problemOfBars({ bars }: PciDescription): string | undefined {

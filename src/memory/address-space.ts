@@ -94,14 +94,18 @@ export interface AddressSpace {
 	readonly selfLocked: number;
 }
 
+/** Memory as far as bytes are copied from it, and to it. */
+export type Readable = Pick<AddressSpace, "read">;
+export type Writable = Pick<AddressSpace, "write">;
+
 /** Fills `into` from the caller's memory or throws EFAULT, naming what was read. */
-export function copyIn(space: AddressSpace, address: number, into: Uint8Array, what: string): void {
+export function copyIn(space: Readable, address: number, into: Uint8Array, what: string): void {
 	if (into.length > 0 && space.read(address, into) !== into.length)
 		throw new Errno("EFAULT", `${what} at ${hex(address)} (${into.length} bytes) can't be read`);
 }
 
 /** Writes `from` to the caller's memory or throws EFAULT, naming what was written. */
-export function copyOut(space: AddressSpace, address: number, from: Uint8Array, what: string): void {
+export function copyOut(space: Writable, address: number, from: Uint8Array, what: string): void {
 	if (from.length > 0 && space.write(address, from) !== from.length)
 		throw new Errno("EFAULT", `${what} at ${hex(address)} (${from.length} bytes) can't be written`);
 }

@@ -57,6 +57,14 @@ export interface InterruptEvent {
 	readonly message: string;
 }
 
+/** What a device says: why a command failed. */
+export interface DeviceEvent {
+	/** "0000:01:00.0" */
+	readonly device: string;
+	/** A sentence. */
+	readonly message: string;
+}
+
 /** A read, a write or a mapping of a file of ours. */
 export interface TransferEvent {
 	/** Thread id. */

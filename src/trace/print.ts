@@ -6,7 +6,15 @@ import { Errno, hex } from "../uapi/errno.js";
 import { type Names, nameIn } from "../uapi/field.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
-import type { CallEvent, DmaEvent, InterruptEvent, OpenEvent, RegisterAccess, TransferEvent } from "./event.js";
+import type {
+	CallEvent,
+	DeviceEvent,
+	DmaEvent,
+	InterruptEvent,
+	OpenEvent,
+	RegisterAccess,
+	TransferEvent,
+} from "./event.js";
 
 /** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
 export function printCall(event: CallEvent): string {
@@ -46,6 +54,10 @@ function printValueOf(bytes: Uint8Array): string {
 /** What a device has done: a line that stands before that of the call which had it do so. */
 export function printDma({ kind, message }: DmaEvent): string {
 	return `dma ${kind}: ${message}`;
+}
+
+export function printDevice({ device, message }: DeviceEvent): string {
+	return `device: ${device}: ${message}`;
 }
 
 export function printInterrupt({ device, message }: InterruptEvent): string {

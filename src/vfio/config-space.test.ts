@@ -16,6 +16,7 @@ function setUp(has: Partial<PciHardware> = {}, isVirtualFunction = false) {
 	const effects = {
 		setIntxDisabled: (isDisabled: boolean) => seen.push(`INTx ${isDisabled ? "off" : "on"}`),
 		reset: () => seen.push("reset"),
+		commandChanged: () => {},
 		msiVectors: 0,
 	};
 	const space = new ConfigSpace(hardware, physical, isVirtualFunction, effects);

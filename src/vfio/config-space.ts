@@ -21,6 +21,8 @@ export interface ConfigEffects {
 	setIntxDisabled(isDisabled: boolean): void;
 	/** The function is told to reset itself. */
 	reset(): void;
+	/** The command register was written. */
+	commandChanged(): void;
 	/** How many MSI vectors are in use; 0 while MSI isn't. */
 	readonly msiVectors: number;
 }
@@ -223,6 +225,7 @@ export class ConfigSpace {
 		if (at === COMMAND) {
 			const decoding = PciCommand.MEMORY | PciCommand.IO;
 			this.#copy[COMMAND] = (this.#copy[COMMAND] & ~decoding) | (from[0] & decoding);
+			this.#effects.commandChanged();
 		}
 		if (at === COMMAND || at === COMMAND + 1) {
 			const isDisabled = (this.#copyView.getUint16(COMMAND, true) & PciCommand.INTX_DISABLE) !== 0;

@@ -8,11 +8,13 @@ import { attachDevice, detachDevice, replaceDevice } from "../iommufd/attach.js"
 import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";
 import { Errno } from "../uapi/errno.js";
+import type { BarOwner } from "./bar-window.js";
 import { ConfigSpace } from "./config-space.js";
 import type { VfioGroup } from "./group.js";
 import { Interrupts } from "./interrupts.js";
 import { LowPower } from "./low-power.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
+import { LocalRegisters, type Registers } from "./registers.js";
 import type { SriovRole } from "./vf-token.js";
 
 /** PASIDs are kept as positive ints. */
@@ -26,8 +28,8 @@ export class VfioDevice {
 	readonly sriov: SriovRole;
 	/** The function's own. */
 	readonly config: PciConfig;
-	/** What is behind its BARs; undefined where nothing is, which reads as all ones. */
-	endpoint: Endpoint | undefined;
+	/** What is behind its BARs: nothing, until the machine puts something there. */
+	registers: Registers;
 	/** Where what it sends goes to. */
 	readonly interrupts: Interrupts;
 	/** Of which it is one; undefined when VFIO doesn't have it, or no longer. */
@@ -52,6 +54,7 @@ export class VfioDevice {
 		this.hardware = hardware;
 		this.sriov = sriov;
 		this.config = new PciConfig(hardware);
+		this.registers = new LocalRegisters(this.barsOf(undefined));
 		this.interrupts = new Interrupts(device.name, this.config);
 		this.lowPower = new LowPower(device.name);
 	}
@@ -107,6 +110,7 @@ export class VfioDevice {
 		this.#configSpace = undefined;
 		this.#resetFunction();
 		this.config.restore();
+		this.registers.commandChanged();
 		this.#giveBack();
 		this.lowPower.leave();
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users--;
@@ -121,10 +125,12 @@ export class VfioDevice {
 		this.#configSpace = new ConfigSpace(this.hardware, this.config, this.sriov.kind === "virtual", {
 			setIntxDisabled: (isDisabled) => interrupts.setDisabled(isDisabled),
 			reset: () => this.#resetFunction(),
+			commandChanged: () => this.registers.commandChanged(),
 			get msiVectors() {
 				return interrupts.msiVectors;
 			},
 		});
+		this.registers.commandChanged();
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users++;
 	}
 
@@ -161,21 +167,34 @@ export class VfioDevice {
 		detachDevice(this.#theBound(), pasid);
 	}
 
+	/** Its BARs with a model behind them, for Registers. */
+	barsOf(endpoint: Endpoint | undefined): BarOwner {
+		const device = this;
+		return {
+			name: this.name,
+			hardware: this.hardware,
+			endpoint,
+			get isMemoryEnabled() {
+				return device.#configSpace?.isMemoryEnabled ?? false;
+			},
+		};
+	}
+
 	/** Of those who have it, who are the only ones that ask. */
 	get configSpace(): ConfigSpace {
 		if (this.#configSpace === undefined) throw new Error(`${this.name} is not open`);
 		return this.#configSpace;
 	}
 
-	/** @throws EINVAL when Linux has no way to reset this function alone */
+	/** @throws EINVAL when Linux has no way to reset this function alone, Later */
 	reset(): void {
 		if (!this.hardware.canReset) throw new Errno("EINVAL", `${this.name} can't be reset without others`);
-		this.#resetFunction();
+		this.registers.reset();
 	}
 
 	/** As far as it can be. What its configuration space has is saved before, and restored after it. */
 	#resetFunction(): void {
-		if (this.hardware.canReset) this.endpoint?.reset();
+		if (this.hardware.canReset) this.registers.resetAtOnce();
 	}
 
 	/** The callers are ioctls that a device answers only when it is in an iommufd. */

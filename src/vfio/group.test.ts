@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Endpoint } from "../devices/endpoint.js";
 import { codeOf } from "../uapi/errno.js";
 import { IoasAlloc, VfioIoas, VfioIoasOp } from "../uapi/iommufd.js";
 import {
@@ -14,6 +15,7 @@ import {
 } from "../uapi/vfio.js";
 import { BUFFER, ContainerProgram } from "./container.testing.js";
 import { DeviceFile } from "./device-file.js";
+import { LocalRegisters } from "./registers.js";
 import { VfToken } from "./vf-token.js";
 
 const { VIABLE, CONTAINER_SET } = VfioGroupFlags;
@@ -101,7 +103,7 @@ test("who opens a virtual function shows the token that the physical function ha
 test("a device is opened again and again through its group, and reset at the first and the last", () => {
 	const { program, device } = scene();
 	let resets = 0;
-	device.endpoint = { reset: () => resets++ } as unknown as NonNullable<typeof device.endpoint>;
+	device.registers = new LocalRegisters(device.barsOf({ reset: () => resets++ } as unknown as Endpoint));
 	const container = program.openContainer();
 	const group = program.openGroup(device);
 	program.setContainer(group, container);

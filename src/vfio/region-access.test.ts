@@ -5,6 +5,7 @@ import { codeOf } from "../uapi/errno.js";
 import { TestBus } from "./hardware.testing.js";
 import { TestProgram } from "./program.testing.js";
 import { placeAt } from "./region-access.js";
+import { LocalRegisters } from "./registers.js";
 
 const REGION = 2 ** 40;
 const CONFIG = 7 * REGION;
@@ -30,7 +31,7 @@ class Registers implements Endpoint {
 function setUp(...has: Parameters<TestBus["add"]>) {
 	const device = new TestBus().add(...has);
 	const registers = new Registers();
-	device.endpoint = registers;
+	device.registers = new LocalRegisters(device.barsOf(registers));
 	const program = new TestProgram();
 	const file = program.open(device);
 	program.bind(file);
@@ -80,7 +81,7 @@ test("registers answer nothing while memory is disabled, and where there is no m
 	expect([codeOf(() => read(0, 4)), codeOf(() => write(0, 4)), registers.seen]).toEqual(["EIO", "EIO", []]);
 	memory.write(BUFFER, Uint8Array.of(2, 0));
 	write(CONFIG + 4, 2);
-	device.endpoint = undefined;
+	device.registers = new LocalRegisters(device.barsOf(undefined));
 	expect([read(0, 3), buffer(3)]).toEqual([3, [0xff, 0xff, 0xff]]);
 });
 

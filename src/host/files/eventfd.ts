@@ -15,11 +15,10 @@ const NO_POSITION = -1;
 const question = new NativeMemory(8);
 const one = new NativeMemory(8);
 one.words[0] = 1;
-const added = new NativeMemory(8);
-/** struct iovec: address, length. */
-const vector = new NativeMemory(16);
-vector.setU64(0, added.address);
-vector.setU64(2, added.bytes.length);
+/** A struct iovec (address, length) and behind it the counter that it points to: one memory, so that neither is gone without the other. */
+const vector = new NativeMemory(24);
+vector.setU64(0, vector.address + 16);
+vector.setU64(2, 8);
 
 export class ClientEventFd implements EventFd {
 	readonly #fd: number;

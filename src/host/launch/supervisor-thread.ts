@@ -74,10 +74,12 @@ export interface Engine {
  * The whole of the worker. The program is started when all is there that it takes to serve it.
  * @param start makes the engine, or throws an Errno or MachineDescriptionError that says why not; what to do may be in its `advice`
  */
-export function supervise<Settings>(start: (settings: Settings, host: Host) => Engine): void {
+export async function supervise<Settings>(
+	start: (settings: Settings, host: Host) => Engine | Promise<Engine>,
+): Promise<void> {
 	const data: SupervisorData = workerData;
 	const handshake = new Handshake(data.handshake);
-	const ready = prepare(data, start);
+	const ready = await prepare(data, start);
 	handshake.announceMachine(ready !== undefined);
 	if (ready === undefined) return;
 	try {
@@ -104,13 +106,16 @@ interface Ready {
 }
 
 /** @returns undefined when it can't be had, which has been told then */
-function prepare<Settings>(
+async function prepare<Settings>(
 	{ settings, directories: { files, debugfs }, questions }: SupervisorData,
-	start: (settings: Settings, host: Host) => Engine,
-): Ready | undefined {
+	start: (settings: Settings, host: Host) => Engine | Promise<Engine>,
+): Promise<Ready | undefined> {
 	let supervisor: Supervisor | undefined;
 	try {
-		const engine = start(settings as Settings, { debugfs, settle: (mappingsToo) => supervisor?.settle(mappingsToo) });
+		const engine = await start(settings as Settings, {
+			debugfs,
+			settle: (mappingsToo) => supervisor?.settle(mappingsToo),
+		});
 		const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
 		supervisor = new Supervisor(machine, files, tracer, faults);
 		const isAsked = engine.answer !== undefined;

@@ -38,6 +38,9 @@ export const read: Call3 = libc.func("int64 read(int, int64, int64)");
 export const write: Call3 = libc.func("int64 write(int, int64, int64)");
 export const pread: Call4 = libc.func("int64 pread(int, int64, int64, int64)");
 export const pwrite: Call4 = libc.func("int64 pwrite(int, int64, int64, int64)");
+/** fallocate(fd, mode, offset, length) */
+export const fallocate: Call4 = libc.func("int fallocate(int, int, int64, int64)");
+export const fdatasync: Call1 = libc.func("int fdatasync(int)");
 /** readlinkat(directory, path, buffer, size) */
 export const readlinkat: Call4 = libc.func("int64 readlinkat(int, int64, int64, int64)");
 /** fcntl(fd, command, argument) */
@@ -178,7 +181,10 @@ export function succeed(result: number, what: string): number {
 	return result;
 }
 
-/** A piece of memory that stays where it is, so that the kernel can be told its address. */
+/**
+ * A piece of memory that stays where it is, so that the kernel can be told its address. It is there as long as this object is referred to,
+ * which to know its address doesn't do.
+ */
 export class NativeMemory {
 	readonly bytes: Uint8Array;
 	readonly words: Uint32Array;
