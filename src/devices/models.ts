@@ -1,10 +1,14 @@
 // The kinds of PCI function that there are models of. One more is a line here: docs/devices.md.
 
 import * as v from "valibot";
+import { dsa } from "./dsa/model.js";
 import { edu } from "./edu.js";
+import { igb } from "./igb/model.js";
+import { ioat } from "./ioat.js";
 import type { DeviceModel } from "./model.js";
+import { nvme } from "./nvme/model.js";
 
-const models: DeviceModel[] = [edu];
+const models: DeviceModel[] = [edu, nvme, igb, ioat, dsa];
 
 /** All of them, in the order of the help. */
 export function allModels(): readonly DeviceModel[] {

@@ -51,6 +51,7 @@ export const igb: DeviceModel<Options> = {
 	summary: "Intel 82576 network card; wire=NAME connects two of them, mac=ADDRESS",
 	options,
 	identity: () => IDENTITY,
+	wires: ({ wire }) => (wire === undefined ? [] : [wire]),
 	create(port, { wire, mac }, host) {
 		return new Igb(port, {
 			address: mac === undefined ? addressFor(host.address) : bytesOf(mac),

@@ -38,8 +38,6 @@ export const read: Call3 = libc.func("int64 read(int, int64, int64)");
 export const write: Call3 = libc.func("int64 write(int, int64, int64)");
 export const pread: Call4 = libc.func("int64 pread(int, int64, int64, int64)");
 export const pwrite: Call4 = libc.func("int64 pwrite(int, int64, int64, int64)");
-/** fallocate(fd, mode, offset, length) */
-export const fallocate: Call4 = libc.func("int fallocate(int, int, int64, int64)");
 export const fdatasync: Call1 = libc.func("int fdatasync(int)");
 /** readlinkat(directory, path, buffer, size) */
 export const readlinkat: Call4 = libc.func("int64 readlinkat(int, int64, int64, int64)");
