@@ -1,10 +1,12 @@
 // What is wrong in a line, and what to do in another.
 
+import { sayOnStderr } from "../host/say.js";
 import { USAGE_ERROR } from "./exit-codes.js";
 
-export function complain(problem: string, advice?: string): void {
-	console.error(`ioasis: ${problem}`);
-	if (advice !== undefined) console.error(`        ${advice}`);
+/** @param advice a line, or more than one */
+export function complain(problem: string, ...advice: readonly (string | undefined)[]): void {
+	const lines = advice.filter((line) => line !== undefined);
+	sayOnStderr(`ioasis: ${problem}`, ...lines.map((line) => `        ${line}`));
 }
 
 /** What to do about an error, where it knows. */

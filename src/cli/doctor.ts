@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
+import { say, sayJson } from "../host/say.js";
 import { NOT_EXECUTABLE } from "./exit-codes.js";
 
 interface Finding {
@@ -25,7 +26,7 @@ export async function doctor(json: boolean): Promise<number> {
 	const findings = [node(), await nativeCalls(), kernel(), seccomp(), yama()];
 	if (findings.every(({ ok }) => ok)) findings.push(trial());
 	const ok = findings.every((finding) => finding.ok);
-	if (json) console.log(JSON.stringify({ ok, findings }, null, "\t"));
+	if (json) sayJson({ ok, findings });
 	else print(findings, ok);
 	return ok ? 0 : 1;
 }
@@ -33,10 +34,10 @@ export async function doctor(json: boolean): Promise<number> {
 function print(findings: readonly Finding[], allOk: boolean): void {
 	const width = Math.max(...findings.map(({ what }) => what.length));
 	for (const { what, ok, found, advice } of findings) {
-		console.log(`${ok ? "ok  " : "FAIL"}  ${what.padEnd(width)}  ${found}`);
-		if (!ok && advice !== undefined) console.log(`      ${" ".repeat(width)}  -> ${advice}`);
+		say(`${ok ? "ok  " : "FAIL"}  ${what.padEnd(width)}  ${found}`);
+		if (!ok && advice !== undefined) say(`      ${" ".repeat(width)}  -> ${advice}`);
 	}
-	console.log(allOk ? "\n`ioasis run` works here." : "\n`ioasis run` can't work here yet.");
+	say("", allOk ? "`ioasis run` works here." : "`ioasis run` can't work here yet.");
 }
 
 function node(): Finding {

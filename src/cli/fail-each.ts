@@ -3,13 +3,15 @@
 // its own, and leaves nothing that it doesn't leave otherwise.
 
 import { availableParallelism, constants } from "node:os";
+import { stripVTControlCharacters } from "node:util";
+import { say, sayColoured, sayJson, sayOnStderr, showProgress } from "../host/say.js";
 import { complain, refuse } from "./complain.js";
 import { deviceOptions } from "./device-option.js";
 import { KILLED_BY } from "./exit-codes.js";
 import { failTable, troubleInWords } from "./fail-table.js";
 import type { FailedRun } from "./failed-run.js";
 import { leaksBeyond, leftoversOf } from "./leaks.js";
-import { beginRuns, positive, showProgress } from "./many-runs.js";
+import { beginRuns, positive } from "./many-runs.js";
 import { killAll, NotStarted, type OneRun, runOnce } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
 import type { RunOptions } from "./run.js";
@@ -44,10 +46,10 @@ export async function failEach(program: readonly string[], options: RunOptions):
 		if (!(error instanceof NotStarted)) throw error;
 		killAll();
 		showProgress("");
-		console.error(error.message);
+		sayOnStderr(...error.message.split("\n"));
 		process.exit(error.code);
 	}
-	if (options.json) console.log(JSON.stringify(asJson(runs, program), null, "\t"));
+	if (options.json) sayJson(asJson(runs, program));
 	else print(runs, program, common);
 	if (runs.some(({ trouble }) => trouble !== undefined)) process.exitCode = TROUBLE;
 }
@@ -62,7 +64,8 @@ function checkOptions({ traceTo, walk, record, report, failNth }: RunOptions): v
 /** Without a place to fail the program must work. */
 function checkUsual({ ending, output }: OneRun, program: readonly string[], options: readonly string[]): void {
 	if (ending.kind === "exited" && ending.code === 0) return;
-	process.stderr.write(output);
+	const said = stripVTControlCharacters(output).trimEnd();
+	if (said !== "") sayOnStderr(...said.split("\n"));
 	complain(
 		`the program fails without anything being made to fail (${endingInWords(ending)})`,
 		`see that it works first: ioasis run --trace ${shellWords(options)} -- ${shellWords(program)}`,
@@ -109,8 +112,8 @@ function troubleOf(ending: OneRun["ending"], leaks: readonly string[]): FailedRu
 }
 
 function print(runs: readonly FailedRun[], program: readonly string[], options: readonly string[]): void {
-	if (runs.length > 0) console.log(`${failTable(runs, process.stdout.isTTY && process.env.NO_COLOR === undefined)}\n`);
-	console.log(troubleInWords(runs));
+	if (runs.length > 0) sayColoured(`${failTable(runs, process.stdout.isTTY && process.env.NO_COLOR === undefined)}\n`);
+	say(troubleInWords(runs));
 	const first = runs.find(({ trouble }) => trouble !== undefined);
 	if (first === undefined) return;
 	complain(

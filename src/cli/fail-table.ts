@@ -1,6 +1,7 @@
 // The table that `ioasis run --fail-each` prints: a line for each place that failed.
 
 import { styleText } from "node:util";
+import { printable } from "../trace/printable.js";
 import type { FailedRun } from "./failed-run.js";
 import { endingInWords } from "./verdict.js";
 
@@ -10,7 +11,7 @@ const PROGRAM = 3;
 
 /** @param colours whether the reader is a terminal */
 export function failTable(runs: readonly FailedRun[], colours: boolean): string {
-	const rows = runs.map(cells);
+	const rows = runs.map((run) => cells(run).map(printable));
 	const widths = HEAD.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column].length)));
 	const line = (row: readonly string[], paint: (text: string) => string) =>
 		row

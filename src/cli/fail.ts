@@ -1,14 +1,14 @@
 // The end for a reason of our own: this system doesn't have what we need, or there is a bug. A stack is for bugs only.
 
 import { type Failure, failureOf } from "../host/failure.js";
+import { sayOnStderr } from "../host/say.js";
 import { complain } from "./complain.js";
 import { FAILED } from "./exit-codes.js";
 
 export function complainOf({ reason, advice, stack }: Failure): void {
 	if (stack === undefined) complain(reason, advice);
 	else {
-		console.error(`ioasis: internal error:\n${stack}`);
-		console.error(`ioasis: ${advice}`);
+		sayOnStderr("ioasis: internal error:", ...stack.split("\n"), `ioasis: ${advice}`);
 	}
 }
 

@@ -1,14 +1,15 @@
 // ioasis machines: what --machine can name.
 
+import { say, sayJson } from "../host/say.js";
 import { machineNames } from "./machine-files.js";
 
 export function machines(json: boolean): void {
 	const list = machineNames();
 	if (json) {
-		console.log(JSON.stringify(list, null, "\t"));
+		sayJson(list);
 		return;
 	}
 	const width = Math.max(...list.map(({ name }) => name.length));
-	for (const { name, description } of list) console.log(`${name.padEnd(width)}  ${description}`);
-	console.log("\nA file describes others: ioasis run --machine ./mine.json -- PROGRAM");
+	say(...list.map(({ name, description }) => `${name.padEnd(width)}  ${description}`));
+	say("", "A file describes others: ioasis run --machine ./mine.json -- PROGRAM");
 }

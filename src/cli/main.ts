@@ -1,6 +1,8 @@
 // The command line. Each command is loaded when it is asked for.
 
 import { Command, Option } from "commander";
+import { sayOnStderr } from "../host/say.js";
+import { printable } from "../trace/printable.js";
 import { USAGE_ERROR } from "./exit-codes.js";
 import { catchTheRest } from "./fail.js";
 import type { MatrixOptions } from "./matrix.js";
@@ -26,6 +28,7 @@ function deviceOption(): Option {
 }
 
 const program = new Command("ioasis")
+	.configureOutput({ writeErr: (text) => sayOnStderr(...linesOf(text)), outputError: (text, write) => write(text) })
 	.description("Linux's IOMMUFD in user space: any program in front of /dev/iommu, without root, an IOMMU or a VM")
 	.version(VERSION, "--version")
 	.helpOption("-h, --help", "show this help")
@@ -129,6 +132,7 @@ program
 	)
 	.option("-m, --machine <name|file>", "another machine than the recorded one")
 	.addOption(new Option("-p, --policy <name>", POLICY_HELP))
+	.option("--load-models", "run the files of models that the recording's machine names")
 	.option("-q, --quiet", "say nothing when all answers are the same")
 	.argument("<file>")
 	.showHelpAfterError("Try: ioasis replay --help")
@@ -156,6 +160,7 @@ program
 	)
 	.option("--pid <pid>", "which run: ioasis's own PID, or its program's (default: the only one)")
 	.option("--recording <file>", "a recording of `ioasis run --record` instead")
+	.addOption(new Option("--load-models").hideHelp())
 	.option("--at <line>", "after that line of it (default: the last at which an IOVA is translated)")
 	.option("--hwpt <id>", "only that page table")
 	.option("--device <name>", "only what that device is attached to: vfio0, or 0000:00:02.0")
@@ -202,6 +207,16 @@ program
 	});
 
 program.parseAsync(withTraceTarget(process.argv.slice(2)), { from: "user" });
+
+/** What commander says, which quotes the command line: the ends of lines are its own, those in a word of the command line aren't. */
+function linesOf(text: string): string[] {
+	const words = process.argv.slice(2).flatMap((word) => [word, word.split("=", 1)[0]]);
+	const quoted = words.reduce(
+		(said, word) => (word.includes("\n") ? said.replaceAll(word, printable(word)) : said),
+		text,
+	);
+	return quoted.trimEnd().split("\n");
+}
 
 /** The program and its arguments, which are the last words: among them withTraceTarget() may have changed some. */
 function asGiven(program: readonly string[]): string[] {

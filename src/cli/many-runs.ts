@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { failureOf } from "../host/failure.js";
 import { checkPrerequisites, temporaryDirectory } from "../host/launch/prerequisites.js";
+import { showProgress } from "../host/say.js";
 import { refuse } from "./complain.js";
 import { NOT_EXECUTABLE } from "./exit-codes.js";
 import { complainOf } from "./fail.js";
@@ -53,9 +54,4 @@ function interrupted(): void {
 	killAll();
 	showProgress("");
 	process.exit(INTERRUPTED);
-}
-
-/** For somebody who watches a terminal: each text takes the place of the one before. */
-export function showProgress(text: string): void {
-	if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }

@@ -1,6 +1,7 @@
 // The table that `ioasis matrix` prints: a line for each combination.
 
 import { stripVTControlCharacters, styleText } from "node:util";
+import { printable } from "../trace/printable.js";
 import type { Outcome } from "./combination.js";
 import { endingInWords, type Judged, type Verdict } from "./verdict.js";
 
@@ -14,7 +15,7 @@ const RESULT = 2;
 
 /** @param colours whether the reader is a terminal */
 export function matrixTable(outcomes: readonly Judged[], colours: boolean): string {
-	const rows = outcomes.map(cells);
+	const rows = outcomes.map((outcome) => cells(outcome).map(printable));
 	const widths = HEAD.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column].length)));
 	const line = (row: readonly string[], paint: (text: string) => string) =>
 		row

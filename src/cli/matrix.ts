@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { say, sayColoured, sayJson, sayOnStderr, showProgress } from "../host/say.js";
 import { MachineDescriptionError } from "../machine/description.js";
 import { type Combination, type Outcome, runCombination } from "./combination.js";
 import { adviceOf, complain, refuse } from "./complain.js";
@@ -9,7 +10,7 @@ import { deviceOptions } from "./device-option.js";
 import { allowanceFor, type Expectations, parseExpectations } from "./expectations.js";
 import { junit } from "./junit.js";
 import { findMachine, machinesWithIommus, makeMachine } from "./machine-files.js";
-import { beginRuns, positive, showProgress } from "./many-runs.js";
+import { beginRuns, positive } from "./many-runs.js";
 import { matrixTable } from "./matrix-table.js";
 import { killAll, NotStarted } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
@@ -50,13 +51,13 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 	} catch (error) {
 		if (!(error instanceof NotStarted)) throw error;
 		killAll();
-		console.error(error.message);
+		sayOnStderr(...error.message.split("\n"));
 		process.exit(error.code);
 	}
 
 	const judged = outcomes.map((outcome) => judge(outcome, expectations));
 	if (options.junit !== undefined) write(options.junit, junit(judged, program));
-	if (options.json) console.log(JSON.stringify(asJson(judged, program), null, "\t"));
+	if (options.json) sayJson(asJson(judged, program));
 	else print(judged, program, options.device);
 	if (judged.some(({ verdict }) => verdict === "fails")) process.exitCode = FAILURE;
 }
@@ -135,8 +136,8 @@ function judge(outcome: Outcome, expectations: Expectations): Judged {
 }
 
 function print(outcomes: readonly Judged[], program: readonly string[], devices: readonly string[] | undefined): void {
-	console.log(matrixTable(outcomes, process.stdout.isTTY && process.env.NO_COLOR === undefined));
-	console.log(`\n${countInWords(outcomes)}`);
+	sayColoured(matrixTable(outcomes, process.stdout.isTTY && process.env.NO_COLOR === undefined));
+	say("", countInWords(outcomes));
 	const failing = outcomes.find(({ verdict }) => verdict === "fails");
 	if (failing === undefined) return;
 	const { machine, policy } = failing;

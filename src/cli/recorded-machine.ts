@@ -1,40 +1,78 @@
 // A recording that the command line names, and a fresh machine to make its calls on.
 
+import { readFileSync } from "node:fs";
 import { policies } from "../iommufd/hwpt-policy.js";
 import { checkMachineDescription } from "../machine/description.js";
 import { Machine } from "../machine/machine.js";
-import type { Start } from "../trace/record.js";
+import { parseRecording, RecordedRun, type Recording, RecordingError } from "../machine/record/recording.js";
 import { adviceOf, refuse } from "./complain.js";
-import { loadModels, modelsOf } from "./device-modules.js";
+import { isModule, loadModels, modelsOf } from "./device-modules.js";
 import { findMachine, makeMachine } from "./machine-files.js";
 import { policyNamed } from "./policy-names.js";
-import { RecordingError, type RecordingText, readRecording } from "./recording-file.js";
 
 /** What replaces what was recorded. */
-interface Instead {
+export interface Instead {
 	readonly machine?: string;
 	readonly policy?: string;
+	/** Whether the files of models that it names may be loaded. */
+	readonly loadModels?: true;
 }
 
-/** Reads it, or ends with what is wrong with it. */
-export function readOrRefuse(path: string): RecordingText {
+export interface NamedRecording extends Recording {
+	readonly path: string;
+}
+
+/** Does something with a recording, or ends with what is wrong with it. */
+export async function withRecording<T>(path: string, action: (recording: NamedRecording) => Promise<T>): Promise<T> {
 	try {
-		return readRecording(path);
+		return await action({ path, ...parseRecording(readText(path)) });
 	} catch (error) {
-		if (error instanceof RecordingError)
-			refuse(error.message, "`ioasis run --record FILE -- PROGRAM` makes a recording");
-		throw error;
+		if (!(error instanceof RecordingError)) throw error;
+		refuse(`${path}:${error.line}: ${error.message}`, "`ioasis run --record FILE -- PROGRAM` makes a recording");
 	}
 }
 
-/** The machine of the recording, or the one that was asked for instead. */
-export async function machineOf(start: Start, path: string, options: Instead = {}): Promise<Machine> {
+function readText(path: string): string {
+	try {
+		return readFileSync(path, "utf8");
+	} catch (error) {
+		refuse(
+			`${path} can't be read: ${(error as NodeJS.ErrnoException).code}`,
+			"`ioasis run --record FILE -- PROGRAM` makes a recording",
+		);
+	}
+}
+
+/** The recording's machine, or the one that was asked for instead. */
+async function machineOf({ path, start }: NamedRecording, options: Instead): Promise<Machine> {
 	const policy = options.policy === undefined ? policies.get(start.policy) : policyNamed(options.policy);
+	if (policy === undefined) throw new RecordingError(1, `policy: there is no allocation rule "${start.policy}"`);
 	try {
 		if (options.machine !== undefined) return makeMachine(await findMachine({ machine: options.machine }), policy);
-		await loadModels(modelsOf(start.machine));
-		return new Machine(checkMachineDescription(start.machine, path), policy);
+		await loadRecordedModels(start.machine, options);
+		return new Machine(checkMachineDescription(start.machine, `${path}:1: machine`), policy);
 	} catch (error) {
 		refuse((error as Error).message, adviceOf(error));
 	}
+}
+
+/** A model's file is a program, and a recording may come from anybody. */
+async function loadRecordedModels(machine: unknown, { loadModels: isAllowed }: Instead): Promise<void> {
+	const models = modelsOf(machine);
+	const ofFile = models.find(isModule);
+	if (ofFile !== undefined && !isAllowed)
+		refuse(
+			`the recording's machine has a model that is a file, ${ofFile}, which a replay would run`,
+			"if you know it, say --load-models",
+		);
+	await loadModels(models);
+}
+
+/** The calls of a recording on a machine, none of them made yet. @throws RecordingError */
+export async function runOf(
+	recording: NamedRecording,
+	options: Instead = {},
+): Promise<{ run: RecordedRun; machine: Machine }> {
+	const machine = await machineOf(recording, options);
+	return { run: new RecordedRun(recording, machine), machine };
 }

@@ -1,47 +1,58 @@
 // ioasis replay: the calls of a recording once more, with no program, until an answer differs.
 
-import { type Difference, Replayer } from "../machine/record/replayer.js";
+import { say } from "../host/say.js";
+import type { RecordedRun } from "../machine/record/recording.js";
+import type { Difference } from "../machine/record/replayer.js";
 import { commandOf } from "../trace/commands.js";
 import { printCall } from "../trace/print.js";
 import { type Failed, fromHex, type RecordLine } from "../trace/record.js";
 import { Errno } from "../uapi/errno.js";
 import { DIFFERS } from "./exit-codes.js";
-import { machineOf, readOrRefuse } from "./recorded-machine.js";
+import { type NamedRecording, runOf, withRecording } from "./recorded-machine.js";
 
 /** What `replay` can be told. */
 export interface ReplayOptions {
 	/** Instead of the recorded ones. */
 	readonly machine?: string;
 	readonly policy?: string;
+	readonly loadModels?: true;
 	readonly quiet?: true;
 }
 
-export async function replay(path: string, options: ReplayOptions): Promise<void> {
-	const { start, lines, isCut } = readOrRefuse(path);
-	const replayer = new Replayer(await machineOf(start, path, options));
-	for (const line of lines) replayer.learn(line);
+export function replay(path: string, options: ReplayOptions): Promise<void> {
+	return withRecording(path, (recording) => replayAll(recording, options));
+}
+
+async function replayAll(recording: NamedRecording, options: ReplayOptions): Promise<void> {
+	const { run } = await runOf(recording, options);
+	const { lines, isCut } = recording;
 	const calls = lines.filter((line) => "answer" in line);
 	let done = 0;
-	for (const line of lines) {
-		const difference = replayer.replay(line);
+	for (const [i, line] of lines.entries()) {
+		const difference = run.replay(i + 1);
 		if ("answer" in line) done++;
 		if (difference === undefined) continue;
-		console.log(`call ${done} of ${calls.length} is answered otherwise than it was:`);
-		for (const text of inWords(difference, replayer)) console.log(text);
+		say(`call ${done} of ${calls.length} is answered otherwise than it was:`, ...inWords(difference, run));
 		process.exitCode = DIFFERS;
 		return;
 	}
 	if (options.quiet) return;
-	const end = isCut ? "; the recording ends in the middle of the next one" : "";
-	console.log(`ioasis: ${calls.length} calls, each answered as it was${end}`);
+	say(`ioasis: ${calls.length} calls, each answered as it was${endInWords(isCut, run.openFiles)}`);
+}
+
+/** Who records to the end records how all files are closed. */
+function endInWords(isCut: boolean, openFiles: number): string {
+	if (isCut) return "; the recording ends in the middle of the next one: the run was killed";
+	if (openFiles === 0) return "";
+	return `; the recording ends there, with ${openFiles} file${openFiles === 1 ? "" : "s"} open: the run was killed`;
 }
 
 /** Both answers, one above the other, and what may be behind it. */
-function inWords({ line, now, deviations, strays }: Difference, replayer: Replayer): string[] {
+function inWords({ line, now, deviations, strays }: Difference, run: RecordedRun): string[] {
 	const text = [];
 	if (line.kind === "ioctl") {
-		const both = { ...line, path: replayer.pathOf(line.file) };
-		text.push("recorded:", printed(both, line.answer, line.out), "now:", printed(both, now.result, now.out));
+		const both = { ...line, path: run.pathOf(line.file) };
+		text.push("recorded:", ...printed(both, line.answer, line.out), "now:", ...printed(both, now.result, now.out));
 	} else if ("answer" in line)
 		text.push(`recorded: ${brief(line, line.answer)}`, `now:      ${brief(line, now.result)}`);
 	for (const { what, recorded, now } of deviations) text.push(`${what}: recorded ${recorded}, now ${now}`);
@@ -53,10 +64,10 @@ function printed(
 	line: Extract<RecordLine, { kind: "ioctl" }> & { path: string },
 	result: number | Failed,
 	out: string | undefined,
-): string {
+): string[] {
 	const number = Number(line.number);
 	const written = out ?? (typeof result === "number" ? line.in : undefined);
-	return printCall({
+	const text = printCall({
 		thread: line.thread,
 		fd: line.file,
 		path: line.path,
@@ -67,6 +78,7 @@ function printed(
 		after: written === undefined ? undefined : fromHex(written),
 		result: typeof result === "number" ? result : new Errno(result.errno, result.reason),
 	});
+	return text.split("\n");
 }
 
 function brief(line: RecordLine, answer: number | Failed): string {

@@ -30,6 +30,13 @@ test("a report that was interrupted has what is complete, and no end", () => {
 	expect(readReport(join(directory, "never-written"))).toEqual({ failures: [], end: undefined });
 });
 
+test("what a program has written there that is no event is left out", () => {
+	const report = ReportFile.start(path);
+	appendFileSync(path, '{"event":"end","code":{}}\nnull\n\x1b[2J\n{"event":"failure","thread":"7"}\n');
+	report.failure(failure);
+	expect(readReport(path)).toEqual({ failures: [{ event: "failure", ...failure }], end: undefined });
+});
+
 test("a program that fails for ever doesn't fill the disk", () => {
 	const report = ReportFile.start(path);
 	for (let i = 0; i < 1100; i++) report.failure(failure);

@@ -4,6 +4,7 @@
 // one with how it ended. The supervisor's thread writes the former, the main thread the latter, when the other has finished.
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import * as v from "valibot";
 import { complain } from "./complain.js";
 
 /** A call that was answered with an error. */
@@ -49,6 +50,23 @@ export interface End {
 	/** With --fail-nth: how many places were come by. */
 	readonly places?: number;
 }
+
+const number = v.pipe(v.number(), v.integer(), v.minValue(0));
+const place = { thread: number, path: v.string(), call: v.string() };
+const event = v.variant("event", [
+	v.object({ event: v.literal("failure"), ...place, errno: v.string(), reason: v.string() }),
+	v.object({ event: v.literal("fault"), ...place, what: v.string(), errno: v.exactOptional(v.string()) }),
+	v.object({
+		event: v.literal("end"),
+		code: v.exactOptional(number),
+		signal: v.exactOptional(number),
+		calls: number,
+		errors: v.record(v.string(), number),
+		leftovers: v.array(v.string()),
+		stillOpen: v.array(v.string()),
+		places: v.exactOptional(number),
+	}),
+] satisfies v.GenericSchema<unknown, Failure | Fault | End>[]);
 
 export interface Report {
 	readonly failures: readonly Failure[];
@@ -100,13 +118,22 @@ export class ReportFile {
 	}
 }
 
-/** Reads a report; of one that was interrupted, the lines that are complete. */
+/** Reads a report; of one that was interrupted, the lines that are complete. The program may have written to it, so what is none is left out. */
 export function readReport(path: string): Report {
 	const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : [];
-	const events: (Failure | Fault | End)[] = lines.map((line) => JSON.parse(line));
+	const events = lines.flatMap(eventsIn);
 	return {
 		failures: events.filter((event) => event.event === "failure"),
 		fault: events.find((event) => event.event === "fault"),
 		end: events.find((event) => event.event === "end"),
 	};
+}
+
+/** One, or none. */
+function eventsIn(line: string): (Failure | Fault | End)[] {
+	try {
+		return [v.parse(event, JSON.parse(line))];
+	} catch {
+		return [];
+	}
 }

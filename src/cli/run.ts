@@ -6,6 +6,7 @@ import { isatty } from "node:tty";
 import { adviceOn, failureOf } from "../host/failure.js";
 import { cleanUp, launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
 import type { Report } from "../host/launch/supervisor-thread.js";
+import { sayOnStderr } from "../host/say.js";
 import { complain, refuse } from "./complain.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FAILED, KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
@@ -250,12 +251,12 @@ function summarize(
 ): void {
 	const failed = errors.reduce((sum, [, count]) => sum + count, 0);
 	const kinds = errors.map(([code, count]) => `${count} ${code}`).join(", ");
-	console.error(
+	sayOnStderr(
 		`ioasis: ${plural(calls, "call")}, ${failed === 0 ? "no errors" : `${plural(failed, "error")}: ${kinds}`}`,
+		...(places === undefined ? [] : [`ioasis: ${faultInWords(places, failedPlace, failNth)}`]),
+		...leftovers.map((line) => `ioasis: left allocated: ${line}`),
+		...stillOpen.map((path) => `ioasis: still open in a process that ioasis didn't start: ${path}`),
 	);
-	if (places !== undefined) console.error(`ioasis: ${faultInWords(places, failedPlace, failNth)}`);
-	for (const line of leftovers) console.error(`ioasis: left allocated: ${line}`);
-	for (const path of stillOpen) console.error(`ioasis: still open in a process that ioasis didn't start: ${path}`);
 }
 
 function faultInWords(places: number, failed: string | undefined, failNth: number | undefined): string {

@@ -16,7 +16,7 @@ import { LineTracer, traceDevices } from "./line-tracer.js";
 import { type FoundMachine, findMachine, makeMachine } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
-import { answerWalk, type PackedWalkQuestion } from "./walk-answer.js";
+import { answerWalk } from "./walk-answer.js";
 import { WalkTracer } from "./walk-tracer.js";
 
 const STDERR = 2;
@@ -37,7 +37,7 @@ supervise(async (settings: EngineSettings, host) => {
 		machine: served,
 		tracer: tracerOf(machine, settings, plan),
 		faults: new FaultInjection(machine.hasTests, plan, host.debugfs),
-		answer: (question) => answerWalk(machine, question as PackedWalkQuestion),
+		answer: (question) => answerWalk(machine, question),
 	};
 });
 

@@ -35,6 +35,16 @@ test("a run's socket gets its name when somebody listens to it, and answers from
 	expect(await findRuns()).toContainEqual(run);
 });
 
+test("what answers otherwise than a run does is none", async () => {
+	const path = join(sockets, "4713.sock");
+	const answers = ["{", '{"pid":"4713"}', "null", '{"pid":1,"programPid":2,"program":[3],"machine":"x"}'];
+	const server = new Server((socket) => socket.end(`${answers.shift()}\n`)).listen(path);
+	await once(server, "listening");
+	for (const _ of [...answers]) expect((await findRuns()).map(({ pid }) => pid)).not.toContain(1);
+	expect(answers).toEqual([]);
+	server.close();
+});
+
 test("the socket of a process that was killed is taken away, that of one that lives is not", async () => {
 	const [dead, living] = [await deadSocket(0), await deadSocket(process.pid)];
 	await findRuns();

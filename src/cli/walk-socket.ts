@@ -7,6 +7,7 @@ import { lstatSync, mkdirSync, readdirSync, renameSync, unlinkSync } from "node:
 import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import * as v from "valibot";
 import type { PackedWalkQuestion, WalkAnswer } from "./walk-answer.js";
 
 /** One `ioasis run`. */
@@ -17,9 +18,20 @@ export interface Run {
 	readonly machine: string;
 }
 
-interface Request {
-	readonly question?: PackedWalkQuestion;
-}
+const request = v.object({ question: v.optional(v.unknown()) });
+/** Of a run of another version it may be something else. */
+const reply = v.object({
+	pid: v.number(),
+	programPid: v.number(),
+	program: v.array(v.string()),
+	machine: v.string(),
+	answer: v.exactOptional(
+		v.union([
+			v.object({ walks: v.array(v.object({ lines: v.array(v.string()), data: v.looseObject({}) })) }),
+			v.object({ problem: v.string(), advice: v.exactOptional(v.array(v.string())) }),
+		]),
+	),
+}) satisfies v.GenericSchema<unknown, Reply>;
 
 type Reply = Run & { readonly answer?: WalkAnswer };
 
@@ -27,6 +39,8 @@ type Reply = Run & { readonly answer?: WalkAnswer };
 const PATIENCE = 10_000;
 /** In characters: more than a command line has. */
 const LONGEST_QUESTION = 1024 * 1024;
+/** As many walks as a command line has IOVAs, by each of thousands of page tables. */
+const LONGEST_REPLY = 256 * 1024 * 1024;
 
 /**
  * Answers until this process ends. Where there can be no socket the run goes on without.
@@ -60,7 +74,7 @@ function show(unready: string, path: string): void {
 
 async function replyTo(line: string, run: Run, ask: (question: unknown) => Promise<unknown>): Promise<Reply> {
 	try {
-		const { question }: Request = JSON.parse(line);
+		const { question } = v.parse(request, JSON.parse(line));
 		return question === undefined ? run : { ...run, answer: (await ask(question)) as WalkAnswer };
 	} catch (error) {
 		return { ...run, answer: { problem: (error as Error).message } };
@@ -84,7 +98,7 @@ export async function askRun({ pid }: Run, question: PackedWalkQuestion): Promis
 	return undefined;
 }
 
-function send(path: string, request: Request): Promise<Reply | undefined> {
+function send(path: string, request: { readonly question?: PackedWalkQuestion }): Promise<Reply | undefined> {
 	return new Promise((resolve) => {
 		const socket = createConnection(path, () => socket.write(`${JSON.stringify(request)}\n`));
 		socket.setTimeout(PATIENCE, () => socket.destroy());
@@ -93,11 +107,20 @@ function send(path: string, request: Request): Promise<Reply | undefined> {
 			if (code === "ECONNREFUSED" && !isAlive(Number(basename(path, ".sock")))) remove(path);
 		});
 		socket.on("close", () => resolve(undefined));
-		receiveLine(socket, (line) => resolve(JSON.parse(line)));
+		receiveLine(socket, (line) => resolve(replyIn(line)), LONGEST_REPLY);
 	});
 }
 
-function receiveLine(socket: Socket, received: (line: string) => void, longest = Number.POSITIVE_INFINITY): void {
+/** @returns undefined for what can't be one */
+function replyIn(line: string): Reply | undefined {
+	try {
+		return v.parse(reply, JSON.parse(line));
+	} catch {
+		return undefined;
+	}
+}
+
+function receiveLine(socket: Socket, received: (line: string) => void, longest: number): void {
 	let text = "";
 	let isOver = false;
 	socket.setEncoding("utf8");

@@ -3,11 +3,11 @@
 import { type HwptWalk, walkAsJson, walkHead, walkInWords } from "../iommufd/hwpt-walk.js";
 
 export interface WalkText {
-	readonly text: string;
+	readonly lines: readonly string[];
 	/** For --json. */
 	readonly data: object;
 }
 
 export function walkText(walk: HwptWalk): WalkText {
-	return { text: [`${walkHead(walk)}:`, ...walkInWords(walk)].join("\n  "), data: walkAsJson(walk) };
+	return { lines: [`${walkHead(walk)}:`, ...walkInWords(walk).map((line) => `  ${line}`)], data: walkAsJson(walk) };
 }

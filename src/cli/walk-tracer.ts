@@ -9,6 +9,7 @@ import { NothingToWalk, walkMachine } from "../machine/walk.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
+import { printable } from "../trace/printable.js";
 import type { Errno } from "../uapi/errno.js";
 import type { LineFile } from "./line-file.js";
 
@@ -52,10 +53,11 @@ export class WalkTracer implements Tracer {
 		const shown = new Map<Hwpt, Map<string, string>>();
 		for (const walk of this.#walks()) {
 			const head = walkHead(walk);
-			const now = walkInWords(walk).join("\n  ");
+			const now = walkInWords(walk).map(printable).join("\n  ");
 			const ofHwpt = shown.get(walk.hwpt) ?? new Map<string, string>();
 			shown.set(walk.hwpt, ofHwpt.set(head, now));
-			if (this.#shown.get(walk.hwpt)?.get(head) !== now) this.#lines.write(`${head}, after ${after}:\n  ${now}`);
+			if (this.#shown.get(walk.hwpt)?.get(head) !== now)
+				this.#lines.write(`${printable(`${head}, after ${after}`)}:\n  ${now}`);
 		}
 		this.#shown = shown;
 	}

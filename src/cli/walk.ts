@@ -1,5 +1,6 @@
 // ioasis walk: how IOVAs are translated, in a program that runs under `ioasis run` or in a recording of one.
 
+import { say, sayJson } from "../host/say.js";
 import { NothingToWalk, type WalkQuestion } from "../machine/walk.js";
 import { complain, refuse } from "./complain.js";
 import { NOTHING_TO_WALK } from "./exit-codes.js";
@@ -17,6 +18,7 @@ export interface WalkOptions {
 	readonly hwpt?: string;
 	readonly device?: string;
 	readonly pasid?: string;
+	readonly loadModels?: true;
 	readonly json?: true;
 }
 
@@ -34,7 +36,7 @@ export async function walk(iovas: readonly string[], options: WalkOptions): Prom
 		else await walkRunning(question, options);
 	} catch (error) {
 		if (!(error instanceof NothingToWalk)) throw error;
-		complain(error.message, error.advice);
+		complain(error.message, ...error.advice);
 		process.exitCode = NOTHING_TO_WALK;
 	}
 }
@@ -48,8 +50,8 @@ function checkTogether({ pid, recording, at, device, pasid }: WalkOptions): void
 		refuse("--pid is of a program that runs, and --recording is of one that ran", "leave one of them out");
 }
 
-async function walkRecorded(path: string, question: WalkQuestion, { at, json }: WalkOptions): Promise<void> {
-	const { line, call, walks, isTranslated } = await walkRecording(path, number("--at", at), question);
+async function walkRecorded(path: string, question: WalkQuestion, { at, json, loadModels }: WalkOptions): Promise<void> {
+	const { line, call, walks, isTranslated } = await walkRecording(path, number("--at", at), question, { ...(loadModels && { loadModels }) });
 	const which = isTranslated ? "the last at which an IOVA is translated" : "the last at which there is a page table";
 	const texts = walks.map(walkText);
 	if (json) printJson({ recording: path, line, call }, texts);
@@ -64,7 +66,7 @@ async function walkRunning(question: WalkQuestion, { pid, json }: WalkOptions): 
 			`${inWords(run)} doesn't answer`,
 			"it has just ended, or is waiting for memory of its program's",
 		);
-	if ("problem" in answer) throw new NothingToWalk(answer.problem, answer.advice);
+	if ("problem" in answer) throw new NothingToWalk(answer.problem, ...(answer.advice ?? []));
 	if (json) printJson(run, answer.walks);
 	else print(`${inWords(run)}:`, answer.walks);
 }
@@ -73,15 +75,15 @@ async function walkRunning(question: WalkQuestion, { pid, json }: WalkOptions): 
 function choose(runs: readonly Run[], pid: number | undefined): Run {
 	const found = runs.filter((run) => pid === undefined || run.pid === pid || run.programPid === pid);
 	if (found.length === 1) return found[0];
-	const list = runs.map((run) => `\n          --pid ${run.pid}: ${run.program.join(" ")}, on ${run.machine}`).join("");
+	const list = runs.map((run) => `  --pid ${inWords(run)}`);
 	if (runs.length === 0)
 		throw new NothingToWalk(
 			"no program of yours runs under `ioasis run` at the moment",
 			"start one: ioasis run --machine intel -- ./my-vmm; or give --recording FILE",
 		);
 	if (found.length === 0)
-		throw new NothingToWalk(`no \`ioasis run\`, nor its program, has the PID ${pid}`, `there are:${list}`);
-	throw new NothingToWalk("several programs run under `ioasis run` at the moment", `say which:${list}`);
+		throw new NothingToWalk(`no \`ioasis run\`, nor its program, has the PID ${pid}`, "there are:", ...list);
+	throw new NothingToWalk("several programs run under `ioasis run` at the moment", "say which:", ...list);
 }
 
 /** "28914: ./my-vmm, on intel" */
@@ -90,11 +92,11 @@ function inWords({ pid, program, machine }: Run): string {
 }
 
 function print(head: string, walks: readonly WalkText[]): void {
-	console.log([head, ...walks.map(({ text }) => text)].join("\n"));
+	say(head, ...walks.flatMap(({ lines }) => lines));
 }
 
 function printJson(about: object, walks: readonly WalkText[]): void {
-	console.log(JSON.stringify({ ...about, walks: walks.map(({ data }) => data) }, null, "\t"));
+	sayJson({ ...about, walks: walks.map(({ data }) => data) });
 }
 
 function number(option: string, text: string | undefined): number | undefined {

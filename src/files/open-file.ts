@@ -73,3 +73,16 @@ export interface MappableFile extends OpenFile {
 	 */
 	mmap(offset: number, length: number): Mapping;
 }
+
+export function isQueue(file: OpenFile): file is ReadableFile {
+	return "read" in file && "write" in file;
+}
+
+/** A file that is read at positions, too, waits for nothing, and needs no pipe. */
+export function isPositioned(file: OpenFile): file is PositionedFile {
+	return "readAt" in file;
+}
+
+export function isMappable(file: OpenFile): file is MappableFile {
+	return "mmap" in file;
+}

@@ -1,8 +1,8 @@
 // What we say about an exception that nobody threw on purpose: a bug of ours, or something that this system has run out of. It must
 // not become the program's problem.
 
-import { writeSync } from "node:fs";
 import { failureOf } from "./failure.js";
+import { sayOnStderr } from "./say.js";
 
 let reported = false;
 
@@ -12,7 +12,7 @@ export function reportInternalError(error: unknown, during: string): void {
 	reported = true;
 	const { reason, stack, advice } = failureOf(error);
 	const what = stack === undefined ? `${during} failed` : `internal error during ${during}`;
-	const lines = [`ioasis: ${what}; the program got EIO:`, stack ?? `        ${reason}`];
+	const lines = [`ioasis: ${what}; the program got EIO:`, ...(stack?.split("\n") ?? [`        ${reason}`])];
 	if (advice !== undefined) lines.push(stack === undefined ? `        ${advice}` : `ioasis: ${advice}`);
-	writeSync(2, `${lines.join("\n")}\n`);
+	sayOnStderr(...lines);
 }

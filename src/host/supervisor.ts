@@ -4,14 +4,13 @@
 // calls is synchronous, and the thread that it runs in does nothing else. A call that can't be answered yet is put aside: see
 // trap/parked-calls.ts.
 
-import type { OpenFile } from "../files/open-file.js";
+import { isMappable, isQueue, type OpenFile } from "../files/open-file.js";
 import { Extents } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
 import type { FaultInjection } from "./fault-injection/fault-injection.js";
-import { HandedFiles, isMappable } from "./files/files.js";
-import { isQueue } from "./files/queues.js";
+import { HandedFiles } from "./files/files.js";
 import { transferOn } from "./files/transfers.js";
 import { reportInternalError } from "./internal-error.js";
 import { Events } from "./linux/events.js";

@@ -1,16 +1,14 @@
 // What is wrong with a machine description, and how that is said: valibot's issues in words.
 
 import type { BaseIssue, IssuePathItem } from "valibot";
+import { printable } from "../trace/printable.js";
 
 /** A description that can't be used: the message names the file and the field. */
 export class MachineDescriptionError extends Error {}
 
-/** Why a text is not JSON, from what JSON.parse() threw: it quotes the text, which may be anything, and a terminal obeys some of that. */
+/** Why a text is not JSON, from what JSON.parse() threw, which quotes the text. */
 export function notJson(source: string, error: unknown): string {
-	const printable = (error as Error).message.replaceAll(/[^\t\x20-\x7e\u00a0-\ufffc]/g, (letter) => {
-		return `\\x${letter.charCodeAt(0).toString(16).padStart(2, "0")}`;
-	});
-	return `${source} is not JSON: ${printable}`;
+	return `${source} is not JSON: ${printable((error as Error).message)}`;
 }
 
 /** As much of a valibot schema as it takes to find out which fields an object may have. */

@@ -20,9 +20,9 @@ export interface WalkQuestion {
 
 /** Why there is nothing to walk: what is wrong, and what there would be. */
 export class NothingToWalk extends Error {
-	readonly advice: string | undefined;
+	readonly advice: readonly string[];
 
-	constructor(problem: string, advice?: string) {
+	constructor(problem: string, ...advice: readonly string[]) {
 		super(problem);
 		this.advice = advice;
 	}

@@ -227,3 +227,15 @@ test("what a device does is a line without a thread", () => {
 		"interrupt: 0000:00:02.0: MSI vector 0 signals its eventfd",
 	);
 });
+
+test("what a program has named stands in the reason of an error, and no terminal obeys it", () => {
+	const result = new Errno("EINVAL", "0x1000 of memfd:\x1b[2J\n4711 open lies beyond its size");
+	const reason = "\n     0x1000 of memfd:\\x1b[2J\\n4711 open lies beyond its size";
+	expect(line(IoasMapFile, { result }).endsWith(reason)).toBe(true);
+	expect(printOpen({ thread: 1, path: "/dev/\x9b", flags: 0, result }).endsWith(reason)).toBe(true);
+	expect(printOpen({ thread: 1, path: "/dev/\x9b", flags: 0, result: 3 })).toBe('1 open("/dev/\\x9b", O_RDONLY) = 3');
+	const event = { thread: 1, call: "read", fd: 3, path: "queue\n", arguments: [], result };
+	expect(printTransfer(event)).toBe(`1 read(3<queue\\n>) = -1 EINVAL${reason}`);
+	expect(printDma({ kind: "fault", device: "x", pasid: 0, iova: 0n, message: "\x07" })).toBe("dma fault: \\x07");
+	expect(printInterrupt({ device: "x", message: "\x07" })).toBe("interrupt: x: \\x07");
+});

@@ -1,6 +1,7 @@
 // One ioctl as a line that people can read and grep, in the manner of strace(1). The names, and whether a value is an
 // address, flags or an id, come from the descriptions in uapi/.
-// What the caller gave stands before the result, what we answered after it, and the reason of an error below it.
+// What the caller gave stands before the result, what we answered after it, and the reason of an error below it. What somebody else
+// has named, a file for one, is printable().
 
 import { Errno, hex } from "../uapi/errno.js";
 import { type Names, nameIn } from "../uapi/field.js";
@@ -15,24 +16,26 @@ import type {
 	RegisterAccess,
 	TransferEvent,
 } from "./event.js";
+import { printable } from "./printable.js";
 
 /** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
 export function printCall(event: CallEvent): string {
-	const call = [`${event.fd}<${event.path}>`, printNumber(event), ...printArgument(event)].join(", ");
+	const call = [`${event.fd}<${printable(event.path)}>`, printNumber(event), ...printArgument(event)].join(", ");
 	return `${event.thread} ioctl(${call}) = ${printResult(event)}`;
 }
 
 /** The event as a line, with a second one for the reason of an error. */
 export function printOpen({ thread, path, flags, result }: OpenEvent): string {
-	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : result;
-	return `${thread} open("${path}", ${printOpenFlags(flags)}) = ${answer}`;
+	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${printable(result.reason)}` : result;
+	return `${thread} open("${printable(path)}", ${printOpenFlags(flags)}) = ${answer}`;
 }
 
 /** The event as a line, with a second one for the reason of an error. */
 export function printTransfer({ thread, call, fd, path, arguments: given, result, access }: TransferEvent): string {
 	const [before, after] = access === undefined ? [given.map(hex), ""] : printAccess(access, result);
-	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${result.reason}` : `${result ?? "?"}${after}`;
-	return `${thread} ${call}(${[`${fd}<${path}>`, ...before].join(", ")}) = ${answer}`;
+	const answer =
+		result instanceof Errno ? `-1 ${result.code}\n     ${printable(result.reason)}` : `${result ?? "?"}${after}`;
+	return `${thread} ${call}(${[`${fd}<${printable(path)}>`, ...before].join(", ")}) = ${answer}`;
 }
 
 /** @returns what stands before the result, and what after it */
@@ -53,15 +56,15 @@ function printValueOf(bytes: Uint8Array): string {
 
 /** What a device has done: a line that stands before that of the call which had it do so. */
 export function printDma({ kind, message }: DmaEvent): string {
-	return `dma ${kind}: ${message}`;
+	return `dma ${kind}: ${printable(message)}`;
 }
 
 export function printDevice({ device, message }: DeviceEvent): string {
-	return `device: ${device}: ${message}`;
+	return `device: ${printable(`${device}: ${message}`)}`;
 }
 
 export function printInterrupt({ device, message }: InterruptEvent): string {
-	return `interrupt: ${device}: ${message}`;
+	return `interrupt: ${printable(`${device}: ${message}`)}`;
 }
 
 /** Of open(2), those that make a difference to a device. asm-generic/fcntl.h: the same on x86-64 and arm64. */
@@ -95,7 +98,7 @@ function printPlainArgument({ argument: kind }: PlainCommand, argument: number):
 
 function printResult({ command, before, after, result }: CallEvent): string {
 	const outputs = command && "fields" in command && before && after ? printOutputs(command, before, after) : "";
-	if (result instanceof Errno) return `-1 ${result.code}${outputs}\n     ${result.reason}`;
+	if (result instanceof Errno) return `-1 ${result.code}${outputs}\n     ${printable(result.reason)}`;
 	return `${result}${outputs}`;
 }
 

@@ -45,14 +45,35 @@ test("of a recording that was cut off it says so", () => {
 	writeFileSync(recording, readFileSync(recording, "utf8").slice(0, -20));
 	const { status, stdout } = ioasis("replay", recording);
 	expect(stdout).toMatch(
-		/^ioasis: \d calls, each answered as it was; the recording ends in the middle of the next one\n$/,
+		/^ioasis: \d calls, each answered as it was; the recording ends in the middle of the next one: the run was killed\n$/,
 	);
 	expect(status).toBe(0);
+	const lines = readFileSync(recording, "utf8").split("\n");
+	writeFileSync(recording, `${lines.slice(0, 6).join("\n")}\n`);
+	expect(ioasis("replay", recording).stdout).toMatch(
+		/; the recording ends there, with 1 file open: the run was killed\n$/,
+	);
+});
+
+test("what somebody has put into a recording is written out where it is shown", () => {
+	record("selftest", "examples/first-steps.mjs");
+	const text = readFileSync(recording, "utf8");
+	const evil = "\x1b[2J\nioasis: all is well\u202e";
+	const change = (from: RegExp, to: object) =>
+		writeFileSync(recording, text.replace(from, JSON.stringify(to).slice(1, -1)));
+	change(/"errno":"EINVAL","reason":"[^"]*"/, { errno: "EPERM", reason: evil });
+	const written = String.raw`\x1b[2J\nioasis: all is well\u{202e}`;
+	expect(ioasis("replay", recording).stdout).toContain(`\n     ${written}\n`);
+	change(/"kind":"ioctl"/, { kind: evil });
+	const { status, stderr } = ioasis("replay", recording);
+	expect(stderr).toMatch(/^ioasis: [^\n]+\/recording\.jsonl:\d+: kind: [^\n]+\n {8}[^\n]+\n$/);
+	expect(stderr).toContain(written);
+	expect(status).toBe(2);
 });
 
 test.each([
 	["what isn't there", "/no/such/file", /no\/such\/file can't be read: ENOENT/],
-	["what is no recording", "package.json", /package\.json:1 is not JSON/],
+	["what is no recording", "package.json", /package\.json:1: this is not JSON/],
 ])("%s is refused with a line", (_, file, message) => {
 	const { status, stderr } = ioasis("replay", file);
 	expect(stderr).toMatch(message);

@@ -11,7 +11,7 @@
 
 import { readFileSync } from "node:fs";
 import { allocation } from "../../faults/faults.js";
-import type { MappableFile, OpenFile, ReadableFile } from "../../files/open-file.js";
+import { isPositioned, isQueue, type MappableFile, type OpenFile, type ReadableFile } from "../../files/open-file.js";
 import { Errno } from "../../uapi/errno.js";
 import { Refusal } from "../failure.js";
 import { reportInternalError } from "../internal-error.js";
@@ -36,7 +36,7 @@ import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK } from "../linux/s
 import { AT_FDCWD, type Stat, statOf } from "../linux/stat.js";
 import { ShownMemory } from "../memory/shown-memory.js";
 import { DeviceName } from "./device-name.js";
-import { isPositioned, isQueue, QueuePipe } from "./queues.js";
+import { QueuePipe } from "./queues.js";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -65,10 +65,6 @@ export interface HeldFile {
 	shownPlace: string | undefined;
 	/** Gives back what we have because of it. */
 	forget(): void;
-}
-
-export function isMappable(file: OpenFile): file is MappableFile {
-	return "mmap" in file;
 }
 
 export class HandedFiles {

@@ -5,22 +5,12 @@
 // byte is never read by the client, whose read(2) and write(2) are trapped and answered by the engine (QUEUE_FDS in filter.ts).
 // pipe(7)
 
-import type { OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
 import { F_SETFL, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../linux/flags.js";
 import { close, fcntl, NativeMemory, open, pipe, read, write } from "../linux/libc.js";
 
 const ends = new NativeMemory(8);
 const path = new NativeMemory(64);
 const byte = new NativeMemory(4);
-
-export function isQueue(file: OpenFile): file is ReadableFile {
-	return "read" in file && "write" in file;
-}
-
-/** A file that is read at positions, too, waits for nothing, and needs no pipe. */
-export function isPositioned(file: OpenFile): file is PositionedFile {
-	return "readAt" in file;
-}
 
 export class QueuePipe {
 	/** The client's end. It has to be closed here as soon as the client has it. */

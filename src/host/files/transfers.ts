@@ -1,7 +1,7 @@
 // read(2), write(2) and their like on our files, as fs/read_write.c makes them of a file's own read and write: those of event
 // queues, which have no positions, and those of devices, which have nothing else.
 
-import type { OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
+import { isPositioned, isQueue, type OpenFile, type PositionedFile, type ReadableFile } from "../../files/open-file.js";
 import type { AddressSpace } from "../../memory/address-space.js";
 import type { RegisterAccess } from "../../trace/event.js";
 import { Errno, hex } from "../../uapi/errno.js";
@@ -10,7 +10,6 @@ import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../linux/flags.js";
 import { syscalls } from "../linux/syscalls.js";
 import type { Notification } from "../trap/seccomp.js";
 import { onePiece, type Piece, piecesOfVector } from "./iovec.js";
-import { isPositioned, isQueue } from "./queues.js";
 
 /** A position is signed. */
 const POSITIONS_END = 2 ** 63;

@@ -1,7 +1,7 @@
 // The calls that name a file: open(2), stat(2), access(2), readlink(2) and their kin. Those about a file of the machine are
 // answered here, all others are the kernel's.
 
-import { constants, writeSync } from "node:fs";
+import { constants } from "node:fs";
 import { posix } from "node:path";
 import { Errno } from "../../uapi/errno.js";
 import { errno, errors, NativeMemory, statx } from "../linux/libc.js";
@@ -16,6 +16,7 @@ import {
 } from "../linux/stat.js";
 import { syscalls } from "../linux/syscalls.js";
 import { readRemote, writeRemote } from "../memory/remote.js";
+import { sayOnStderr } from "../say.js";
 import type { Notification } from "../trap/seccomp.js";
 import { Opens, type PathServices } from "./opens.js";
 import { type Found, type FoundNode, type Opener, Paths, readPath } from "./paths.js";
@@ -86,7 +87,7 @@ export class PathCalls {
 	#complain(reason: string): void {
 		if (this.#hasComplained) return;
 		this.#hasComplained = true;
-		writeSync(2, `ioasis: ${reason}\n`);
+		sayOnStderr(`ioasis: ${reason}`);
 	}
 
 	#dispatch(): boolean {

@@ -2,13 +2,12 @@
 
 import type { Caller, CallerFile, Capability } from "../../files/caller.js";
 import type { EventFd } from "../../files/event-fd.js";
-import type { OpenFile } from "../../files/open-file.js";
+import { isQueue, type OpenFile } from "../../files/open-file.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { DeviceName } from "../files/device-name.js";
 import { ClientEventFd } from "../files/eventfd.js";
 import { type HandedFiles, notInstalled } from "../files/files.js";
-import { isQueue } from "../files/queues.js";
 import type { Events } from "../linux/events.js";
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE } from "../linux/flags.js";
 import { close, errno, errorName, pidfdGetfd } from "../linux/libc.js";

@@ -1,9 +1,6 @@
 // A recording made in process, and what becomes of it when it is replayed.
 
-import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { EDU_BUFFER, EduRegister } from "../../devices/edu.js";
-import type { OpenFile } from "../../files/open-file.js";
 import { walkTable } from "../../iommu/translation/explain.js";
 import { BUFFER, TestClient } from "../../iommufd/client.testing.js";
 import type { IommufdFile } from "../../iommufd/ioctls.js";
@@ -11,16 +8,12 @@ import { PhysicalMemory } from "../../memory/physical-memory.js";
 import type { Extent, Ioctl, Question, RecordLine } from "../../trace/record.js";
 import { codeOf, hex } from "../../uapi/errno.js";
 import { Destroy, FaultQueueAlloc, IoasAlloc, IoasIovaRanges, IoasMap, IoasMapFlags } from "../../uapi/iommufd.js";
-import { TestProgram } from "../../vfio/program.testing.js";
-import { parseMachineDescription } from "../description.js";
-import { Machine } from "../machine.js";
-import type { RecordedDevice } from "./recorded-file.js";
 import { Recorder } from "./recorder.js";
+import { INTEL, machineOf, recordOfDma, SELFTEST } from "./recordings.testing.js";
 import { type Difference, Replayer } from "./replayer.js";
 
 const root = { capable: () => true };
-const MACHINE = '{ "name": "selftest", "description": "", "selftest": true }';
-const machine = () => new Machine(parseMachineDescription(MACHINE, "the test"));
+const machine = () => machineOf(SELFTEST);
 
 let lines: RecordLine[];
 let recorder: Recorder;
@@ -29,7 +22,7 @@ let client: TestClient;
 beforeEach(() => {
 	lines = [];
 	// As a file would: what is written can't change any more.
-	recorder = new Recorder(machine(), JSON.parse(MACHINE), "mainline", (line) =>
+	recorder = new Recorder(machine(), JSON.parse(SELFTEST), "mainline", (line) =>
 		lines.push(JSON.parse(JSON.stringify(line))),
 	);
 	client = new TestClient(undefined, {}, recorder.open("/dev/iommu", root) as IommufdFile);
@@ -170,40 +163,10 @@ test("an engine that looks for the pages at another time finds them all the same
 });
 
 describe("the registers of a device", () => {
-	const source = readFileSync("machines/intel.json", "utf8");
-	const intel = () => new Machine(parseMachineDescription(source, "intel.json"));
-
-	/** A program has the edu device read a page that it has mapped, then reads a register. */
-	function recordDma(): RecordLine[] {
-		const recorded: RecordLine[] = [];
-		const recorder = new Recorder(intel(), JSON.parse(source), "mainline", (line) =>
-			recorded.push(JSON.parse(JSON.stringify(line))),
-		);
-		const device = recorder.open("/dev/vfio/devices/vfio0", root) as RecordedDevice;
-		const iommu = recorder.open("/dev/iommu", root) as OpenFile as IommufdFile;
-		const program = new TestProgram(iommu);
-		program.bind(device);
-		const { memory } = program.client;
-		const ioasId = program.client.call(IoasAlloc, {}).outIoasId;
-		const flags = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE | IoasMapFlags.FIXED_IOVA;
-		program.client.call(IoasMap, { flags, ioasId, userVa: BigInt(BUFFER), length: 0x1000n, iova: 0x5000n });
-		program.attach(device, ioasId);
-		const write = (position: number, size: number, value: bigint) => {
-			memory.write(BUFFER, new Uint8Array(new BigUint64Array([value]).buffer));
-			expect(device.writeAt(memory, BUFFER, size, position)).toBe(size);
-		};
-		write(7 * 2 ** 40 + 4, 2, 6n);
-		write(EduRegister.DMA_SOURCE, 8, 0x5000n);
-		write(EduRegister.DMA_DESTINATION, 8, EDU_BUFFER);
-		write(EduRegister.DMA_COUNT, 8, 16n);
-		write(EduRegister.DMA_COMMAND, 8, 1n);
-		expect(device.readAt(memory, BUFFER, 4, EduRegister.DMA_RESULT)).toBe(4);
-		expect(codeOf(() => device.readAt(memory, BUFFER, 4, 2 ** 40))).toBe("EINVAL");
-		return recorded;
-	}
+	const intel = () => machineOf(INTEL);
 
 	test("are read and written as they were, and a DMA reads what it read then", () => {
-		const recording = recordDma();
+		const recording = recordOfDma();
 		expect(recording).toContainEqual(
 			expect.objectContaining({ kind: "pwrite", position: "0x98", answer: 8, asked: expect.anything() }),
 		);
@@ -211,7 +174,7 @@ describe("the registers of a device", () => {
 	});
 
 	test("that read otherwise are a difference", () => {
-		const changed = recordDma().map((line) => {
+		const changed = recordOfDma().map((line) => {
 			if (line.kind !== "pread" || line.asked === undefined) return line;
 			return { ...line, asked: line.asked.map((one) => (one.ask === "write" ? { ...one, bytes: "01000000" } : one)) };
 		});

@@ -2,8 +2,7 @@
 
 import type { Caller, CallerFile, Capability } from "../../files/caller.js";
 import type { EventFd } from "../../files/event-fd.js";
-import type { MappableFile, Mapping, OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
-import type { Backing } from "../../memory/address-space.js";
+import { isMappable, isPositioned, isQueue, type Mapping, type OpenFile } from "../../files/open-file.js";
 import {
 	type Access,
 	type Failed,
@@ -21,6 +20,7 @@ import { Errno } from "../../uapi/errno.js";
 import type { Machine } from "../machine.js";
 import { ReplayBacking, type ReplayedStruct, ReplayOwner, ReplaySpace } from "./replay-memory.js";
 import { type Deviation, ReplayQuestions } from "./replay-questions.js";
+import { BadLine } from "./schema.js";
 
 /** What a call was answered with this time. */
 export interface Answer {
@@ -60,21 +60,29 @@ export class Replayer {
 		};
 	}
 
+	/** How many files are open now. */
+	get openFiles(): number {
+		return this.#files.size;
+	}
+
 	/** What an open file of the recording was opened as. */
 	pathOf(file: Name): string {
 		return this.#files.get(file)?.path ?? "?";
 	}
 
-	/** Tells what lies behind pages that the engine may ask for earlier than it did when this was recorded. */
+	/**
+	 * Tells what lies behind pages that the engine may ask for earlier than it did when this was recorded.
+	 * @throws BadLine
+	 */
 	learn(line: RecordLine): void {
 		if (line.kind === "memory" || line.kind === "backing" || line.kind === "owner") this.#addName(line);
 		if (!("asked" in line)) return;
 		for (const question of line.asked ?? [])
 			if (question.ask === "pages" && !("errno" in question.is))
-				this.#spaces.get(question.memory)!.learn(question.page, question.is);
+				this.#space(question.memory).learn(question.page, question.is);
 	}
 
-	/** Does what a line says. @returns what is different, if anything is */
+	/** Does what a line says. @returns what is different, if anything is @throws BadLine */
 	replay(line: RecordLine): Difference | undefined {
 		switch (line.kind) {
 			case "open":
@@ -107,30 +115,36 @@ export class Replayer {
 			if (question.ask === "dma read" || question.ask === "dma write") {
 				const bytes = fromHex(question.bytes);
 				const done = question.ask === "dma write" ? question.done : undefined;
-				this.#backings.get(question.backing)!.learn(Number(question.at), bytes.subarray(0, done));
+				this.#backing(question.backing).learn(Number(question.at), bytes.subarray(0, done));
 			}
 	}
 
 	#addName({ kind, id, name }: { kind: "memory" | "backing" | "owner"; id: Name; name: string }): void {
+		const known = { memory: this.#spaces, backing: this.#backings, owner: this.#owners }[kind];
+		if (known.has(id)) throw new BadLine(`there is a ${kind} ${id} already`);
 		if (kind === "owner") this.#owners.set(id, new ReplayOwner(id, this.#questions));
 		else if (kind === "backing") this.#backings.set(id, new ReplayBacking(id, name, this.#questions));
 		else this.#spaces.set(id, new ReplaySpace(id, name, this.#questions, (backing) => this.#backing(backing)));
 	}
 
-	#backing(name: Name): Backing {
-		return this.#backings.get(name)!;
+	#space(name: Name): ReplaySpace {
+		return known(this.#spaces, name, "memory");
+	}
+
+	#backing(name: Name): ReplayBacking {
+		return known(this.#backings, name, "backing");
 	}
 
 	#open({ path, answer }: Opened): number {
 		const file = this.#machine.open(path, { capable: (capability) => this.#capable(capability) });
 		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
 		if (typeof answer !== "number") return 0;
-		this.#files.set(answer, file);
+		this.#addFile(answer, file);
 		return answer;
 	}
 
 	#ioctl(line: Ioctl): Difference | undefined {
-		const space = this.#spaces.get(line.memory)!;
+		const space = this.#space(line.memory);
 		const struct: ReplayedStruct | undefined =
 			line.in === undefined
 				? undefined
@@ -144,19 +158,25 @@ export class Replayer {
 	}
 
 	#transfer({ kind, file, memory, at, length }: Transfer): number {
-		return (this.#file(file) as ReadableFile)[kind](this.#spaces.get(memory)!, Number(at), length);
+		const queue = this.#file(file);
+		if (!isQueue(queue)) throw new BadLine(`file ${file}, an open of ${queue.path}, is no queue`);
+		return queue[kind](this.#space(memory), Number(at), length);
 	}
 
 	#access({ kind, file, memory, at, length, position }: Access): number {
-		const device = this.#file(file) as PositionedFile;
-		const space = this.#spaces.get(memory)!;
+		const device = this.#file(file);
+		if (!isPositioned(device)) throw new BadLine(`file ${file}, an open of ${device.path}, has no positions`);
+		const space = this.#space(memory);
 		const call = kind === "pread" ? device.readAt : device.writeAt;
 		return call.call(device, space, Number(at), length, Number(position));
 	}
 
 	#mmap({ file, offset, length, answer }: Mapped): number {
-		const mapping = (this.#file(file) as MappableFile).mmap(Number(offset), length);
+		const mapped = this.#file(file);
+		if (!isMappable(mapped)) throw new BadLine(`file ${file}, an open of ${mapped.path}, can't be mapped`);
+		const mapping = mapped.mmap(Number(offset), length);
 		if (typeof answer !== "number") return 0;
+		if (this.#mappings.has(answer)) throw new BadLine(`there is a mapping ${answer} already`);
 		this.#mappings.set(answer, mapping);
 		return answer;
 	}
@@ -181,10 +201,14 @@ export class Replayer {
 		return { line, now, deviations, strays };
 	}
 
+	#addFile(name: Name, file: OpenFile): void {
+		if (this.#files.has(name)) throw new BadLine(`there is a file ${name} already`);
+		this.#files.set(name, file);
+	}
+
 	#file(name: Name): OpenFile {
 		const file = this.#files.get(name);
-		if (file === undefined)
-			throw new Error(`the recording uses file ${name} before it is opened, or after its release`);
+		if (file === undefined) throw new BadLine(`file ${name} is used before it is opened, or after its release`);
 		return file;
 	}
 
@@ -198,8 +222,8 @@ export class Replayer {
 	#callerOf({ thread, memory, owner }: Ioctl): Caller {
 		return {
 			thread,
-			memory: this.#spaces.get(memory)!,
-			owner: this.#owners.get(owner)!,
+			memory: this.#space(memory),
+			owner: known(this.#owners, owner, "owner"),
 			capable: (capability) => this.#capable(capability),
 			file: (fd) => this.#fileOf(fd),
 			install: (file) => this.#install(file),
@@ -226,14 +250,20 @@ export class Replayer {
 		const asked = this.#questions.take("install", ({ path }) => path === file.path);
 		if (asked === undefined) return this.#nextFd++;
 		if (typeof asked.is === "number") {
-			this.#files.set(asked.file, file);
+			this.#addFile(asked.file, file);
 			return asked.is;
 		}
 		if (asked.lost) file.release();
 		// Its closing is noticed later, and is a line of its own.
-		else this.#files.set(asked.file, file);
+		else this.#addFile(asked.file, file);
 		throw new Errno(asked.is.errno, asked.is.reason);
 	}
+}
+
+function known<T>(things: ReadonlyMap<Name, T>, name: Name, what: string): T {
+	const thing = things.get(name);
+	if (thing === undefined) throw new BadLine(`there is no ${what} ${name}`);
+	return thing;
 }
 
 function resultOf(call: () => number): number | Failed {

@@ -1,0 +1,60 @@
+// What we say ourselves, on stdout and stderr, in whichever thread: all of it goes through here. It is written at once, and nothing
+// in it of somebody else's is obeyed by a terminal. There is no native call here: commands that make none say something, too.
+
+import { writeSync } from "node:fs";
+import { printable, printableJson } from "../trace/printable.js";
+
+const STDOUT = 1;
+const STDERR = 2;
+/** How long we wait before we try a pipe again that is full, in milliseconds: only one that was made non-blocking needs it. */
+const PAUSE = 1;
+
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
+
+/** On stdout, each in a line of its own. */
+export function say(...lines: readonly string[]): void {
+	writeAll(STDOUT, joined(lines));
+}
+
+/** The same on stderr. */
+export function sayOnStderr(...lines: readonly string[]): void {
+	writeAll(STDERR, joined(lines));
+}
+
+/** A value for a program to read, on stdout. */
+export function sayJson(value: unknown): void {
+	writeAll(STDOUT, `${printableJson(value, "\t")}\n`);
+}
+
+/** Lines with colours, on stdout. @param text in which all that is somebody else's is printable() */
+export function sayColoured(text: string): void {
+	writeAll(STDOUT, `${text}\n`);
+}
+
+/** For somebody who watches a terminal: each text takes the place of the one before. */
+export function showProgress(text: string): void {
+	if (process.stderr.isTTY) writeAll(STDERR, `\r\x1b[K${printable(text)}`);
+}
+
+/**
+ * Writes all of it, however long the reader takes.
+ * @returns the errno's name when it can't be: "EPIPE"
+ */
+export function writeAll(fd: number, text: string): string | undefined {
+	const bytes = Buffer.from(text);
+	for (let done = 0; done < bytes.length; ) {
+		try {
+			done += writeSync(fd, bytes, done);
+		} catch (error) {
+			const { code } = error as NodeJS.ErrnoException;
+			if (code !== "EAGAIN") return code;
+			// Somebody has made our stderr non-blocking, and its reader is slow. Otherwise the write would have waited.
+			Atomics.wait(neverNotified, 0, 0, PAUSE);
+		}
+	}
+	return undefined;
+}
+
+function joined(lines: readonly string[]): string {
+	return lines.map((line) => `${printable(line)}\n`).join("");
+}
