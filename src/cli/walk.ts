@@ -50,8 +50,14 @@ function checkTogether({ pid, recording, at, device, pasid }: WalkOptions): void
 		refuse("--pid is of a program that runs, and --recording is of one that ran", "leave one of them out");
 }
 
-async function walkRecorded(path: string, question: WalkQuestion, { at, json, loadModels }: WalkOptions): Promise<void> {
-	const { line, call, walks, isTranslated } = await walkRecording(path, number("--at", at), question, { ...(loadModels && { loadModels }) });
+async function walkRecorded(
+	path: string,
+	question: WalkQuestion,
+	{ at, json, loadModels }: WalkOptions,
+): Promise<void> {
+	const { line, call, walks, isTranslated } = await walkRecording(path, number("--at", at), question, {
+		...(loadModels && { loadModels }),
+	});
 	const which = isTranslated ? "the last at which an IOVA is translated" : "the last at which there is a page table";
 	const texts = walks.map(walkText);
 	if (json) printJson({ recording: path, line, call }, texts);

@@ -1,6 +1,6 @@
 // --record and replay as a user has them.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { ioasis, temporaryDirectory } from "./programs.js";
@@ -78,4 +78,22 @@ test.each([
 	const { status, stderr } = ioasis("replay", file);
 	expect(stderr).toMatch(message);
 	expect(status).toBe(2);
+});
+
+test("a recording has no file of its own run, unless it is allowed to", () => {
+	const [ran, model] = ["ran", "model.mjs"].map((name) => join(directory.path, name));
+	writeFileSync(model, `import { writeFileSync } from "node:fs"; writeFileSync(${JSON.stringify(ran)}, "");`);
+	const device = { address: "0000:00:02.0", model };
+	const machine = { name: "x", description: "", iommus: [{ driver: "none", devices: [device] }] };
+	writeFileSync(recording, `${JSON.stringify({ kind: "start", version: 2, machine, policy: "mainline" })}\n`);
+	for (const words of [
+		["replay", recording],
+		["walk", "--recording", recording, "0x1000"],
+	]) {
+		const { status, stderr } = ioasis(...words);
+		expect(stderr).toContain(`has a model that is a file, ${model}, which a replay would run`);
+		expect([status, existsSync(ran)]).toEqual([2, false]);
+	}
+	expect(ioasis("replay", "--load-models", recording).stderr).toContain("has no model as its default export");
+	expect(existsSync(ran)).toBe(true);
 });

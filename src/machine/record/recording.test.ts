@@ -1,5 +1,6 @@
 // Recordings from anywhere: what is wrong with one is said, and nothing else comes of it.
 
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { printable } from "../../trace/printable.js";
@@ -9,7 +10,7 @@ import { Machine } from "../machine.js";
 import { parseRecording, RecordedRun, RecordingError } from "./recording.js";
 import { recordOfDma, recordOfSelftest } from "./recordings.testing.js";
 
-const recordings = [recordOfSelftest(), recordOfDma()];
+const recordings = [recordOfSelftest(), recordOfDma(readFileSync("machines/intel.json", "utf8"))];
 
 function textOf(lines: readonly unknown[]): string {
 	return lines.map((line) => `${JSON.stringify(line)}\n`).join("");

@@ -1,6 +1,5 @@
 // Recordings made in process, for tests.
 
-import { readFileSync } from "node:fs";
 import { EDU_BUFFER, EduRegister } from "../../devices/edu.js";
 import type { OpenFile } from "../../files/open-file.js";
 import { BUFFER, TestClient } from "../../iommufd/client.testing.js";
@@ -28,7 +27,6 @@ const RW = IoasMapFlags.READABLE | IoasMapFlags.WRITEABLE;
 const root = { capable: () => true };
 
 export const SELFTEST = '{ "name": "selftest", "description": "", "selftest": true }';
-export const INTEL = readFileSync(new URL("../../../machines/intel.json", import.meta.url), "utf8");
 
 export function machineOf(description: string): Machine {
 	return new Machine(parseMachineDescription(description, "the test"));
@@ -70,9 +68,12 @@ export function recordOfSelftest(): RecordLine[] {
 	});
 }
 
-/** A program that has the edu device read a page that it has mapped, then reads a register. */
-export function recordOfDma(): RecordLine[] {
-	return recordingOf(INTEL, (recorder) => {
+/**
+ * A program that has the edu device read a page that it has mapped, then reads a register.
+ * @param intel the description of a machine whose first function is that
+ */
+export function recordOfDma(intel: string): RecordLine[] {
+	return recordingOf(intel, (recorder) => {
 		const device = recorder.open("/dev/vfio/devices/vfio0", root) as RecordedDevice;
 		const iommu = recorder.open("/dev/iommu", root) as OpenFile as IommufdFile;
 		const program = new TestProgram(iommu);

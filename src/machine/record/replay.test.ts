@@ -1,5 +1,6 @@
 // A recording made in process, and what becomes of it when it is replayed.
 
+import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { walkTable } from "../../iommu/translation/explain.js";
 import { BUFFER, TestClient } from "../../iommufd/client.testing.js";
@@ -9,9 +10,10 @@ import type { Extent, Ioctl, Question, RecordLine } from "../../trace/record.js"
 import { codeOf, hex } from "../../uapi/errno.js";
 import { Destroy, FaultQueueAlloc, IoasAlloc, IoasIovaRanges, IoasMap, IoasMapFlags } from "../../uapi/iommufd.js";
 import { Recorder } from "./recorder.js";
-import { INTEL, machineOf, recordOfDma, SELFTEST } from "./recordings.testing.js";
+import { machineOf, recordOfDma, SELFTEST } from "./recordings.testing.js";
 import { type Difference, Replayer } from "./replayer.js";
 
+const INTEL = readFileSync("machines/intel.json", "utf8");
 const root = { capable: () => true };
 const machine = () => machineOf(SELFTEST);
 
@@ -166,7 +168,7 @@ describe("the registers of a device", () => {
 	const intel = () => machineOf(INTEL);
 
 	test("are read and written as they were, and a DMA reads what it read then", () => {
-		const recording = recordOfDma();
+		const recording = recordOfDma(INTEL);
 		expect(recording).toContainEqual(
 			expect.objectContaining({ kind: "pwrite", position: "0x98", answer: 8, asked: expect.anything() }),
 		);
@@ -174,7 +176,7 @@ describe("the registers of a device", () => {
 	});
 
 	test("that read otherwise are a difference", () => {
-		const changed = recordOfDma().map((line) => {
+		const changed = recordOfDma(INTEL).map((line) => {
 			if (line.kind !== "pread" || line.asked === undefined) return line;
 			return { ...line, asked: line.asked.map((one) => (one.ask === "write" ? { ...one, bytes: "01000000" } : one)) };
 		});
