@@ -21,10 +21,9 @@ catchTheRest();
 
 /** It can be given more than once. */
 function deviceOption(): Option {
-	return new Option(
-		"-d, --device <model[,key=value...]>",
-		"add a device, or replace one (address=): docs/devices.md",
-	).argParser((value: string, before: string[] = []) => [...before, value]);
+	return new Option("-d, --device <model,...>", "add a device, or replace one: docs/devices.md").argParser(
+		(value: string, before: string[] = []) => [...before, value],
+	);
 }
 
 const program = new Command("ioasis")
@@ -57,7 +56,7 @@ program
 	.addOption(new Option("--trace-to <file>").hideHelp())
 	.option("--walk <iova,...>", "print how an IOVA is translated, level by level, when that changes")
 	.option("--record <file>", "write all calls to a file, for `ioasis replay`")
-	.option("--report <file>", "write the calls that fail, and how it ended, to a file as JSON Lines")
+	.option("--report <file>", "write what fails, and how it ended, as JSON Lines")
 	.option("--fail-nth <n>", "have the nth allocation fail; 0 counts them")
 	.option("--fail-each", "run it for each of them in turn: docs/cli.md")
 	.addOption(new Option("--timeout <seconds>").hideHelp())

@@ -159,18 +159,18 @@ test("what isn't there is said, with what there is", () => {
 			return error;
 		}
 	};
-	expect(problem({})).toMatchObject({ message: "there is no page table (HWPT) at the moment", advice: undefined });
+	expect(problem({})).toMatchObject({ message: "there is no page table (HWPT) at the moment", advice: [] });
 	expect(problem({ device: "vfio0" })).toMatchObject({
 		message: "vfio0 is attached to no page table (HWPT) at the moment",
 	});
 	expect(problem({ device: "vfio1" })).toMatchObject({
 		message: "vfio1 is no device that is bound at the moment",
-		advice: "those that are: vfio0 (0000:00:02.0)",
+		advice: ["those that are: vfio0 (0000:00:02.0)"],
 	});
 	set.program.attach(set.file, set.ioasId);
 	expect(problem({ hwpt: 7 })).toMatchObject({
 		message: "there is no HWPT 7 at the moment",
-		advice: "the HWPTs are: 3 (intel-vtd)",
+		advice: ["the HWPTs are: 3 (intel-vtd)"],
 	});
 	expect(problem({ device: "0000:00:02.0", hwpt: 7 })).toMatchObject({
 		message: "0000:00:02.0 is attached to HWPT 3, not to HWPT 7",
