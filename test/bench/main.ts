@@ -10,6 +10,7 @@ import { type Figure, type Setting, Skipped } from "./figure.js";
 import { dirtyFigures } from "./figures/dirty.js";
 import { intervalFigures } from "./figures/intervals.js";
 import { memoryFigures } from "./figures/memory.js";
+import { nvmeFigures } from "./figures/nvme.js";
 import { pageFigures } from "./figures/pages.js";
 import { selftestFigures } from "./figures/selftests.js";
 import { startFigures } from "./figures/start.js";
@@ -25,6 +26,7 @@ const FIGURES: readonly Figure[] = [
 	...dirtyFigures,
 	...translationFigures,
 	...memoryFigures,
+	...nvmeFigures,
 	...startFigures,
 	...selftestFigures,
 	...intervalFigures,
