@@ -28,49 +28,57 @@ export class MemoryStore implements BlockStore {
 	}
 
 	read(position: number, into: Uint8Array): void {
-		this.#each(position, into.length, (index, from, done, length) => {
+		for (let done = 0; done < into.length; ) {
+			const index = Math.floor((position + done) / CHUNK);
+			const from = position + done - index * CHUNK;
+			const length = Math.min(CHUNK - from, into.length - done);
 			const chunk = this.#chunks.get(index);
 			if (chunk === undefined) into.fill(0, done, done + length);
 			else into.set(chunk.subarray(from, from + length), done);
-		});
+			done += length;
+		}
 	}
 
 	write(position: number, from: Uint8Array): void {
-		this.#each(position, from.length, (index, at, done, length) => {
+		for (let done = 0; done < from.length; ) {
+			const index = Math.floor((position + done) / CHUNK);
+			const at = position + done - index * CHUNK;
+			const length = Math.min(CHUNK - at, from.length - done);
 			let chunk = this.#chunks.get(index);
 			if (chunk === undefined) {
 				chunk = new Uint8Array(CHUNK);
 				this.#chunks.set(index, chunk);
 			}
-			chunk.set(from.subarray(done, done + length), at);
-		});
+			chunk.set(length === from.length ? from : from.subarray(done, done + length), at);
+			done += length;
+		}
 	}
 
 	discard(position: number, length: number): void {
-		this.#each(position, length, (index, at, _done, part) => {
-			if (part === CHUNK) this.#chunks.delete(index);
-			else this.#chunks.get(index)?.fill(0, at, at + part);
-		});
+		const end = position + length;
+		const first = Math.ceil(position / CHUNK);
+		const afterLast = Math.floor(end / CHUNK);
+		if (first > afterLast) {
+			this.#clear(position, end);
+			return;
+		}
+		this.#clear(position, first * CHUNK);
+		this.#clear(afterLast * CHUNK, end);
+		// A large store may have few chunks.
+		if (afterLast - first > this.#chunks.size) {
+			for (const index of this.#chunks.keys()) if (index >= first && index < afterLast) this.#chunks.delete(index);
+		} else for (let index = first; index < afterLast; index++) this.#chunks.delete(index);
+	}
+
+	/** A part of one chunk. */
+	#clear(from: number, to: number): void {
+		const index = Math.floor(from / CHUNK);
+		if (from < to) this.#chunks.get(index)?.fill(0, from - index * CHUNK, to - index * CHUNK);
 	}
 
 	flush(): void {}
 
 	close(): void {
 		this.#chunks.clear();
-	}
-
-	/** Chunk by chunk: which, from where in it, how many bytes are done, and how many come now. */
-	#each(
-		position: number,
-		length: number,
-		action: (index: number, from: number, done: number, length: number) => void,
-	): void {
-		for (let done = 0; done < length; ) {
-			const at = position + done;
-			const from = at % CHUNK;
-			const part = Math.min(CHUNK - from, length - done);
-			action(Math.floor(at / CHUNK), from, done, part);
-			done += part;
-		}
 	}
 }

@@ -71,7 +71,7 @@ export const nvmeFigures: readonly Figure[] = [
 		what: "a random read of 4 KiB, of 32 at a time, in this process",
 		against,
 		unit: "ns",
-		goal: ratio(8),
+		goal: ratio(10),
 		measure: (setting) => measure(setting, readOf),
 	},
 	{
@@ -79,7 +79,7 @@ export const nvmeFigures: readonly Figure[] = [
 		what: "a random write of 4 KiB, of 32 at a time, in this process",
 		against,
 		unit: "ns",
-		goal: ratio(8),
+		goal: ratio(10),
 		measure: (setting) => measure(setting, writeOf),
 	},
 ];
