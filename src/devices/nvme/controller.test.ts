@@ -215,6 +215,14 @@ test.each([1, 2])(
 	},
 );
 
+test("a shutdown of a controller that isn't enabled is complete at once, and it can be enabled afterwards", () => {
+	const driver = new TestDriver();
+	driver.write32(NvmeRegister.CC, 1 << 14);
+	driver.run();
+	expect(driver.status).toBe(Csts.SHST_COMPLETE);
+	driver.enable();
+});
+
 test("a disk that can't be flushed is shut down all the same, and it is told", () => {
 	const store = new MemoryStore(PAGE * 8);
 	store.flush = () => {

@@ -318,7 +318,7 @@ export class Controller implements Endpoint {
 	#configure(cc: number): void {
 		const wasEnabled = (this.#get(NvmeRegister.CC) & CC_ENABLE) !== 0;
 		this.#set(NvmeRegister.CC, cc);
-		if (wasEnabled && !(cc & CC_ENABLE)) this.#resetController();
+		if (wasEnabled !== ((cc & CC_ENABLE) !== 0)) this.#resetController();
 		const status = this.#get(NvmeRegister.CSTS);
 		if (ccFields(cc).shutdown !== 0 && !(status & Csts.SHST_MASK))
 			this.#set(NvmeRegister.CSTS, status | Csts.SHST_OCCURRING);
