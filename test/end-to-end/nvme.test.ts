@@ -1,6 +1,6 @@
-// An NVMe controller in the hands of drivers that know it by its VFIO file only: the one of examples/nvme, and QEMU's own.
+// An NVMe controller in the hands of a driver that knows it by its VFIO file only: the one of examples/nvme.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { createHash, randomFillSync } from "node:crypto";
 import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -120,26 +120,5 @@ describe.skipIf(!hasCompiler)("the example of an NVMe driver", () => {
 		const command = `${client} write ${path("from")} && ${client} -i read ${path("to")} 100000 && cmp ${path("from")} ${path("to")}`;
 		const outcome = ioasis("run", "--quiet", "--machine", machine, "--", "sh", "-c", command);
 		expect(outcome).toEqual({ status: 0, stdout: "", stderr: "" });
-	});
-});
-
-const hasQemu = spawnSync("qemu-img", ["--help"], { encoding: "utf8" }).stdout?.includes("nvme") ?? false;
-
-describe.skipIf(!hasQemu)("QEMU's own NVMe driver", () => {
-	const url = `nvme://${ADDRESS}/1`;
-
-	test("says how large the disk is", () => {
-		const { status, stdout, stderr } = run("size=256M", `qemu-img info --output=json ${url}`);
-		expect([status, stderr]).toEqual([0, ""]);
-		expect(JSON.parse(stdout)).toMatchObject({ "virtual-size": 256 * MEBI, format: "raw" });
-	});
-
-	test("writes 256 MiB and reads them again", () => {
-		const before = randomFile("from", 256 * MEBI);
-		const write = `qemu-img convert -n -f raw -O raw ${path("from")} ${url}`;
-		const read = `qemu-img convert -f raw -O raw ${url} ${path("to")}`;
-		const outcome = run("size=256M", `${write} && ${read}`);
-		expect(outcome).toEqual({ status: 0, stdout: "", stderr: "" });
-		expect(checksum("to")).toBe(before);
 	});
 });

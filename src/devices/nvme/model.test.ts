@@ -76,6 +76,28 @@ test("the files that could be opened are closed when one can't be, or is too sma
 	expect(open).toBe(0);
 });
 
+test("whether its files can be had is found before it is made, and they are closed again", () => {
+	let open = 0;
+	const host = {
+		address: "0000:01:00.0",
+		openBlocks(path: string) {
+			if (path === "missing") throw new Error("missing can't be opened: ENOENT");
+			open++;
+			return Object.assign(new MemoryStore(path === "small" ? 100 : 4096), { close: () => open-- });
+		},
+		wire: () => {
+			throw new Error("no wire");
+		},
+		now: () => 0n,
+	};
+	const check = (options: Record<string, unknown>) => nvme.check!(parse(options), host);
+	check({});
+	check({ file: "a:b" });
+	expect(() => check({ file: "a:missing" })).toThrow("missing can't be opened: ENOENT");
+	expect(() => check({ file: "small" })).toThrow("file small: 100 bytes are less than a block, which has 512");
+	expect(open).toBe(0);
+});
+
 test.each([
 	[{ size: "1Q" }, 'size.0: "1Q" is no size: write it as 4096, 64K, 512M, 1G or 1T'],
 	[{ size: "1M", file: "a" }, "size: a disk has a file or a size, not both"],

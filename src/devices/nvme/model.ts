@@ -112,6 +112,17 @@ export const nvme: DeviceModel<NvmeOptions> = {
 		return [doorbells, { bar: BUFFER_BAR, offset: 0, length: options.cmb, kind: "memory" } satisfies PageBehaviour];
 	},
 
+	check({ file = [], readonly, lba }, host) {
+		for (const [index, path] of file.entries()) {
+			const store = host.openBlocks(path, readonly);
+			try {
+				namespaceOf(store, index, lba, file);
+			} finally {
+				store.close();
+			}
+		}
+	},
+
 	create(port, options, host) {
 		const {
 			file,
