@@ -270,7 +270,7 @@ describe("flags and reserved fields", () => {
 	});
 
 	test("VFIO's unknown flags are EINVAL", () => {
-		expect(checked(VfioIommuMapDma, "flags", 4)).toBe("EINVAL");
+		expect(checked(VfioIommuMapDma, "flags", 8)).toBe("EINVAL");
 		expect(checked(VfioDeviceFeature, "feature", 0xffff)).toBe("accepted");
 		expect(checked(VfioDeviceFeature, "flags", 8)).toBe("EINVAL");
 	});
