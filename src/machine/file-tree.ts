@@ -11,6 +11,8 @@ export interface RegularFile {
 	readonly mode: number;
 	/** Bytes may change. */
 	readonly content: string | Uint8Array;
+	/** What a write to it does; absent where it does nothing. @throws Errno */
+	readonly store?: (text: string) => void;
 }
 
 export interface Link {
@@ -85,8 +87,9 @@ export class FileTree {
 		return directory;
 	}
 
-	addFile(path: string, content: string | Uint8Array, mode = READ_ONLY): void {
-		this.#add(path, { kind: "file", mode, content });
+	/** @param store what a write to it does */
+	addFile(path: string, content: string | Uint8Array, mode = READ_ONLY, store?: (text: string) => void): void {
+		this.#add(path, store === undefined ? { kind: "file", mode, content } : { kind: "file", mode, content, store });
 	}
 
 	addDevice(path: string, major: number, minor: number): void {

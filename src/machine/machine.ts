@@ -19,11 +19,13 @@ import { Container, ContainerFile, type ContainerPlatform } from "../vfio/contai
 import type { VfioDevice } from "../vfio/device.js";
 import { openCdev } from "../vfio/device-file.js";
 import type { VfioGroup } from "../vfio/group.js";
+import { VfioRegistry } from "../vfio/registry.js";
 import type { MachineDescription } from "./description.js";
 import type { FileTree } from "./file-tree.js";
 import { Drivers } from "./iommus.js";
 import { LocalModels, type ModelPlace, nowhere, type Outside } from "./models.js";
 import { type MachineIommu, PciBus } from "./pci-bus.js";
+import { PciDrivers } from "./pci-drivers.js";
 import { machineFiles } from "./sysfs.js";
 
 const CONTAINER = "/dev/vfio/vfio";
@@ -48,10 +50,12 @@ export class Machine {
 	readonly endpoints: ReadonlyMap<VfioDevice, Endpoint>;
 	/** Is told what devices say. */
 	report: ((event: DeviceEvent) => void) | undefined;
-	/** The functions that VFIO has, in the order of their numbers. */
+	/** The functions that VFIO can have, in the order of the description. */
 	readonly vfioDevices: readonly VfioDevice[];
-	/** The groups that have a function of VFIO's, in the order of their numbers. */
-	readonly vfioGroups: readonly VfioGroup[];
+	/** Which driver each function has, and which functions there are. */
+	readonly pci: PciDrivers;
+	readonly #vfio = new VfioRegistry();
+	readonly #container: MachineDescription["container"];
 	/** What open() does with each path that it serves. */
 	readonly #openers = new Map<string, (opener: Opener) => OpenFile>();
 	readonly #iommus: readonly MachineIommu[];
@@ -94,20 +98,38 @@ export class Machine {
 			const { model, options } = description;
 			if (vfio !== undefined && model !== undefined) vfio.registers = place.registersOf({ vfio, model, options });
 		}
-		this.vfioGroups = [...bus.vfioGroups.values()];
 		this.endpoints = local.endpoints;
-		this.#addOpeners(description.container);
+		this.#container = description.container;
+		this.pci = new PciDrivers(
+			this.#iommus.flatMap(({ functions }) => functions),
+			this.#vfio,
+		);
+		this.#changed();
+		this.pci.onChange = () => this.#changed();
+		this.#vfio.onChange = () => this.#changed();
 	}
 
-	#addOpeners(container: MachineDescription["container"]): void {
+	/** Other functions are there, or have other drivers. */
+	#changed(): void {
+		this.#files = undefined;
+		this.#openers.clear();
+		this.#addOpeners();
+	}
+
+	/** The groups that have a function of VFIO's, in the order of their minors. */
+	get vfioGroups(): readonly VfioGroup[] {
+		return this.#vfio.groups.map(([, group]) => group);
+	}
+
+	#addOpeners(): void {
 		const settle = () => this.settle();
 		const containers = this.#containerPlatform();
 		this.#openers.set("/dev/iommu", () => this.#openIommufd("/dev/iommu"));
 		this.#openers.set(CONTAINER, () =>
-			container === "iommufd" ? this.#openIommufd(CONTAINER) : this.#openContainer(containers),
+			this.#container === "iommufd" ? this.#openIommufd(CONTAINER) : this.#openContainer(containers),
 		);
 		for (const group of this.vfioGroups) this.#openers.set(group.path, (opener) => group.open(opener, settle));
-		for (const device of this.vfioDevices)
+		for (const device of this.#vfio.devices)
 			this.#openers.set(`/dev/vfio/devices/${device.cdevName}`, (opener) => openCdev(device, opener, settle));
 	}
 
@@ -129,7 +151,7 @@ export class Machine {
 
 	/** What is to be seen of the machine in /sys and /dev. Made when somebody looks. */
 	get files(): FileTree {
-		this.#files ??= machineFiles(this.#iommus, this.vfioGroups);
+		this.#files ??= machineFiles(this.#iommus, this.pci, this.#vfio);
 		return this.#files;
 	}
 

@@ -4,7 +4,6 @@ import { IommuGroup } from "../iommu/core/group.js";
 import type { Group } from "../iommu/core/iommu.js";
 import type { Iommu, PciDevice, PciFunction } from "../iommu/core/pci.js";
 import { VfioDevice } from "../vfio/device.js";
-import { VfioGroup } from "../vfio/group.js";
 import type { Bar, PciHardware } from "../vfio/pci-config.js";
 import { type SriovRole, VfToken } from "../vfio/vf-token.js";
 import { MachineDescriptionError } from "./errors.js";
@@ -33,10 +32,8 @@ export interface MachineIommu {
 }
 
 export class PciBus {
-	/** In the order of the description: vfio0, vfio1 ..., with "noiommu-" before it where there is no IOMMU. */
+	/** Those that VFIO can have, in the order of the description. */
 	readonly vfioDevices: VfioDevice[] = [];
-	/** The groups that have a device of VFIO's. */
-	readonly vfioGroups = new Map<Group, VfioGroup>();
 	readonly #groups = new Map<number, Group>();
 	#groupCount = 0;
 	readonly #tokens = new Map<string, VfToken>();
@@ -73,22 +70,9 @@ export class PciBus {
 		const hardware = this.#hardwareOf(description);
 		// A program has no way to flush caches, so VFIO leaves out what would need it.
 		const isTaken = !device.hasIommu || iommu.driver.capable(device, "cache-coherency");
-		const name = `${device.hasIommu ? "" : "noiommu-"}vfio${this.vfioDevices.length}`;
-		const vfio = isTaken ? new VfioDevice(name, device, hardware, sriov) : undefined;
-		if (vfio !== undefined) {
-			this.vfioDevices.push(vfio);
-			this.#vfioGroupOf(device.group).add(vfio);
-		}
+		const vfio = isTaken ? new VfioDevice("", device, hardware, sriov) : undefined;
+		if (vfio !== undefined) this.vfioDevices.push(vfio);
 		return { description, hardware, device, vfio };
-	}
-
-	#vfioGroupOf(group: Group): VfioGroup {
-		let known = this.vfioGroups.get(group);
-		if (known === undefined) {
-			known = new VfioGroup(group);
-			this.vfioGroups.set(group, known);
-		}
-		return known;
 	}
 
 	#groupOf({ group: number }: PciDescription): Group {

@@ -70,6 +70,10 @@ const fields = v.strictObject({
 	canReset: v.optional(v.boolean(), true),
 	/** Whether it has SR-IOV, so that programs share a VF token with those of its virtual functions. */
 	sriov: v.optional(v.boolean(), false),
+	/** How many of its virtual functions there are at the start, of those that are described; all if absent. */
+	numvfs: v.optional(integer(0, 65535)),
+	/** The driver that it has at the start: one of the kernel's keeps programs away; "none" is none. */
+	driver: v.optional(v.pipe(v.string(), v.regex(/^[a-zA-Z0-9_-]+$/, "a driver's name is expected here")), "vfio-pci"),
 	/** The address of the physical function that it is a virtual function of. */
 	virtualFunctionOf: v.optional(v.string()),
 	firmwareRegions: v.optional(v.array(firmwareRegion), []),

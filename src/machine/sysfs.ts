@@ -7,10 +7,13 @@ import type { PciDevice } from "../iommu/core/pci.js";
 import type { ReservedKind, ReservedRegion } from "../iommu/core/reserved.js";
 import type { VfioGroup } from "../vfio/group.js";
 import { type Bar, PciConfig, type PciHardware } from "../vfio/pci-config.js";
+import type { VfioRegistry } from "../vfio/registry.js";
+import { DMA_ENTRY_LIMIT } from "../vfio/type1/type1.js";
 import { FileTree, READ_ONLY, READ_WRITE, WRITE_ONLY } from "./file-tree.js";
 import type { IommuDescription } from "./iommu-description.js";
 import { iommuPlace } from "./iommu-place.js";
 import type { MachineFunction, MachineIommu } from "./pci-bus.js";
+import { type BoundFunction, type PciDrivers, VFIO_PCI } from "./pci-drivers.js";
 
 const MISC_MAJOR = 10;
 const MISC_DEVICES = [
@@ -24,7 +27,7 @@ const GROUP_MAJOR = 511;
 const VFIO_MAJOR = 510;
 
 const PCI = "/sys/bus/pci";
-const DRIVER = `${PCI}/drivers/vfio-pci`;
+const DRIVERS = `${PCI}/drivers`;
 const GROUPS = "/sys/kernel/iommu_groups";
 const GROUP_CLASS = "/sys/class/vfio";
 const GROUP_DEVICES = "/sys/devices/virtual/vfio";
@@ -33,7 +36,9 @@ const IOMMU_CLASS = "/sys/class/iommu";
 const MISC_CLASS = "/sys/class/misc";
 const NUMBERS = "/sys/dev/char";
 
-export function machineFiles(iommus: readonly MachineIommu[], vfioGroups: readonly VfioGroup[]): FileTree {
+/** @param vfio what VFIO has by now */
+export function machineFiles(iommus: readonly MachineIommu[], pci: PciDrivers, vfio: VfioRegistry): FileTree {
+	const bound = new Map(pci.present.map((one) => [one.one, one]));
 	const tree = new FileTree();
 	for (const path of ["/dev/vfio", PCI, GROUPS, GROUP_CLASS, GROUP_DEVICES, VFIO_CLASS, IOMMU_CLASS]) {
 		tree.own(path);
@@ -42,23 +47,17 @@ export function machineFiles(iommus: readonly MachineIommu[], vfioGroups: readon
 	// Also the buses that the machine doesn't have, but another one may.
 	tree.ownAll("/sys/devices/pci");
 	addMiscDevices(tree);
-	addPciBus(tree);
-	addModules(
-		tree,
-		iommus.some(({ description }) => description.driver === "none"),
-	);
+	addPciBus(tree, pci);
+	addModules(tree, iommus, pci);
 	iommus.forEach((iommu, index) => {
-		for (const [path, functions] of iommuPlace(iommu, index)) addIommu(tree, path, iommu, functions);
-		for (const one of iommu.functions) addFunction(tree, one);
+		const functions = iommu.functions.filter((one) => bound.has(one));
+		for (const [path, shown] of iommuPlace({ ...iommu, functions }, index)) addIommu(tree, path, iommu, shown);
+		for (const one of functions) addFunction(tree, bound.get(one)!, pci);
+		for (const group of new Set(functions.filter(hasGroup).map(({ device }) => device.group)))
+			addGroup(tree, group, defaultDomainType[iommu.description.driver]);
 	});
-	for (const { description, functions } of iommus)
-		for (const group of new Set(functions.map(({ device }) => device.group)))
-			addGroup(tree, group, defaultDomainType[description.driver]);
-	for (const [minor, group] of vfioGroups.entries()) addVfioGroup(tree, group, minor);
-	addVirtualFunctions(
-		tree,
-		iommus.flatMap(({ functions }) => functions),
-	);
+	for (const [minor, group] of vfio.groups) addVfioGroup(tree, group, minor);
+	for (const one of pci.present) addVirtualFunctions(tree, one, pci);
 	return tree;
 }
 
@@ -76,24 +75,45 @@ function addMiscDevices(tree: FileTree): void {
 	}
 }
 
-function addPciBus(tree: FileTree): void {
+/** VFIO makes groups up for functions without an IOMMU, as long as it has them. */
+function hasGroup({ device, vfio }: MachineFunction): boolean {
+	return device.hasIommu || vfio?.group !== undefined;
+}
+
+function addPciBus(tree: FileTree, pci: PciDrivers): void {
 	tree.addDirectory(`${PCI}/devices`);
 	tree.addDirectory(`${PCI}/slots`);
 	tree.addFile(`${PCI}/drivers_autoprobe`, "1\n", READ_WRITE);
-	for (const name of ["drivers_probe", "rescan", "uevent"]) tree.addFile(`${PCI}/${name}`, "", WRITE_ONLY);
-	for (const name of ["bind", "unbind", "new_id", "remove_id", "uevent"])
-		tree.addFile(`${DRIVER}/${name}`, "", WRITE_ONLY);
-	tree.addLink(`${DRIVER}/module`, "/sys/module/vfio_pci");
-	tree.addLink("/sys/module/vfio_pci/drivers/pci:vfio-pci", DRIVER);
+	tree.addFile(`${PCI}/drivers_probe`, "", WRITE_ONLY, (text) => pci.probe(text));
+	for (const name of ["rescan", "uevent"]) tree.addFile(`${PCI}/${name}`, "", WRITE_ONLY);
+	for (const driver of pci.names) {
+		const path = `${DRIVERS}/${driver}`;
+		tree.addFile(`${path}/bind`, "", WRITE_ONLY, (text) => pci.bind(driver, text));
+		tree.addFile(`${path}/unbind`, "", WRITE_ONLY, (text) => pci.unbind(driver, text));
+		tree.addFile(`${path}/new_id`, "", WRITE_ONLY, (text) => pci.newId(driver, text));
+		tree.addFile(`${path}/remove_id`, "", WRITE_ONLY, (text) => pci.removeId(driver, text));
+		tree.addFile(`${path}/uevent`, "", WRITE_ONLY);
+	}
+	tree.addLink(`${DRIVERS}/${VFIO_PCI}/module`, "/sys/module/vfio_pci");
+	tree.addLink("/sys/module/vfio_pci/drivers/pci:vfio-pci", `${DRIVERS}/${VFIO_PCI}`);
 }
 
 /** Programs look here for whether VFIO is loaded, and whether it takes devices without an IOMMU. */
-function addModules(tree: FileTree, takesNoIommu: boolean): void {
+function addModules(tree: FileTree, iommus: readonly MachineIommu[], pci: PciDrivers): void {
 	for (const module of ["iommufd", "vfio", "vfio_iommu_type1", "vfio_pci", "vfio_pci_core"]) {
 		tree.own(`/sys/module/${module}`);
 		tree.addFile(`/sys/module/${module}/initstate`, "live\n");
 	}
-	tree.addFile("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", takesNoIommu ? "Y\n" : "N\n", READ_WRITE);
+	const parameter = (module: string, name: string, value: string) =>
+		tree.addFile(`/sys/module/${module}/parameters/${name}`, `${value}\n`, READ_WRITE);
+	const takesNoIommu = iommus.some(({ description }) => description.driver === "none");
+	parameter("vfio", "enable_unsafe_noiommu_mode", takesNoIommu ? "Y" : "N");
+	parameter("vfio_iommu_type1", "dma_entry_limit", String(DMA_ENTRY_LIMIT));
+	parameter("vfio_iommu_type1", "allow_unsafe_interrupts", "N");
+	parameter("vfio_iommu_type1", "disable_hugepages", "N");
+	tree.addFile("/sys/module/vfio_pci/parameters/enable_sriov", pci.enableSriov ? "Y\n" : "N\n", READ_WRITE, (text) => {
+		pci.setEnableSriov(text);
+	});
 }
 
 function addIommu(tree: FileTree, path: string, iommu: MachineIommu, functions: readonly MachineFunction[]): void {
@@ -121,8 +141,8 @@ function addIommu(tree: FileTree, path: string, iommu: MachineIommu, functions: 
 	}
 }
 
-function addFunction(tree: FileTree, one: MachineFunction): void {
-	const { device, hardware, vfio } = one;
+function addFunction(tree: FileTree, bound: BoundFunction, pci: PciDrivers): void {
+	const { device, hardware, vfio } = bound.one;
 	const path = placeOf(device);
 	const config = vfio?.config ?? new PciConfig(hardware);
 	const { vendorId, deviceId, subsystemVendorId, subsystemId, classCode, revision } = hardware;
@@ -143,11 +163,13 @@ function addFunction(tree: FileTree, one: MachineFunction): void {
 	file("ari_enabled", "0\n");
 	file("broken_parity_status", "0\n", READ_WRITE);
 	file("msi_bus", "1\n", READ_WRITE);
-	file("driver_override", vfio === undefined ? "(null)\n" : "vfio-pci\n", READ_WRITE);
+	tree.addFile(`${path}/driver_override`, `${bound.override ?? "(null)"}\n`, READ_WRITE, (text) => {
+		pci.setOverride(bound, text);
+	});
 	file("remove", "", WRITE_ONLY);
 	file("rescan", "", WRITE_ONLY);
 	addUevent(tree, path, {
-		...(vfio && { DRIVER: "vfio-pci" }),
+		...(bound.driver !== undefined && { DRIVER: bound.driver }),
 		PCI_CLASS: hex(classCode, 4).toUpperCase(),
 		PCI_ID: `${hex(vendorId, 4)}:${hex(deviceId, 4)}`.toUpperCase(),
 		PCI_SUBSYS_ID: `${hex(subsystemVendorId, 4)}:${hex(subsystemId, 4)}`.toUpperCase(),
@@ -155,12 +177,13 @@ function addFunction(tree: FileTree, one: MachineFunction): void {
 		MODALIAS: modaliasOf(hardware),
 	});
 	tree.addLink(`${path}/subsystem`, PCI);
-	tree.addLink(`${path}/iommu_group`, `${GROUPS}/${device.group.id}`);
+	if (hasGroup(bound.one)) tree.addLink(`${path}/iommu_group`, `${GROUPS}/${device.group.id}`);
 	tree.addLink(`${PCI}/devices/${device.name}`, path);
-	if (vfio === undefined) return;
-	tree.addLink(`${path}/driver`, DRIVER);
-	tree.addLink(`${DRIVER}/${device.name}`, path);
-	addVfioDevice(tree, path, vfio.cdevName);
+	if (bound.driver !== undefined) {
+		tree.addLink(`${path}/driver`, `${DRIVERS}/${bound.driver}`);
+		tree.addLink(`${DRIVERS}/${bound.driver}/${device.name}`, path);
+	}
+	if (vfio?.group?.devices.includes(vfio)) addVfioDevice(tree, path, vfio.cdevName);
 }
 
 /** What vfio_register_dev() makes of a function. */
@@ -191,19 +214,20 @@ function addVfioGroup(tree: FileTree, { name }: VfioGroup, minor: number): void 
 	tree.addLink(`${NUMBERS}/${number}`, path);
 }
 
-/** The links between SR-IOV's physical and virtual functions. drivers/pci/iov.c */
-function addVirtualFunctions(tree: FileTree, functions: readonly MachineFunction[]): void {
-	for (const physical of functions) {
-		const virtual = functions.filter(({ description }) => description.virtualFunctionOf === physical.device.name);
-		if (virtual.length === 0) continue;
-		const path = placeOf(physical.device);
-		tree.addFile(`${path}/sriov_totalvfs`, `${virtual.length}\n`);
-		tree.addFile(`${path}/sriov_numvfs`, `${virtual.length}\n`, READ_WRITE);
-		virtual.forEach(({ device }, i) => {
-			tree.addLink(`${path}/virtfn${i}`, placeOf(device));
-			tree.addLink(`${placeOf(device)}/physfn`, path);
-		});
-	}
+/** What a physical function of SR-IOV has, and the links between it and its virtual functions. drivers/pci/iov.c */
+function addVirtualFunctions(tree: FileTree, physical: BoundFunction, pci: PciDrivers): void {
+	const all = pci.virtualFunctionsOf(physical.address);
+	if (all.length === 0) return;
+	const path = placeOf(physical.one.device);
+	const there = all.filter(({ isPresent }) => isPresent);
+	tree.addFile(`${path}/sriov_totalvfs`, `${all.length}\n`);
+	tree.addFile(`${path}/sriov_numvfs`, `${there.length}\n`, READ_WRITE, (text) => pci.setNumvfs(physical, text));
+	tree.addFile(`${path}/sriov_drivers_autoprobe`, "1\n", READ_WRITE);
+	tree.addFile(`${path}/sriov_vf_device`, `${hex(all[0].one.hardware.deviceId, 0)}\n`);
+	there.forEach(({ one: { device } }, i) => {
+		tree.addLink(`${path}/virtfn${i}`, placeOf(device));
+		tree.addLink(`${placeOf(device)}/physfn`, path);
+	});
 }
 
 /**

@@ -22,7 +22,7 @@ const LAST_PASID = 0x7fffffff;
 
 export class VfioDevice {
 	/** "vfio0", or "noiommu-vfio0" where there is no IOMMU: the name in /dev/vfio/devices. */
-	readonly cdevName: string;
+	cdevName: string;
 	readonly device: PciDevice;
 	readonly hardware: PciHardware;
 	readonly sriov: SriovRole;
@@ -38,6 +38,8 @@ export class VfioDevice {
 	#configSpace: ConfigSpace | undefined;
 	/** How often it is open: more than once only through its group. */
 	#opens = 0;
+	/** Waits for nobody to have it. */
+	#whenClosed: (() => void) | undefined;
 	/** Gives back what the first open has taken. */
 	#giveBack: () => void = () => {};
 	/** In which iommufd it is, if it is in one. */
@@ -114,6 +116,18 @@ export class VfioDevice {
 		this.#giveBack();
 		this.lowPower.leave();
 		if (this.sriov.kind === "virtual" && this.sriov.token) this.sriov.token.users--;
+		const whenClosed = this.#whenClosed;
+		this.#whenClosed = undefined;
+		whenClosed?.();
+	}
+
+	/** The host wants it back: who has it is told, by the interrupt REQ. @param whenClosed is called when nobody has it */
+	takeBack(whenClosed: () => void): void {
+		if (this.#opens === 0) whenClosed();
+		else {
+			this.#whenClosed = whenClosed;
+			this.interrupts.request();
+		}
 	}
 
 	/** vfio_df_device_first_open() */

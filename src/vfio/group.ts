@@ -32,8 +32,10 @@ export class VfioGroup {
 	readonly iommuGroup: Group;
 	/** VFIO has made the group up for a device without an IOMMU. */
 	readonly isNoIommu: boolean;
-	/** Those that VFIO has, the newest first. */
+	/** Those that can be opened, the newest first. */
 	readonly devices: VfioDevice[] = [];
+	/** Devices that VFIO's driver has. */
+	#drivers = 0;
 	#file: GroupFile | undefined;
 	#container: Container | undefined;
 	#iommufd: Context | undefined;
@@ -65,15 +67,22 @@ export class VfioGroup {
 	add(device: VfioDevice): void {
 		device.group = this;
 		this.devices.unshift(device);
+		this.#drivers++;
 	}
 
-	/** A device hasn't any more. With the last one the group leaves its container. */
-	remove(device: VfioDevice): void {
-		device.group = undefined;
+	/** The driver is to leave a device: it can't be opened any more. */
+	hide(device: VfioDevice): void {
 		this.devices.splice(this.devices.indexOf(device), 1);
-		if (this.devices.length > 0 || this.#container === undefined) return;
-		this.#container.remove(this);
+	}
+
+	/** The driver has left it. With the last one the group leaves its container. @returns whether it was that */
+	remove(device: VfioDevice): boolean {
+		device.group = undefined;
+		this.#drivers--;
+		if (this.#drivers > 0) return false;
+		this.#container?.remove(this);
 		this.#container = undefined;
+		return true;
 	}
 
 	/**
@@ -126,7 +135,7 @@ export class VfioGroup {
 
 	/** @throws ENODEV when its last device has lost its driver */
 	#checkAlive(): void {
-		if (this.devices.length === 0) throw new Errno("ENODEV", `group ${this.name} has no device of VFIO's any more`);
+		if (this.#drivers === 0) throw new Errno("ENODEV", `group ${this.name} has no device of VFIO's any more`);
 	}
 
 	get #hasIommu(): boolean {

@@ -317,6 +317,11 @@ export class Interrupts {
 		this.#setOther(index, fd < 0 ? undefined : eventFdOf(caller, fd));
 	}
 
+	/** The host wants the function back: vfio_pci_core_request(). */
+	request(): void {
+		this.#others.get(VfioPciIrq.REQ)?.signal();
+	}
+
 	#setOther(index: number, eventFd: EventFd | undefined): void {
 		this.#others.get(index)?.release();
 		if (eventFd === undefined) this.#others.delete(index);

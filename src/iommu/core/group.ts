@@ -42,6 +42,12 @@ export class IommuGroup implements Group {
 		this.#claims = 1;
 	}
 
+	useByKernel(driver: string): void {
+		if (this.#claims > 0 && this.#owner !== undefined)
+			throw new Errno("EBUSY", `${driver} can't have a device of group ${this.id}: a program has the group`);
+		this.#claims++;
+	}
+
 	get isClaimed(): boolean {
 		return this.#claims > 0;
 	}

@@ -52,7 +52,14 @@ export interface Group {
 	/** Whether somebody has taken it over, or a driver of the kernel's uses a device of it. */
 	readonly isClaimed: boolean;
 
-	/** Undoes one claim. */
+	/**
+	 * A driver of the kernel's uses a device of the group for DMA: then nobody can take the group over.
+	 * @param driver for the reason
+	 * @throws EBUSY when somebody has
+	 */
+	useByKernel(driver: string): void;
+
+	/** Undoes one claim, or one use by the kernel. */
 	release(): void;
 
 	/**
