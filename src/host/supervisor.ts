@@ -11,6 +11,7 @@ import { Errno } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
 import type { FaultInjection } from "./fault-injection/fault-injection.js";
 import { HandedFiles } from "./files/files.js";
+import { StoredFile } from "./files/stored-file.js";
 import { transferOn } from "./files/transfers.js";
 import { reportInternalError } from "./internal-error.js";
 import { Events } from "./linux/events.js";
@@ -103,6 +104,7 @@ export class Supervisor {
 			events: this.#events,
 		});
 		this.#shadow = new Shadow(() => served.files, directory);
+		this.#files.whenStored = (file, text) => this.#stored(file, text);
 		this.#pathCalls = new PathCalls({
 			served,
 			notification: this.#notification,
@@ -178,6 +180,7 @@ export class Supervisor {
 		this.#files.settle();
 		if (this.#parked.count > 0) this.#parked.dropDead();
 		if (mappingsToo) this.#files.settleMappings();
+		this.#shadow.update();
 		if (this.#files.count < before) this.#mayBeUnused = true;
 	}
 
@@ -188,6 +191,19 @@ export class Supervisor {
 		} catch (error) {
 			reportInternalError(error, "looking after what was closed");
 		}
+	}
+
+	/** Something was written to a file of /sys where nobody waits for what comes of it. */
+	#stored(file: StoredFile, text: Uint8Array): void {
+		this.tally.calls++;
+		let result: number | Errno = text.length;
+		try {
+			file.store(text);
+		} catch (error) {
+			result = this.#errorOf(error);
+		}
+		this.#shadow.update();
+		this.#tracer?.transferred({ thread: 0, path: file.path, call: "write", fd: -1, arguments: [text.length], result });
 	}
 
 	#answer(hasMadeRoom = false): void {
@@ -343,6 +359,7 @@ export class Supervisor {
 			if (error instanceof Later) memory.stopped = 0;
 			result = this.#errorOf(error);
 		}
+		if (caught.file instanceof StoredFile) this.#shadow.update();
 		// Before it is answered: then the caller goes on, and may change what there is to be seen.
 		const access = this.#tracer && transfer.access(memory);
 		if (typeof result === "number") notification.succeed(result);

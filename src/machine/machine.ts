@@ -56,6 +56,8 @@ export class Machine {
 	readonly pci: PciDrivers;
 	readonly #vfio = new VfioRegistry();
 	readonly #container: MachineDescription["container"];
+	/** Another list whenever others are served. */
+	#paths: readonly string[] | undefined;
 	/** What open() does with each path that it serves. */
 	readonly #openers = new Map<string, (opener: Opener) => OpenFile>();
 	readonly #iommus: readonly MachineIommu[];
@@ -112,6 +114,7 @@ export class Machine {
 	/** Other functions are there, or have other drivers. */
 	#changed(): void {
 		this.#files = undefined;
+		this.#paths = undefined;
 		this.#openers.clear();
 		this.#addOpeners();
 	}
@@ -141,7 +144,8 @@ export class Machine {
 
 	/** The paths that open() serves. */
 	get paths(): readonly string[] {
-		return [...this.#openers.keys()];
+		this.#paths ??= [...this.#openers.keys()];
+		return this.#paths;
 	}
 
 	/** Whether its kernel is built with CONFIG_IOMMUFD_TEST. */

@@ -183,7 +183,7 @@ function addFunction(tree: FileTree, bound: BoundFunction, pci: PciDrivers): voi
 		tree.addLink(`${path}/driver`, `${DRIVERS}/${bound.driver}`);
 		tree.addLink(`${DRIVERS}/${bound.driver}/${device.name}`, path);
 	}
-	if (vfio?.group?.devices.includes(vfio)) addVfioDevice(tree, path, vfio.cdevName);
+	if (vfio?.isRegistered) addVfioDevice(tree, path, vfio.cdevName);
 }
 
 /** What vfio_register_dev() makes of a function. */

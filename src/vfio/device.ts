@@ -66,6 +66,11 @@ export class VfioDevice {
 		return this.device.name;
 	}
 
+	/** Whether it can be opened: VFIO's driver has it, and isn't about to leave it. */
+	get isRegistered(): boolean {
+		return this.group?.devices.includes(this) ?? false;
+	}
+
 	/** Whether a program has it. */
 	get isOpen(): boolean {
 		return this.#opens > 0;

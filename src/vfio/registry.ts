@@ -12,9 +12,9 @@ export class VfioRegistry {
 	/** There are others now. */
 	onChange: () => void = () => {};
 
-	/** By index. */
+	/** Those that can be opened, by index. */
 	get devices(): readonly VfioDevice[] {
-		return this.#devices.filter((device) => device !== undefined);
+		return this.#devices.filter((device) => device !== undefined).filter((device) => device.isRegistered);
 	}
 
 	/** By minor, with it. */

@@ -201,3 +201,41 @@ describe("nothing is left where the machine's files were", () => {
 		rmSync(shadows, { recursive: true });
 	});
 });
+
+describe.each(canBeNobody ? [me, nobody] : [me])("what is written to /sys, for $who", (as) => {
+	test("a shell takes a function from vfio-pci, and gives it back, as driverctl does", () => {
+		const { stdout, stderr } = sh(
+			as,
+			[
+				"cd /sys/bus/pci/devices/0000:00:02.0",
+				"echo 0000:00:02.0 > driver/unbind; readlink driver || echo no driver; ls /dev/vfio",
+				'echo "" > driver_override; cat driver_override',
+				"echo 0000:00:02.0 > /sys/bus/pci/drivers_probe; readlink driver || echo no driver",
+				"echo vfio-pci > driver_override; cat driver_override",
+				"echo 0000:00:02.0 > /sys/bus/pci/drivers_probe; readlink driver; ls /dev/vfio",
+			].join("\n"),
+		);
+		const link = "../../../bus/pci/drivers/vfio-pci";
+		expect([stderr, stdout.split("\n")]).toEqual([
+			"",
+			["no driver", "1", "devices", "vfio", "(null)", "no driver", "vfio-pci", link, "0", "1", "devices", "vfio", ""],
+		]);
+	});
+
+	test("who writes to the file itself hears what came of it", () => {
+		const script = `
+			const fs = require("node:fs");
+			const write = (path, text) => {
+				const fd = fs.openSync(path, "w");
+				try { fs.writeSync(fd, text); return "ok"; } catch (error) { return error.code; } finally { fs.closeSync(fd); }
+			};
+			const driver = "/sys/bus/pci/drivers/vfio-pci";
+			console.log([
+				write(driver + "/bind", "0000:00:02.0"), write(driver + "/unbind", "0000:00:02.0"), write(driver + "/unbind", "0000:00:02.0"),
+				write(driver + "/bind", "0000:00:1f.7"), write(driver + "/bind", "0000:00:02.0"), write(driver + "/new_id", "x"),
+			].join(" "));
+		`;
+		const { stdout, stderr } = on(as, process.execPath, "-e", script);
+		expect([stderr, stdout]).toEqual(["", "EBUSY ok ENODEV ENODEV ok EINVAL\n"]);
+	});
+});

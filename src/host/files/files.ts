@@ -9,14 +9,15 @@
 // (IN_CLOSE_WRITE would say so too, but since Linux 6.14 it isn't sent for the fd that memfd_create() returns. An O_PATH fd,
 // which a program can get by opening /proc/self/fd/N with that flag, delays the release; in Linux it would not.)
 
-import { readFileSync } from "node:fs";
+import { readFileSync, readSync, writeSync } from "node:fs";
 import { allocation } from "../../faults/faults.js";
 import { isPositioned, isQueue, type MappableFile, type OpenFile, type ReadableFile } from "../../files/open-file.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { Refusal } from "../failure.js";
 import { reportInternalError } from "../internal-error.js";
 import { EPOLLERR, EPOLLIN, type Events } from "../linux/events.js";
-import { F_SETFL, O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR } from "../linux/flags.js";
+import { F_SETFL, O_ACCMODE, O_APPEND, O_CLOEXEC, O_RDONLY, O_RDWR } from "../linux/flags.js";
 import {
 	close,
 	errno,
@@ -37,12 +38,15 @@ import { AT_FDCWD, type Stat, statOf } from "../linux/stat.js";
 import { ShownMemory } from "../memory/shown-memory.js";
 import { DeviceName } from "./device-name.js";
 import { QueuePipe } from "./queues.js";
+import type { StoredFile } from "./stored-file.js";
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_DELETE_SELF = 0x400;
+const IN_MODIFY = 2;
+const IN_CLOSE_WRITE = 8;
 const IN_CLOSE = 0x18;
 const IN_Q_OVERFLOW = 0x4000;
 const POLLIN = 1;
@@ -52,6 +56,16 @@ const STATUS_FLAGS = 0o2000 | 0o4000 | 0o20000;
 
 /** sizeof(struct inotify_event): wd, mask, cookie, len. A watch on a file has no name behind it. */
 const EVENT_WORDS = 4;
+
+/** A file of /sys that is open, and what is written to it where we aren't asked. */
+interface StoredOpen {
+	readonly held: HeldFile;
+	readonly file: StoredFile;
+	/** Ours, by which we read it. */
+	readonly memfd: number;
+	/** How much of it we have taken up. */
+	taken: number;
+}
 
 /** One open of one of our paths, as long as somebody has it. */
 export interface HeldFile {
@@ -81,6 +95,10 @@ export class HandedFiles {
 	/** Those that nobody has but through what they show. */
 	readonly #lingering = new Set<HeldFile>();
 	readonly #byWatch = new Map<number, HeldFile>();
+	/** Files of /sys, by their watches. */
+	readonly #stored = new Map<number, StoredOpen>();
+	/** Is told what was written to one of them, where we aren't asked. */
+	whenStored: (file: StoredFile, text: Uint8Array) => void = () => {};
 	readonly #path = new NativeMemory(256);
 	/** Where all memfds are: the numbers of the device and of the mount. */
 	#deviceMajor = -1;
@@ -205,6 +223,46 @@ export class HandedFiles {
 		return fd;
 	}
 
+	/**
+	 * Makes the fd for a file of /sys that does something when it is written: of a memfd, in which lies what is written to it where we aren't asked.
+	 * @param flags the client's flags of open(2)
+	 * @returns an fd of ours, or -1
+	 */
+	createStored(file: StoredFile, flags: number): number {
+		const memfd = memfdCreate(this.#path.setString(`ioasis:${file.path}`), MFD_CLOEXEC);
+		if (memfd === -1) return -1;
+		if (file.content.length > 0) writeSync(memfd, file.content);
+		const link = this.#path.setString(`/proc/self/fd/${memfd}`);
+		const fd = openat(AT_FDCWD, link, (flags & O_ACCMODE) | O_APPEND | O_CLOEXEC);
+		const place = fd === -1 ? undefined : placeOf(fd);
+		const watch = place === undefined ? -1 : inotifyAddWatch(this.#inotify, link, IN_MODIFY | IN_CLOSE_WRITE);
+		if (place === undefined || watch === -1) {
+			if (fd !== -1) close(fd);
+			close(memfd);
+			return -1;
+		}
+		this.#rememberMount(fd, place);
+		const held = this.#hold(file, place, () => {
+			this.#stored.delete(watch);
+			close(memfd); // and with the last of it the watch goes
+		});
+		this.#stored.set(watch, { held, file, memfd, taken: file.content.length });
+		return fd;
+	}
+
+	/** Takes up what was written to files of /sys. Who looks at one sees what came of it. */
+	settleStored(): void {
+		if (this.#stored.size > 0) this.#readEvents();
+	}
+
+	/** Everything that was written since the last time, as one text: who writes twice looks what came of it before. */
+	#take(stored: StoredOpen): void {
+		const text = readFrom(stored.memfd, stored.taken);
+		if (text.length === 0) return;
+		stored.taken += text.length;
+		this.whenStored(stored.file, text);
+	}
+
 	/** Of one memfd, where all are. */
 	#rememberMount(memfd: number, place: string): void {
 		const stat = statOf(memfd);
@@ -273,7 +331,11 @@ export class HandedFiles {
 			if (length <= 0) return;
 			for (let at = 0; at < length / 4; at += EVENT_WORDS) {
 				const mask = words[at + 1];
-				if (mask & IN_DELETE_SELF) this.#gone(this.#byWatch.get(words[at]));
+				const stored = this.#stored.get(words[at]);
+				if (stored !== undefined) {
+					this.#take(stored);
+					if (mask & IN_CLOSE_WRITE) this.#release(stored.held);
+				} else if (mask & IN_DELETE_SELF) this.#gone(this.#byWatch.get(words[at]));
 				else if (mask & IN_Q_OVERFLOW) this.#releaseLost();
 			}
 		}
@@ -322,6 +384,12 @@ export class HandedFiles {
 		const alive = new Set(Array.from(watches, ([, wd]) => Number.parseInt(wd, 16)));
 		for (const [watch, held] of this.#byWatch) if (!alive.has(watch)) this.#gone(held);
 	}
+}
+
+/** What is in a memfd from a position on, of a page at most. */
+function readFrom(memfd: number, position: number): Uint8Array {
+	const bytes = new Uint8Array(PAGE_SIZE);
+	return bytes.subarray(0, readSync(memfd, bytes, 0, bytes.length, position));
 }
 
 function heldBy(file: OpenFile, place: string, forget: () => void): HeldFile {

@@ -3,6 +3,7 @@
 
 // open(2)
 export const O_CLOEXEC = 0o2000000;
+export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 export const O_PATH = 0o10000000;
 export const O_RDONLY = 0;

@@ -3,12 +3,13 @@
 import { constants } from "node:fs";
 import type { Opener as Credentials } from "../../files/caller.js";
 import type { OpenFile } from "../../files/open-file.js";
-import type { FileTree, Node } from "../../machine/file-tree.js";
+import type { FileTree, Node, RegularFile } from "../../machine/file-tree.js";
 import type { AddressSpace, Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { FAIL_NTH_PATH, type FaultInjection } from "../fault-injection/fault-injection.js";
 import { DEBUGFS } from "../fault-injection/fault-settings.js";
 import { type HandedFiles, notInstalled } from "../files/files.js";
+import { StoredFile } from "../files/stored-file.js";
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY } from "../linux/flags.js";
 import { close, errno, errors, NativeMemory, open } from "../linux/libc.js";
 import { type MemoryCounts, openStatus } from "../linux/process-status.js";
@@ -100,12 +101,35 @@ export class Opens {
 			return;
 		}
 		this.#services.processes.makeRoom();
+		if (found.node.kind === "file" && found.node.store !== undefined && isForWriting(flags)) {
+			this.#openStored(found.path, found.node, found.node.store, flags);
+			return;
+		}
 		const fd = this.#openReal(found, flags);
 		if (fd === -1) {
 			this.#notification.fail(errno());
 			return;
 		}
 		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1)
+			this.#notification.fail(notInstalled(errno()).number);
+		close(fd);
+	}
+
+	/** A file of /sys that does something when it is written. */
+	#openStored(path: string, { content }: RegularFile, store: (text: string) => void, flags: number): void {
+		const { processes, files } = this.#services;
+		const bytes = typeof content === "string" ? Buffer.from(content) : content;
+		const fd = files.createStored(new StoredFile(path, flags, bytes, store), flags);
+		if (fd === -1) {
+			this.#notification.fail(errors.ENOMEM);
+			return;
+		}
+		const closeOnExec = (flags & O_CLOEXEC) !== 0;
+		const thread = processes.identify(this.#notification.thread);
+		// At a number at which we are asked; elsewhere, if there is none, we hear of it later.
+		const installed = thread?.addQueueFd(fd, closeOnExec) ?? -1;
+		if (installed !== -1) this.#notification.succeed(installed);
+		else if (this.#notification.addFdAndSucceed(fd, closeOnExec) === -1)
 			this.#notification.fail(notInstalled(errno()).number);
 		close(fd);
 	}
@@ -225,6 +249,10 @@ export class Opens {
 		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
 		close(fd);
 	}
+}
+
+function isForWriting(flags: number): boolean {
+	return (flags & O_PATH) === 0 && (flags & O_ACCMODE) !== O_RDONLY;
 }
 
 /** Of the flags of an open(2) those that mean nothing for a file in /sys, which is always there, and is made anew when it is read. */

@@ -68,12 +68,18 @@ export class PathCalls {
 		this.#notification = notification;
 		this.#shadow = shadow;
 		this.#opens = new Opens(services);
-		this.#paths = new Paths(served.paths, () => served.files, shadow, this.#opens.patterns);
+		this.#paths = new Paths(
+			() => served.paths,
+			() => served.files,
+			shadow,
+			this.#opens.patterns,
+		);
 	}
 
 	/** Answers the call that a thread is stopped at. @returns whether it is one of those that name a file */
 	answer(): boolean {
 		try {
+			this.#services.files.settleStored();
 			return this.#dispatch();
 		} catch (error) {
 			if (!(error instanceof Errno)) throw error;

@@ -70,14 +70,34 @@ export class Paths {
 	readonly #tree: () => FileTree;
 	readonly #shadow: Shadow;
 	readonly #patterns: readonly FilePattern[];
+	readonly #devices: () => readonly string[];
 	/** Names of files that are looked for also where links to directories may lead to them. */
-	readonly #names: ReadonlySet<string>;
+	#names: ReadonlySet<string> = new Set();
+	/** The devices that the names are of. */
+	#named: readonly string[] | undefined;
 
-	constructor(devices: readonly string[], tree: () => FileTree, shadow: Shadow, patterns: readonly FilePattern[]) {
+	/** @param devices their paths; another list when there are others */
+	constructor(
+		devices: () => readonly string[],
+		tree: () => FileTree,
+		shadow: Shadow,
+		patterns: readonly FilePattern[],
+	) {
+		this.#devices = devices;
 		this.#tree = tree;
 		this.#shadow = shadow;
 		this.#patterns = patterns;
-		this.#names = new Set([...devices.map((path) => posix.basename(path)), ...patterns.map(({ name }) => name)]);
+	}
+
+	/** The last names of our devices and other files. */
+	#isNamed(name: string): boolean {
+		const devices = this.#devices();
+		if (devices !== this.#named) {
+			this.#named = devices;
+			const names = devices.map((path) => posix.basename(path));
+			this.#names = new Set([...names, ...this.#patterns.map((pattern) => pattern.name)]);
+		}
+		return this.#names.has(name);
 	}
 
 	/** Which of ours a path is. Most are none, and that should be found out quickly. */
@@ -85,7 +105,7 @@ export class Paths {
 		let path = given.replace(THEIR_OWN_PROCESS, () => `/proc/${processOf(opener.thread)}`);
 		if (opener.staysBelow) path = path.replace(/^\/+/, "");
 		for (let links = 0; links < MOST_LINKS; links++) {
-			const found = this.#named(opener, path);
+			const found = this.#byName(opener, path);
 			// A link of the host's own may lead to a device of the host's that isn't on this machine: it isn't ours to break.
 			if (found !== undefined) return found.kind === "missing" && links > 0 ? undefined : found;
 			if (!opener.followsLinks) return undefined;
@@ -117,14 +137,14 @@ export class Paths {
 	}
 
 	/** Without looking at a link that the path ends in, unless it is in the tree. */
-	#named(opener: Opener, path: string): Found | undefined {
+	#byName(opener: Opener, path: string): Found | undefined {
 		const absolute = this.#absolute(opener, path);
 		if (absolute !== undefined && (MAY_BE_IN_TREE.test(absolute) || mayLeadToTree(absolute))) {
 			const found = this.#inTree(opener, absolute);
 			if (found !== undefined) return found;
 		}
 		const name = posix.basename(path);
-		if (!this.#names.has(name)) return undefined;
+		if (!this.#isNamed(name)) return undefined;
 		const directory = canonicalDirectory(opener, posix.dirname(path));
 		if (directory === undefined) return undefined;
 		const canonical = posix.join(directory, name);

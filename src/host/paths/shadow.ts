@@ -4,7 +4,7 @@
 // A device's node there is one that anybody may make: a character device 0:0 (Linux 5.8). It can't be opened, and a listing
 // shows it as what it is. Its number is put right where somebody asks for it.
 
-import { chmodSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import type { FileTree, Node } from "../../machine/file-tree.js";
 import { Errno } from "../../uapi/errno.js";
 import { OwnDirectory } from "../files/own-directory.js";
@@ -14,6 +14,7 @@ import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, Stat } from "../linux/stat.js";
 const DIRECTORY_MODE = 0o755;
 /** Devices are their owner's: whoever runs ioasis. */
 export const DEVICE_MODE = 0o600;
+const OWNER_WRITES = 0o200;
 const S_IFCHR = 0o020000;
 
 const name = new NativeMemory(4096);
@@ -22,6 +23,8 @@ const stat = new Stat();
 export class Shadow {
 	readonly #directory: OwnDirectory;
 	readonly #tree: () => FileTree;
+	/** What is there, once it is made. */
+	#shown: FileTree | undefined;
 	/** The same without links, as the kernel names it: bytes, one character each. */
 	#canonical = "";
 	readonly #nodes = new Stand();
@@ -61,18 +64,32 @@ export class Shadow {
 
 	/** @throws EIO where there is no room, or it isn't ours to write to */
 	make(): void {
-		if (this.isMade) return;
+		if (this.isMade) {
+			this.update();
+			return;
+		}
+		const tree = this.#tree();
 		try {
 			this.#directory.make(() => {
 				this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
-				this.#makeNode("", this.#tree().root);
+				this.#makeNode("", tree.root);
 			});
+			this.#shown = tree;
 		} catch (error) {
 			throw new Errno(
 				"EIO",
 				`the machine's files can't be put into ${this.directory}, where TMPDIR has them: ${(error as Error).message}`,
 			);
 		}
+	}
+
+	/** Shows what the machine has by now, where it is another tree. */
+	update(): void {
+		if (!this.isMade) return;
+		const tree = this.#tree();
+		if (tree === this.#shown) return;
+		this.#change("", this.#shown!.root, tree.root);
+		this.#shown = tree;
 	}
 
 	/** Puts into a file what is in it now, if that can change. */
@@ -87,6 +104,33 @@ export class Shadow {
 
 	remove(): void {
 		this.#directory.remove();
+	}
+
+	/** Makes of what was there at a path what is there now. What is the same stays as it is: somebody may have it open. */
+	#change(path: string, before: Node, now: Node): void {
+		if (before.kind === "directory" && now.kind === "directory") {
+			for (const [entry, child] of before.entries)
+				if (!now.entries.has(entry)) this.#removeNode(`${path}/${entry}`, child);
+			for (const [entry, child] of now.entries) {
+				const known = before.entries.get(entry);
+				if (known === undefined) this.#makeNode(`${path}/${entry}`, child);
+				else this.#change(`${path}/${entry}`, known, child);
+			}
+		} else if (before.kind === "file" && now.kind === "file" && before.mode === now.mode) {
+			// What its owner can't write, an ordinary user can't, and so puts another in its place.
+			if (before.content !== now.content && !(now.mode & OWNER_WRITES)) rmSync(this.realPath(path));
+			if (before.content !== now.content) this.#makeNode(path, now);
+		} else if (!isSame(before, now)) {
+			this.#removeNode(path, before);
+			this.#makeNode(path, now);
+		}
+	}
+
+	#removeNode(path: string, node: Node): void {
+		if (node.kind === "directory")
+			for (const [entry, child] of node.entries) this.#removeNode(`${path}/${entry}`, child);
+		if (node.kind === "device") this.#nodes.remove(path);
+		rmSync(this.realPath(path), { recursive: true, force: true });
 	}
 
 	#makeNode(path: string, node: Node): void {
@@ -120,6 +164,12 @@ export class Shadow {
 	}
 }
 
+/** Of links and devices. */
+function isSame(one: Node, other: Node): boolean {
+	if (one.kind === "link" && other.kind === "link") return one.target === other.target;
+	return one.kind === "device" && other.kind === "device" && one.major === other.major && one.minor === other.minor;
+}
+
 /** Files of one file system that stand for devices. */
 class Stand {
 	#major = -1;
@@ -130,6 +180,10 @@ class Stand {
 		this.#major = stat.deviceMajor;
 		this.#minor = stat.deviceMinor;
 		this.#paths.set(stat.inode, path);
+	}
+
+	remove(path: string): void {
+		for (const [inode, known] of this.#paths) if (known === path) this.#paths.delete(inode);
 	}
 
 	deviceAt(stat: Stat): string | undefined {
