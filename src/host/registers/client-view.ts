@@ -44,6 +44,15 @@ export class ClientView implements Memory {
 		else this.#storeOver(address, size, value);
 	}
 
+	storeBlock(address: bigint, from: Uint8Array): void {
+		const place = this.#registerAt(address);
+		if (place !== undefined && place.room >= from.length) {
+			this.#bus.writeBlock(place.bar, place.offset, from);
+			return;
+		}
+		for (let at = 0; at < from.length; at++) this.store(address + BigInt(at), 1, BigInt(from[at]));
+	}
+
 	/** The register at an address, and how many bytes there are from it to the end of what is mapped there. */
 	#registerAt(address: bigint): { bar: number; offset: number; room: number } | undefined {
 		if (address > USER_ADDRESSES_END) return undefined;

@@ -10,6 +10,8 @@ export interface Memory {
 	load(address: bigint, size: number): bigint;
 	/** @param value of that size, unsigned @throws MemoryFault */
 	store(address: bigint, size: number, value: bigint): void;
+	/** Stores 64 bytes at once, at a multiple of 64. @throws MemoryFault */
+	storeBlock(address: bigint, from: Uint8Array): void;
 }
 
 /** What an instruction did can't be done there: the thread is to get a signal, as from the processor. */

@@ -9,6 +9,8 @@ export interface RegisterBus {
 	/** @param offset in the BAR, in bytes: a multiple of `size` @param size 1, 2, 4 or 8 */
 	read(bar: number, offset: number, size: number): bigint;
 	write(bar: number, offset: number, size: number, value: bigint): void;
+	/** A store of 64 bytes at once, at a multiple of 64. @param from is the caller's again afterwards */
+	writeBlock(bar: number, offset: number, from: Uint8Array): void;
 	/**
 	 * What reading 4 bytes would give, without what reading does, as far as the model can say that. Only used where accesses can't be
 	 * heard of: see watched-registers.ts.

@@ -125,6 +125,11 @@ class FakeRegisterFile implements RegisterBus {
 		const kept = this.#kept.get(bar)!;
 		for (let at = 0; at < size; at++) kept[offset + at] = Number((value >> BigInt(8 * at)) & 0xffn);
 	}
+
+	writeBlock(bar: number, offset: number, from: Uint8Array): void {
+		this.#writes++;
+		this.#kept.get(bar)!.set(from, offset);
+	}
 }
 
 const handshake = new Handshake((workerData as SupervisorData).handshake);

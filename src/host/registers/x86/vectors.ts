@@ -5,6 +5,7 @@ import type { MemoryOperand, Operand, VectorOperand, X86Operation } from "./deco
 import { ARITHMETIC } from "./flags.js";
 import type { Action } from "./integer.js";
 import { addressOf, read } from "./operands.js";
+import { ZF } from "./registers.js";
 import { VECTOR_BYTES } from "./vector-registers.js";
 
 const scratch = new Uint8Array(VECTOR_BYTES);
@@ -194,8 +195,8 @@ function maskRegister({ mnemonic, operands: [to, from] }: X86Operation): Action 
 // --- 64 bytes at once ---
 
 /**
- * MOVDIR64B and ENQCMD: to where a register says, from memory. ENQCMD says in ZF whether the device took it; a device that can't is
- * none that has such a register. The PASID in it is the program's own to fill in: there is no IA32_PASID here.
+ * MOVDIR64B and ENQCMD: to where a register says, from memory. ENQCMD says in ZF that the device hasn't taken it: no device here has a
+ * register that takes it, so nothing is stored.
  */
 function wideStore({ mnemonic, operands: [to, from] }: X86Operation): Action | undefined {
 	const isEnqueue = mnemonic === "Enqcmd";
@@ -203,8 +204,8 @@ function wideStore({ mnemonic, operands: [to, from] }: X86Operation): Action | u
 	if (to.kind !== "general" || !isMemory(from)) return undefined;
 	return (registers, memory) => {
 		loadBytes(memory, addressOf(from, registers), scratch, 64);
-		storeBytes(memory, read(to, to.size, registers, memory), scratch);
-		if (isEnqueue) registers.flags &= ~ARITHMETIC;
+		if (isEnqueue) registers.flags = (registers.flags & ~ARITHMETIC) | ZF;
+		else memory.storeBlock(read(to, to.size, registers, memory), scratch.subarray(0, 64));
 	};
 }
 
