@@ -62,6 +62,7 @@ function changesOf(word: number): string {
 			for (let at = 0; at < size; at++)
 				view.setUint8(Number(address - BASE) + at, Number((value >> BigInt(8 * at)) & 0xffn));
 		},
+		storeBlock: (address, from) => after.set(from, Number(address - BASE)),
 	});
 	expect(registers.programCounter).toBe(AT + 4n);
 	const changes: string[] = [];
@@ -136,7 +137,7 @@ test("a literal lies beside the instruction", () => {
 		seen.push(address);
 		return 0x8000_0000n;
 	};
-	const memory = { load, store: () => {} };
+	const memory = { load, store: () => {}, storeBlock: () => {} };
 	for (const word of [0x58000045, 0x98ffffe5]) // ldr x5, .+8; ldrsw x5, .-4
 		arm64.decode(new Uint8Array(new Uint32Array([word]).buffer), AT)?.execute(registers, memory);
 	expect([seen, (registers as Arm64Registers).get(5)]).toEqual([[AT + 8n, AT - 4n], 0xffff_ffff_8000_0000n]);

@@ -312,10 +312,10 @@ function atomic(word: number): Made | undefined {
 	if (operation !== 0b001) return undefined; // ST64BV
 	return {
 		size: 64,
-		make: (registers, memory, address) =>
-			numbers.forEach((number, i) => {
-				memory.store(address + BigInt(8 * i), 8, registers.get(number));
-			}),
+		make: (registers, memory, address) => {
+			const block = BigUint64Array.from(numbers, (number) => registers.get(number));
+			memory.storeBlock(address, new Uint8Array(block.buffer));
+		},
 	};
 }
 
