@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { CallGraph } from "./errno-guide/call-graph.mjs";
 import { findCommands } from "./errno-guide/commands.mjs";
 import { write } from "./errno-guide/document.mjs";
-import { hints } from "./errno-guide/hints.mjs";
 import { findSites } from "./errno-guide/sites.mjs";
+import { loadBundled } from "./load-bundled.mjs";
 
 const CHECKOUT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DOCUMENT = join(CHECKOUT, "docs", "errno.md");
@@ -22,6 +22,7 @@ const NOT_SERVED = /^cli\/|^machine\/record\/|\.test\.ts$|\.testing\.ts$|^memory
 /** One reason for two sites: the same limit, met by an open and by an ioctl that hands out or takes an fd. */
 const SHARED = ["the process has as many fds as RLIMIT_NOFILE allows", "ioasis can't have more files open itself"];
 
+const { hints } = await loadBundled(new URL("../src/uapi/hints.ts", import.meta.url));
 const graph = new CallGraph(CHECKOUT, (file) => !NOT_SERVED.test(file));
 const sites = findSites(graph);
 const isRule = ({ file }) => file === "uapi/rules.ts";
@@ -42,12 +43,12 @@ const isGeneral = (site) => isRule(site) || graph.isIn(site.node, dispatching);
 const general = unlisted.filter((site) => isGeneral(site) && !isInjected(site));
 const injected = unlisted.filter(isInjected);
 const others = unlisted.filter((site) => !isGeneral(site) && !isInjected(site));
-const text = write(commands, general, injected, others);
+const text = write(commands, general, injected, others, hints);
 
 if (process.argv[2] === "--check") {
 	const problems = [
 		...sharedReasons(),
-		...hintsWithoutReason(),
+		...unusedHints(),
 		...(isCurrent() ? [] : ["docs/errno.md is not what the sources say: run `npm run errno-guide`"]),
 	];
 	for (const problem of problems) console.log(problem);
@@ -74,8 +75,9 @@ function sharedReasons() {
 		.map(([reason, at]) => `"${reason}" is the reason of ${at.length} sites: ${at.map(({ file }) => file).join(", ")}`);
 }
 
-function hintsWithoutReason() {
-	return hints
-		.filter(([part]) => !sites.some(({ reason }) => reason.includes(part)))
-		.map(([part]) => `scripts/errno-guide/hints.mjs: no reason has "${part}"`);
+function unusedHints() {
+	const used = new Set(sites.map(({ hint }) => hint));
+	return Object.keys(hints)
+		.filter((name) => !used.has(name))
+		.map((name) => `src/uapi/hints.ts: no reason has the hint "${name}"`);
 }

@@ -1,14 +1,12 @@
 // docs/errno.md: the commands, the errnos that each can give, the reasons, and what to do about them.
 
-import { hints } from "./hints.mjs";
-
-const HEAD = `<!-- Written by \`npm run errno-guide\` from the sources. Don't edit: change the code, or scripts/errno-guide/hints.mjs. -->
+const HEAD = `<!-- Written by \`npm run errno-guide\` from the sources. Don't edit: change the code, or src/uapi/hints.ts. -->
 
 # Errnos, and what to do about them
 
 For each call each errno that Ioasis can answer, with each reason that it can give for it. \`ioasis run --trace -- PROGRAM\` prints
-the reason below the call that failed, with the values in place of what is in *italics* here. The errnos are Linux's; the reasons
-are ours.
+the reason below the call that failed, with the values in place of what is in *italics* here, and what to do about it. \`ioasis explain
+IOMMU_IOAS_MAP EINVAL\` prints a part of this page, \`ioasis explain FILE\` what a trace has of it. The errnos are Linux's; the reasons are ours.
 
 How this page was made: a script reads the sources with the TypeScript compiler, finds every place that makes an \`Errno\`, and
 follows the calls from each command's handler to it. Where a method is called through an interface, all that implement it count:
@@ -43,8 +41,9 @@ const GROUPS = [
  * @param {readonly import("./sites.mjs").Site[]} general what any ioctl can be answered with
  * @param {readonly import("./sites.mjs").Site[]} injected what is answered because somebody wants it
  * @param {readonly import("./sites.mjs").Site[]} others what nothing was found to lead to
+ * @param {Readonly<Record<string, import("../../src/uapi/hints.ts").Hint>>} hints
  */
-export function write(commands, general, injected, others) {
+export function write(commands, general, injected, others, hints) {
 	const parts = [
 		HEAD,
 		"## Any ioctl\n",
@@ -71,6 +70,11 @@ export function write(commands, general, injected, others) {
 			"What the call graph leads to from no call, or from every one:\n",
 			table(others),
 		);
+	parts.push("## What to do\n", "By the names in the last column of the tables.\n");
+	for (const [name, { advice, more }] of Object.entries(hints)) {
+		parts.push(`### ${name}\n`, `${inMarkdown(advice)}\n`);
+		if (more !== undefined) parts.push(`${inMarkdown(more)}\n`);
+	}
 	return `${parts.join("\n").trimEnd()}\n`;
 }
 
@@ -78,7 +82,8 @@ function table(sites) {
 	const rows = sites.flatMap((site) => site.codes.map((code) => ({ code, site })));
 	rows.sort((one, other) => compare(one.code, other.code) || depth(one.site) - depth(other.site));
 	const lines = rows.map(
-		({ code, site }) => `| ${quote(code)} | ${site.reason} | ${site.file} | ${hintFor(site.reason) ?? ""} |`,
+		({ code, site }) =>
+			`| ${quote(code)} | ${site.reason} | ${site.file} | ${site.hint ? `[${site.hint}](#${site.hint})` : ""} |`,
 	);
 	return `| errno | reason | where | what to do |\n|---|---|---|---|\n${lines.join("\n")}\n`;
 }
@@ -92,9 +97,9 @@ function depth({ file }) {
 	return room === 2 ? 100 : room;
 }
 
-/** The hint for a reason, if it needs one. */
-export function hintFor(reason) {
-	return hints.find(([part]) => reason.includes(part))?.[1];
+/** What would be markup outside of `code` is none. */
+function inMarkdown(text) {
+	return text.replaceAll(/`[^`]*`|[*<>]/g, (part) => (part.length > 1 ? part : `\\${part}`));
 }
 
 function codesOf(sites) {

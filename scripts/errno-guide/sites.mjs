@@ -9,6 +9,7 @@ import { SyntaxKind } from "typescript/unstable/ast";
  * @property {string} file below src/
  * @property {readonly string[]} codes more than one where it depends on the caller
  * @property {string} reason in Markdown: values are *italic*
+ * @property {string | undefined} hint its name in src/uapi/hints.ts
  */
 
 /** @param {import("./call-graph.mjs").CallGraph} graph @returns {Site[]} */
@@ -17,8 +18,8 @@ export function findSites(graph) {
 		.nodes(SyntaxKind.NewExpression)
 		.filter(({ node }) => node.expression.text === "Errno")
 		.map(({ node, file }) => {
-			const [code, reason] = node.arguments;
-			return { node, file, codes: codesOf(code, graph), reason: inWords(reason, graph) };
+			const [code, reason, hint] = node.arguments;
+			return { node, file, codes: codesOf(code, graph), reason: inWords(reason, graph), hint: hint?.text };
 		});
 }
 

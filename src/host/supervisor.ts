@@ -460,7 +460,8 @@ export class Supervisor {
 	/** The errno that something thrown means, counted. @throws Later, which means none yet */
 	#errorOf(thrown: unknown): Errno {
 		if (thrown instanceof Later) throw thrown;
-		const error = thrown instanceof Errno ? thrown : new Errno("EIO", "a bug in ioasis, reported on stderr");
+		const error =
+			thrown instanceof Errno ? thrown : new Errno("EIO", "a bug in ioasis, reported on stderr", "ioasis-bug");
 		if (error !== thrown) reportInternalError(thrown, "a call to the engine");
 		this.tally.errors.set(error.code, (this.tally.errors.get(error.code) ?? 0) + 1);
 		return error;

@@ -185,10 +185,14 @@ function pinArea({ pages }: Area, first: number, last: number, into: Runs): void
 
 /** @throws EINVAL or EOVERFLOW for a range that is none */
 function lastOf(iova: bigint, length: bigint): bigint {
-	if (length === 0n) throw new Errno("EINVAL", "length is 0: an access is to one byte at least");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: an access is to one byte at least", "zero-length");
 	const last = iova + length - 1n;
 	if (last > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `an access to IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno(
+			"EOVERFLOW",
+			`an access to IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`,
+			"overflow",
+		);
 	return last;
 }
 
@@ -206,11 +210,19 @@ function checkAligned(area: Area, iova: bigint, goesOn: boolean): void {
 /** @throws EPERM, EINVAL for memory that has no pages */
 function checkMemory(area: Area, write: boolean): void {
 	if ((area.protection & (write ? WRITE : READ)) === 0)
-		throw new Errno("EPERM", `the mapping ${inWords(area)} is not ${write ? "writeable" : "readable"}`);
+		throw new Errno(
+			"EPERM",
+			`the mapping ${inWords(area)} is not ${write ? "writeable" : "readable"}`,
+			"map-permission",
+		);
 	if (write && !area.pages.writable)
 		throw new Errno("EPERM", `the memory behind the mapping ${inWords(area)} was mapped read-only`);
 	if (area.pages.kind === "dmabuf")
-		throw new Errno("EINVAL", `the mapping ${inWords(area)} is one of a dma-buf, which only devices can use`);
+		throw new Errno(
+			"EINVAL",
+			`the mapping ${inWords(area)} is one of a dma-buf, which only devices can use`,
+			"dma-buf",
+		);
 }
 
 function beingUnmapped(area: Area): Errno {
@@ -218,5 +230,5 @@ function beingUnmapped(area: Area): Errno {
 }
 
 function gap(ioas: Ioas, iova: bigint): Errno {
-	return new Errno("ENOENT", `an access finds nothing mapped at IOVA ${hex(iova)} of ${ioas}`);
+	return new Errno("ENOENT", `an access finds nothing mapped at IOVA ${hex(iova)} of ${ioas}`, "nothing-mapped");
 }

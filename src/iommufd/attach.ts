@@ -46,7 +46,7 @@ export function replaceDevice(device: BoundDevice, pasid: Pasid, ptId: number): 
 }
 
 function notAttachable(target: IommufdObject): Errno {
-	return new Errno("EINVAL", `pt_id is ${target.id}, and ${target} is neither an IOAS nor a HWPT`);
+	return new Errno("EINVAL", `pt_id is ${target.id}, and ${target} is neither an IOAS nor a HWPT`, "pt-id");
 }
 
 /** Shares an automatic HWPT of the IOAS if one takes the device, and makes one if not. */

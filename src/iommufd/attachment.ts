@@ -18,11 +18,13 @@ export function release(device: BoundDevice, hwpt: Hwpt | undefined): void {
 export function attachHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): void {
 	const { group } = device;
 	const attachment = group.attachments.get(pasid);
-	if (attachment?.devices.has(device)) throw new Errno("EBUSY", `${device} is attached to ${attachment.hwpt} already`);
+	if (attachment?.devices.has(device))
+		throw new Errno("EBUSY", `${device} is attached to ${attachment.hwpt} already`, "attached-already");
 	if (attachment !== undefined && attachment.hwpt !== hwpt)
 		throw new Errno(
 			"EINVAL",
 			`${device} is in group ${group.group.id}, which is attached to ${attachment.hwpt}, not ${hwpt}`,
+			"group-attachment",
 		);
 	if (attachment === undefined) allocation("what a group is attached to");
 	allocation("a place in the list of attached devices");
@@ -84,6 +86,7 @@ export function replaceHwpt(device: BoundDevice, hwpt: Hwpt, pasid: Pasid): Hwpt
 		throw new Errno(
 			"EINVAL",
 			`${device} is not attached${pasid === NO_PASID ? "" : ` with PASID ${pasid}`}, so nothing can be replaced`,
+			"not-attached",
 		);
 	const old = attachment.hwpt;
 	if (old === hwpt) return undefined;
@@ -122,9 +125,14 @@ function checkPasidCompatible(group: IommufdGroup, hwpt: Hwpt, pasid: Pasid): vo
 			throw new Errno(
 				"EINVAL",
 				`${hwpt} was made without the flag PASID, and PASIDs of group ${group.group.id} are attached`,
+				"pasid-flag",
 			);
 	} else if (!hwpt.pasidCompatible)
-		throw new Errno("EINVAL", `${hwpt} was made without the flag PASID: it can't be attached to one`);
+		throw new Errno("EINVAL", `${hwpt} was made without the flag PASID: it can't be attached to one`, "pasid-flag");
 	else if (other && !other.pasidCompatible)
-		throw new Errno("EINVAL", `group ${group.group.id} is attached to ${other}, which was made without the flag PASID`);
+		throw new Errno(
+			"EINVAL",
+			`group ${group.group.id} is attached to ${other}, which was made without the flag PASID`,
+			"pasid-flag",
+		);
 }

@@ -16,7 +16,11 @@ export function ioasChangeProcess(call: Call): void {
 		if (!(ioas instanceof Ioas)) continue;
 		for (const { pages } of ioas.map.areas) {
 			if (pages.kind !== "file")
-				throw new Errno("EINVAL", `${ioas} has a mapping of a process's memory: only those of IOAS_MAP_FILE can move`);
+				throw new Errno(
+					"EINVAL",
+					`${ioas} has a mapping of a process's memory: only those of IOAS_MAP_FILE can move`,
+					"change-process",
+				);
 			moving.add(pages);
 		}
 	}

@@ -95,10 +95,15 @@ function claimGroup(context: Context, device: Device): IommufdGroup {
 		throw new Errno(
 			"EINVAL",
 			`${device.name} is not cache coherent behind ${device.driver.name}, and user space can't flush caches`,
+			"cache-coherency",
 		);
 	context.platform.policy.checkBind?.(device);
 	if (device.driver.isolatesInterrupts?.(device) === false)
-		throw new Errno("EPERM", `${device.name} could forge interrupts: its IOMMU doesn't remap them`);
+		throw new Errno(
+			"EPERM",
+			`${device.name} could forge interrupts: its IOMMU doesn't remap them`,
+			"interrupt-remapping",
+		);
 	const known = context.groups.get(device.group);
 	if (known === undefined) allocation("a group");
 	device.group.claim(context);

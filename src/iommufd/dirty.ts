@@ -43,17 +43,26 @@ export function hwptGetDirtyBitmap(call: Call, args: Args<typeof HwptGetDirtyBit
 
 /** @throws EINVAL or EOVERFLOW for a range that the bitmap can't have */
 function checkRange(map: IoPagetable, { iova, length, pageSize }: Args<typeof HwptGetDirtyBitmap>): void {
-	if (length === 0n) throw new Errno("EINVAL", "length is 0: a bitmap is of one page at least");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: a bitmap is of one page at least", "zero-length");
 	const end = iova + length;
 	if (end - 1n > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `the bitmap's iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno(
+			"EOVERFLOW",
+			`the bitmap's iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`,
+			"overflow",
+		);
 	if ((iova | end) & (map.alignment - 1n))
-		throw new Errno("EINVAL", `iova ${hex(iova)} or its end ${hex(end)} is not a multiple of ${hex(map.alignment)}`);
-	if (pageSize === 0n) throw new Errno("EINVAL", "page_size is 0");
+		throw new Errno(
+			"EINVAL",
+			`iova ${hex(iova)} or its end ${hex(end)} is not a multiple of ${hex(map.alignment)}`,
+			"alignment",
+		);
+	if (pageSize === 0n) throw new Errno("EINVAL", "page_size is 0", "dirty-bitmap");
 	if ((iova | end) & (pageSize - 1n))
 		throw new Errno(
 			"EINVAL",
 			`iova ${hex(iova)} or its end ${hex(end)} is not a multiple of page_size ${hex(pageSize)}`,
+			"dirty-bitmap",
 		);
 }
 
@@ -95,7 +104,7 @@ function clearAll(map: IoPagetable, { table }: PagingDomain): void {
 }
 
 function withoutTracking(hwpt: PagingHwpt): Errno {
-	return new Errno("EOPNOTSUPP", `${hwpt} was made without the flag DIRTY_TRACKING`);
+	return new Errno("EOPNOTSUPP", `${hwpt} was made without the flag DIRTY_TRACKING`, "dirty-tracking");
 }
 
 /** The number of the lowest bit that is set. */

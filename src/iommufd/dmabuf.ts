@@ -37,9 +37,13 @@ export class DmaBuf implements OpenFile {
 	 */
 	pages(context: Context, caller: Caller, start: bigint, length: bigint, writable: boolean): DmabufPages {
 		if (start + length > BigInt(this.size))
-			throw new Errno("EINVAL", `${hex(start)} + ${hex(length)} lies beyond the dma-buf's size, ${hex(this.size)}`);
+			throw new Errno(
+				"EINVAL",
+				`${hex(start)} + ${hex(length)} lies beyond the dma-buf's size, ${hex(this.size)}`,
+				"dma-buf",
+			);
 		const pages = new DmabufPages(context, caller, this, start, length, writable);
-		if (this.#revoked) throw new Errno("ENODEV", "the dma-buf's owner has revoked it");
+		if (this.#revoked) throw new Errno("ENODEV", "the dma-buf's owner has revoked it", "dma-buf");
 		this.#contexts.add(context);
 		return pages;
 	}

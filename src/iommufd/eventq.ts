@@ -119,7 +119,7 @@ class EventQueueFile implements ReadableFile {
 	}
 
 	ioctl(): number {
-		throw new Errno("ENOTTY", `${this.#queue} has no ioctls: it is read and polled`);
+		throw new Errno("ENOTTY", `${this.#queue} has no ioctls: it is read and polled`, "queue-read");
 	}
 
 	release(): void {

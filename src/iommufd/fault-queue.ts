@@ -40,7 +40,7 @@ export class FaultQueue extends EventQueue {
 	protected override checkRead(length: number): void {
 		const { size } = HwptPgfault;
 		if (length % size !== 0)
-			throw new Errno("ESPIPE", `a read of ${length} bytes is not a multiple of ${size}, one page fault`);
+			throw new Errno("ESPIPE", `a read of ${length} bytes is not a multiple of ${size}, one page fault`, "queue-read");
 	}
 
 	/** Gives a whole group, a struct for each fault. All faults of a group have its cookie. */
@@ -49,7 +49,11 @@ export class FaultQueue extends EventQueue {
 		if (group === undefined) return 0;
 		const length = group.requests.length * HwptPgfault.size;
 		if (length > room)
-			throw new Errno("EINVAL", `a read with room for ${room} bytes has none for the first group of faults, ${length}`);
+			throw new Errno(
+				"EINVAL",
+				`a read with room for ${room} bytes has none for the first group of faults, ${length}`,
+				"queue-read",
+			);
 		allocation("the cookie of a group of page faults");
 		const cookie = this.#freeCookie();
 		copyOut(memory, address, messages(group, cookie), "a group of page faults");
@@ -76,15 +80,24 @@ export class FaultQueue extends EventQueue {
 	override write(memory: AddressSpace, address: number, length: number): number {
 		const { size } = HwptPageResponse;
 		if (length % size !== 0)
-			throw new Errno("ESPIPE", `a write of ${length} bytes is not a multiple of ${size}, one response`);
+			throw new Errno(
+				"ESPIPE",
+				`a write of ${length} bytes is not a multiple of ${size}, one response`,
+				"fault-response",
+			);
 		return oneByOne((done) => {
 			if (done === length) return 0;
 			copyIn(memory, address + done, response.bytes, "a response to page faults");
 			const { cookie, code } = response;
-			if (!isPageResponse(code)) throw new Errno("EINVAL", `code is ${code}, which is neither SUCCESS nor INVALID`);
+			if (!isPageResponse(code))
+				throw new Errno("EINVAL", `code is ${code}, which is neither SUCCESS nor INVALID`, "fault-response");
 			const group = this.#unanswered.get(cookie);
 			if (group === undefined)
-				throw new Errno("EINVAL", `cookie is ${cookie}, and no group of faults waits for an answer by it`);
+				throw new Errno(
+					"EINVAL",
+					`cookie is ${cookie}, and no group of faults waits for an answer by it`,
+					"fault-response",
+				);
 			this.#answer(cookie, group, code);
 			return size;
 		});

@@ -15,7 +15,8 @@ export function getHwInfo(call: Call, query: Args<typeof GetHwInfo>): void {
 	const wanted = query.flags & HwInfoFlags.INPUT_TYPE ? query.inDataType : HwInfoType.NONE;
 	const { device } = call.context.objects.get(query.devId, BoundDevice, "dev_id");
 	const { driver } = device;
-	if (!device.hasIommu) throw new Errno("EOPNOTSUPP", `${device.name} has no IOMMU in front of it to tell of`);
+	if (!device.hasIommu)
+		throw new Errno("EOPNOTSUPP", `${device.name} has no IOMMU in front of it to tell of`, "noiommu-mix");
 	const info = driver.hwInfo?.(device, wanted) ?? NO_INFO;
 	const copied = Math.min(query.dataLen, info.bytes.length);
 	copyOut(memory, query.dataUptr, info.bytes.subarray(0, copied), "data_uptr");

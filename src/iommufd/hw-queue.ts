@@ -71,8 +71,8 @@ class QueueMemory {
 		const offset = iova % PAGE;
 		const pages = (offset + length + PAGE - 1n) / PAGE;
 		if (offset + length + PAGE - 1n > LAST_IOVA)
-			throw new Errno("ERANGE", `length ${hex(length)}, rounded up to pages, exceeds 64 bits`);
-		if (pages > MAX_PAGES) throw new Errno("ENOMEM", `a queue of ${pages} pages is too long`);
+			throw new Errno("ERANGE", `length ${hex(length)}, rounded up to pages, exceeds 64 bits`, "overflow");
+		if (pages > MAX_PAGES) throw new Errno("ENOMEM", `a queue of ${pages} pages is too long`, "hw-queue");
 		const { objects } = viommu.context;
 		using undo = new Undo();
 		const access = Access.create(viommu.context, undefined);
@@ -83,7 +83,11 @@ class QueueMemory {
 		access.pin(iova - offset, pages * PAGE, false, frames);
 		undo.push(() => access.unpin(iova - offset, pages * PAGE));
 		if (frames.length > 1)
-			throw new Errno("EFAULT", `the queue's ${pages} pages lie in ${frames.length} pieces, and must be contiguous`);
+			throw new Errno(
+				"EFAULT",
+				`the queue's ${pages} pages lie in ${frames.length} pieces, and must be contiguous`,
+				"hw-queue",
+			);
 		undo.keep();
 		this.physicalAddress = frames.frame[0] * PAGE_SIZE + Number(offset);
 		this.#viommu = viommu;
@@ -102,14 +106,19 @@ class QueueMemory {
 export function hwQueueAlloc(call: Call, alloc: Args<typeof HwQueueAlloc>): void {
 	const { context } = call;
 	const { type, index, length, nestingParentIova: iova } = alloc;
-	if (type === HwQueueType.DEFAULT) throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no queue is of that type");
-	if (length === 0n) throw new Errno("EINVAL", "length is 0: a queue has one byte at least");
+	if (type === HwQueueType.DEFAULT)
+		throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no queue is of that type", "hw-queue");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: a queue has one byte at least", "zero-length");
 	if (iova + length - 1n > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `the queue's IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno(
+			"EOVERFLOW",
+			`the queue's IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`,
+			"overflow",
+		);
 	const viommu = context.objects.get(alloc.viommuId, Viommu, "viommu_id");
 	const { driver } = viommu;
 	if (!driver.hwQueueInit || !driver.hasHwQueue?.(type))
-		throw new Errno("EOPNOTSUPP", `${viommu} has no queues of type ${hex(type)}`);
+		throw new Errno("EOPNOTSUPP", `${viommu} has no queues of type ${hex(type)}`, "hw-queue");
 	using undo = new Undo();
 	const id = context.objects.reserve("HW_QUEUE");
 	undo.push(() => context.objects.cancel(id));

@@ -74,11 +74,13 @@ function allocateNested(
 			driver.hasViommu
 				? `${driver.name} nests on a vIOMMU, and ${parent} is none: IOMMU_VIOMMU_ALLOC makes one on top of it`
 				: `${driver.name} has no nested domains`,
+			"viommu",
 		);
 	if (parent.isAutomatic || !parent.isNestParent || parent.domain.driver !== driver)
 		throw new Errno(
 			"EINVAL",
 			`${parent} can't be a parent: ${parent.isAutomatic ? "it was made by an attach" : parent.isNestParent ? `it is ${parent.domain.driver.name}'s` : "it was allocated without NEST_PARENT"}`,
+			"nest-parent",
 		);
 	using undo = new Undo();
 	const id = context.objects.reserve("HWPT_NESTED");
@@ -98,10 +100,10 @@ function allocateOnViommu(
 	data: UserData,
 ): NestedHwpt {
 	if (device.device.iommu !== viommu.iommu)
-		throw new Errno("EINVAL", `${device} is behind another IOMMU than the one that ${viommu} is a share of`);
+		throw new Errno("EINVAL", `${device} is behind another IOMMU than the one that ${viommu} is a share of`, "viommu");
 	checkNested(flags, data);
 	const { driver } = viommu;
-	if (!driver.allocDomainNested) throw new Errno("EOPNOTSUPP", `${viommu} has no nested domains`);
+	if (!driver.allocDomainNested) throw new Errno("EOPNOTSUPP", `${viommu} has no nested domains`, "hardware-lacks");
 	using undo = new Undo();
 	const id = context.objects.reserve("HWPT_NESTED");
 	undo.push(() => context.objects.cancel(id));
@@ -118,9 +120,14 @@ function checkNested(flags: number, data: UserData): void {
 		throw new Errno(
 			"EOPNOTSUPP",
 			`a nested HWPT takes the flags FAULT_ID_VALID and PASID, and flags has ${hex(flags & ~known)}`,
+			"flags-together",
 		);
 	if (data.length === 0)
-		throw new Errno("EOPNOTSUPP", "a nested HWPT needs data that describes its first stage: data_len is 0");
+		throw new Errno(
+			"EOPNOTSUPP",
+			"a nested HWPT needs data that describes its first stage: data_len is 0",
+			"nested-data",
+		);
 }
 
 /** IOMMU_HWPT_ALLOC */
@@ -133,11 +140,13 @@ export function hwptAlloc(call: Call, alloc: Args<typeof HwptAlloc>): void {
 			type === HwptDataType.NONE
 				? `data_type is NONE, but data_len is ${length}`
 				: `data_type is ${nameIn(HwptDataType, type)}, but data_len is 0`,
+			"nested-data",
 		);
 	const data: UserData = { type, address, length, memory: call.caller.memory };
 	const device = context.objects.get(alloc.devId, BoundDevice, "dev_id");
 	const parent = context.objects.find(alloc.ptId);
-	if (parent === undefined) throw new Errno("EINVAL", `pt_id is ${alloc.ptId}, and there is no object ${alloc.ptId}`);
+	if (parent === undefined)
+		throw new Errno("EINVAL", `pt_id is ${alloc.ptId}, and there is no object ${alloc.ptId}`, "no-object");
 	if (iommufdFails("finding an object")) throw new Errno("EINVAL", `fault injection: ${parent}, pt_id, is not found`);
 
 	let hwpt: PagingHwpt | NestedHwpt;
@@ -150,6 +159,7 @@ export function hwptAlloc(call: Call, alloc: Args<typeof HwptAlloc>): void {
 		throw new Errno(
 			"EINVAL",
 			`pt_id is ${alloc.ptId}, and ${parent} is neither an IOAS nor a paging HWPT nor a vIOMMU`,
+			"pt-id",
 		);
 
 	try {

@@ -38,7 +38,7 @@ export const posted: HwptPolicy = {
 	allocate(device, { flags, data }) {
 		const { driver } = device;
 		if (!driver.domainAllocPagingFlags)
-			throw new Errno("EOPNOTSUPP", `posted: ${driver.name} has no domain_alloc_user`);
+			throw new Errno("EOPNOTSUPP", `posted: ${driver.name} has no domain_alloc_user`, "policy-posted");
 		return driver.domainAllocPagingFlags(device, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
 	},
 };
@@ -55,6 +55,7 @@ export const agreed: HwptPolicy = {
 			throw new Errno(
 				"EOPNOTSUPP",
 				`agreed: ${driver.name} has no domain_alloc_user, so flags and data can't be served`,
+				"no-user-domain",
 			);
 		return driver.domainAllocPagingFlags(device, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
 	},
@@ -74,13 +75,26 @@ export const mainline: HwptPolicy = {
 			throw new Errno(
 				"EOPNOTSUPP",
 				`${driver.name} has no domain_alloc_paging_flags, so flags and data can't be served`,
+				"no-user-domain",
 			);
 		if (flags & ~KNOWN_FLAGS)
-			throw new Errno("EOPNOTSUPP", `flags has ${hex(flags & ~KNOWN_FLAGS)}, which is no flag of HWPT_ALLOC`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`flags has ${hex(flags & ~KNOWN_FLAGS)}, which is no flag of HWPT_ALLOC`,
+				"unknown-flag",
+			);
 		if (flags & HwptAllocFlags.DIRTY_TRACKING && !driver.capable(device, "dirty-tracking"))
-			throw new Errno("EOPNOTSUPP", `DIRTY_TRACKING: the IOMMU of ${device.name} can't track what is written`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`DIRTY_TRACKING: the IOMMU of ${device.name} can't track what is written`,
+				"hardware-lacks",
+			);
 		if (flags & HwptAllocFlags.FAULT_ID_VALID && flags & HwptAllocFlags.NEST_PARENT)
-			throw new Errno("EOPNOTSUPP", "FAULT_ID_VALID and NEST_PARENT exclude one another: faults go to the nested HWPT");
+			throw new Errno(
+				"EOPNOTSUPP",
+				"FAULT_ID_VALID and NEST_PARENT exclude one another: faults go to the nested HWPT",
+				"flags-together",
+			);
 		if (driver.domainAllocPagingFlags)
 			return driver.domainAllocPagingFlags(device, flags & ~HwptAllocFlags.FAULT_ID_VALID, data);
 		return ordinaryDomain(device);
@@ -106,7 +120,7 @@ export function ordinaryDomain(device: Device): PagingDomain {
 		return domain;
 	}
 	if (driver.domainAllocPagingFlags) return driver.domainAllocPagingFlags(device, 0, undefined);
-	throw new Errno("EOPNOTSUPP", `${driver.name} has no paging domains`);
+	throw new Errno("EOPNOTSUPP", `${driver.name} has no paging domains`, "hardware-lacks");
 }
 
 /**
@@ -115,7 +129,7 @@ export function ordinaryDomain(device: Device): PagingDomain {
  */
 function refuseWithoutDomains({ name, driver }: Device): void {
 	if (!driver.domainAllocPaging && !driver.domainAllocPagingFlags)
-		throw new Errno("EOPNOTSUPP", `${name} is behind ${driver.name}, which has no DMA domains`);
+		throw new Errno("EOPNOTSUPP", `${name} is behind ${driver.name}, which has no DMA domains`, "no-dma-domains");
 }
 
 /** Data of nothing but zeroes asks for nothing. Looked through page by page: a caller may say that it has 4 GiB. @throws EFAULT */

@@ -78,7 +78,11 @@ export class PagingHwpt extends Hwpt {
 	enforceCacheCoherency(): void {
 		this.enforcesCacheCoherency ||= this.domain.enforceCacheCoherency?.() ?? false;
 		if (!this.enforcesCacheCoherency)
-			throw new Errno("EINVAL", `${this.domain.driver.name} can't make this domain enforce cache coherency`);
+			throw new Errno(
+				"EINVAL",
+				`${this.domain.driver.name} can't make this domain enforce cache coherency`,
+				"cache-coherency",
+			);
 	}
 
 	override destroy(): void {

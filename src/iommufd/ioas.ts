@@ -86,7 +86,8 @@ export function ioasIovaRanges(call: Call, query: Args<typeof IoasIovaRanges>): 
 	query.numIovas = count;
 	query.outIovaAlignment = ioas.map.alignment;
 	call.respond();
-	if (count > room) throw new Errno("EMSGSIZE", `${ioas} has ${count} ranges, and num_iovas has room for ${room}`);
+	if (count > room)
+		throw new Errno("EMSGSIZE", `${ioas} has ${count} ranges, and num_iovas has room for ${room}`, "ask-twice");
 }
 
 /** IOMMU_IOAS_ALLOW_IOVAS */
@@ -103,7 +104,11 @@ function readRanges(call: Call, address: number, count: number): Interval[] {
 		copyIn(call.caller.memory, address + i * IovaRange.size, range.bytes, "allowed_iovas");
 		const { start: first, last } = range;
 		if (first >= last)
-			throw new Errno("EINVAL", `allowed_iovas[${i}] ends at ${hex(last)}, which is not after its start ${hex(first)}`);
+			throw new Errno(
+				"EINVAL",
+				`allowed_iovas[${i}] ends at ${hex(last)}, which is not after its start ${hex(first)}`,
+				"range-list",
+			);
 		// Binary search: the ranges before are sorted and don't overlap.
 		let at = 0;
 		for (let end = ranges.length; at < end; ) {
@@ -112,7 +117,11 @@ function readRanges(call: Call, address: number, count: number): Interval[] {
 			else end = middle;
 		}
 		if (at < ranges.length && ranges[at].first <= last)
-			throw new Errno("EINVAL", `allowed_iovas[${i}], ${hex(first)} to ${hex(last)}, overlaps another of the ranges`);
+			throw new Errno(
+				"EINVAL",
+				`allowed_iovas[${i}], ${hex(first)} to ${hex(last)}, overlaps another of the ranges`,
+				"range-list",
+			);
 		allocation("an allowed range");
 		ranges.splice(at, 0, { first, last });
 	}
@@ -136,11 +145,15 @@ export function ioasMapFile(call: Call, map: Args<typeof IoasMapFile>): void {
 	checkRange(map.iova, length);
 	const protection = protectionOf(flags);
 	const ioas = context.objects.get(map.ioasId, Ioas, "ioas_id");
-	if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing of the file is to be mapped");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing of the file is to be mapped", "zero-length");
 	if (start + length - 1n > LAST_IOVA)
-		throw new Errno("EOVERFLOW", `the file's start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno(
+			"EOVERFLOW",
+			`the file's start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`,
+			"overflow",
+		);
 	const file = caller.file(map.fd);
-	if (file === undefined) throw new Errno("EBADF", `fd ${map.fd} is not open`);
+	if (file === undefined) throw new Errno("EBADF", `fd ${map.fd} is not open`, "fd");
 	const writable = (protection & WRITE) !== 0;
 	const pages =
 		file.kind === "ours" && file.file instanceof DmaBuf
@@ -172,12 +185,20 @@ export function ioasUnmap(call: Call, unmap: Args<typeof IoasUnmap>): void {
 	if (everything) unmap.length = ioas.map.unmap(0n, LAST_IOVA);
 	else {
 		checkRange(iova, length);
-		if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be unmapped");
+		if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be unmapped", "zero-length");
 		if (iova + length - 1n > LAST_IOVA)
-			throw new Errno("EOVERFLOW", `iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`);
+			throw new Errno(
+				"EOVERFLOW",
+				`iova ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`,
+				"overflow",
+			);
 		unmap.length = ioas.map.unmap(iova, iova + length - 1n);
 		if (unmap.length === 0n)
-			throw new Errno("ENOENT", `nothing is mapped from ${hex(iova)} to ${hex(iova + length - 1n)} in ${ioas}`);
+			throw new Errno(
+				"ENOENT",
+				`nothing is mapped from ${hex(iova)} to ${hex(iova + length - 1n)} in ${ioas}`,
+				"nothing-mapped",
+			);
 	}
 	call.respond();
 }
@@ -224,7 +245,7 @@ function fixedIova(flags: number, iova: bigint): bigint | undefined {
 /** @throws EOVERFLOW for the one value of 64 bits that Linux keeps for itself */
 function checkRange(iova: bigint, length: bigint): void {
 	if (iova === LAST_IOVA || length === LAST_IOVA)
-		throw new Errno("EOVERFLOW", `an IOVA or a length of ${hex(LAST_IOVA)} is out of range`);
+		throw new Errno("EOVERFLOW", `an IOVA or a length of ${hex(LAST_IOVA)} is out of range`, "overflow");
 }
 
 /** @throws EINVAL when a mapping is to be neither readable nor writeable */
@@ -232,7 +253,7 @@ function protectionOf(flags: number): number {
 	const readable = flags & IoasMapFlags.READABLE ? READ : 0;
 	const writeable = flags & IoasMapFlags.WRITEABLE ? WRITE : 0;
 	if (readable + writeable === 0)
-		throw new Errno("EINVAL", "a mapping is READABLE, WRITEABLE or both: flags has neither");
+		throw new Errno("EINVAL", "a mapping is READABLE, WRITEABLE or both: flags has neither", "map-permission");
 	// Nobody gives user space a way to flush caches, so all DMA is coherent: bind refuses devices that cannot.
 	return readable | writeable | CACHE;
 }

@@ -2,7 +2,8 @@
 
 import type { Caller } from "../files/caller.js";
 import type { MappableFile, Mapping } from "../files/open-file.js";
-import { Errno, hex } from "../uapi/errno.js";
+import { Errno } from "../uapi/errno.js";
+import { strayIoctl } from "../uapi/ioctl-names.js";
 import {
 	Destroy,
 	FaultQueueAlloc,
@@ -134,6 +135,7 @@ export class IommufdFile implements MappableFile {
 			throw new Errno(
 				"ENOTTY",
 				"IOMMU_TEST_CMD drives the mock IOMMU, and this machine has none: `selftest` is one that has",
+				"machine",
 			);
 		// What was closed before this call is gone for it: a device's id is free again, for one.
 		if (this.context.hasHolders) this.context.platform.settle();
@@ -141,7 +143,7 @@ export class IommufdFile implements MappableFile {
 		const entry = this.#table[index];
 		if (entry === undefined || entry.command.number !== command) {
 			readSize(caller.memory, argument);
-			throw new Errno("ENOTTY", `${hex(command)} is not an ioctl of /dev/iommu`);
+			throw strayIoctl("ENOTTY", command, "/dev/iommu", ["iommufd", "container"]);
 		}
 		const callerSize = readCommand(caller.memory, argument, entry.command);
 		checkFields(entry.command);

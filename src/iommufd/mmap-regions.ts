@@ -47,14 +47,17 @@ export class MmapRegions {
 	 * @throws EINVAL for a length that isn't whole pages, ENXIO where no region begins or it has another length
 	 */
 	map(offset: number, length: number): Mapping {
-		if (length % PAGE_SIZE !== 0) throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of the page size`);
+		if (length % PAGE_SIZE !== 0)
+			throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of the page size`, "mmap-offset");
 		const region = this.#regions.find((candidate) => candidate.offset === offset);
-		if (region === undefined) throw new Errno("ENXIO", `nothing that can be mapped begins at offset ${hex(offset)}`);
+		if (region === undefined)
+			throw new Errno("ENXIO", `nothing that can be mapped begins at offset ${hex(offset)}`, "mmap-offset");
 		const { memory, owner } = region;
 		if (memory.length !== length)
 			throw new Errno(
 				"ENXIO",
 				`what begins at offset ${hex(offset)} is ${hex(memory.length)} bytes, not ${hex(length)}`,
+				"mmap-offset",
 			);
 		owner.users++;
 		region.mappings++;

@@ -18,22 +18,40 @@ const leaf = new Translation();
 /** IOMMU_IOAS_NOIOMMU_GET_PA */
 export function noiommuGetPa(call: Call, query: Args<typeof IoasNoiommuGetPa>): void {
 	const { flags, reserved, length, iova } = query;
-	if (!call.caller.capable("CAP_SYS_RAWIO")) throw new Errno("EPERM", "physical addresses take CAP_SYS_RAWIO");
+	if (!call.caller.capable("CAP_SYS_RAWIO"))
+		throw new Errno("EPERM", "physical addresses take CAP_SYS_RAWIO", "noiommu-rights");
 	if (flags || reserved)
-		throw new Errno("EOPNOTSUPP", `flags is ${hex(flags)} and __reserved ${hex(reserved)}: both must be 0`);
-	if (length === 0n) throw new Errno("EINVAL", "length is 0: there is no address to be told");
-	if (iova === LAST_IOVA) throw new Errno("EOVERFLOW", `an IOVA of ${hex(iova)} is out of range`);
+		throw new Errno(
+			"EOPNOTSUPP",
+			`flags is ${hex(flags)} and __reserved ${hex(reserved)}: both must be 0`,
+			"not-cleared",
+		);
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: there is no address to be told", "zero-length");
+	if (iova === LAST_IOVA) throw new Errno("EOVERFLOW", `an IOVA of ${hex(iova)} is out of range`, "overflow");
 	const ioas = call.context.objects.get(query.ioasId, Ioas, "ioas_id");
 	const area = ioas.map.areas.firstIn(iova, iova);
 	if (area === undefined)
-		throw new Errno("ENOENT", `no physical address: nothing is mapped at IOVA ${hex(iova)} of ${ioas}`);
+		throw new Errno(
+			"ENOENT",
+			`no physical address: nothing is mapped at IOVA ${hex(iova)} of ${ioas}`,
+			"nothing-mapped",
+		);
 	if (area.pages.revoked)
-		throw new Errno("EINVAL", `no physical address: the dma-buf at IOVA ${hex(iova)} of ${ioas} was revoked`);
+		throw new Errno(
+			"EINVAL",
+			`no physical address: the dma-buf at IOVA ${hex(iova)} of ${ioas} was revoked`,
+			"dma-buf",
+		);
 	// Linux asks the domain that keeps the area's frames, which is the first of the IOAS.
 	const [domain] = ioas.map.domains;
-	if (domain === undefined) throw new Errno("EOPNOTSUPP", `no device without an IOMMU is attached to ${ioas}`);
+	if (domain === undefined)
+		throw new Errno("EOPNOTSUPP", `no device without an IOMMU is attached to ${ioas}`, "not-attached");
 	if (!domain.driver.isAbsent)
-		throw new Errno("EOPNOTSUPP", `the first page table of ${ioas} is ${domain.driver.name}'s, for an IOMMU to walk`);
+		throw new Errno(
+			"EOPNOTSUPP",
+			`the first page table of ${ioas} is ${domain.driver.name}'s, for an IOMMU to walk`,
+			"noiommu-mix",
+		);
 	const { frame, pages } = contiguousFrom(domain, area, pageOf(iova), pagesOf(iova, length));
 	query.outPhys = addressOf(frame, offsetInPage(iova));
 	const contiguous = addressOf(pages, 0) - BigInt(offsetInPage(iova));

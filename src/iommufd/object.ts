@@ -67,7 +67,7 @@ export class ObjectTable {
 		allocation(what);
 		let id = this.#lowestFree;
 		while (id < this.#slots.length && this.#slots[id] !== undefined) id++;
-		if (id > LAST_ID) throw new Errno("ENOMEM", "all object ids of this context are taken");
+		if (id > LAST_ID) throw new Errno("ENOMEM", "all object ids of this context are taken", "ids-exhausted");
 		this.#slots[id] = null;
 		this.#lowestFree = id + 1;
 		this.#size++;
@@ -114,7 +114,7 @@ export class ObjectTable {
 		const object = this.#slots[id];
 		if (object instanceof type) return object;
 		throw object
-			? new Errno("ENOENT", `${field} is ${id}, and object ${id} is of another kind: ${object.kind}`)
+			? new Errno("ENOENT", `${field} is ${id}, and object ${id} is of another kind: ${object.kind}`, "object-kind")
 			: absent(id, field);
 	}
 
@@ -127,6 +127,7 @@ export class ObjectTable {
 			throw new Errno(
 				"EBUSY",
 				`${object} is in use: ${object.users - 1} other object${object.users === 2 ? "" : "s"} or drivers hold it`,
+				"object-in-use",
 			);
 		this.cancel(object.id);
 		object.destroy();
@@ -178,5 +179,5 @@ function lost(id: number, field: string): Errno {
 }
 
 function absent(id: number, field: string): Errno {
-	return new Errno("ENOENT", `${field} is ${id}, and there is no object ${id}`);
+	return new Errno("ENOENT", `${field} is ${id}, and there is no object ${id}`, "no-object");
 }

@@ -18,7 +18,7 @@ export function option(call: Call, option: OptionArgs): void {
 			hugePages(call, option);
 			break;
 		default:
-			throw new Errno("EOPNOTSUPP", `there is no option ${option.optionId}`);
+			throw new Errno("EOPNOTSUPP", `there is no option ${option.optionId}`, "option");
 	}
 	call.respondField("val64");
 }
@@ -30,23 +30,27 @@ function rlimitMode(call: Call, option: OptionArgs): void {
 		throw new Errno(
 			"EOPNOTSUPP",
 			`RLIMIT_MODE holds for the whole context: object_id is ${option.objectId}, and must be 0`,
+			"option",
 		);
 	switch (option.op) {
 		case OptionOp.GET:
 			option.val64 = context.accountMode === "mm" ? 1n : 0n;
 			return;
 		case OptionOp.SET:
-			if (!caller.capable("CAP_SYS_RESOURCE")) throw new Errno("EPERM", "setting RLIMIT_MODE takes CAP_SYS_RESOURCE");
+			if (!caller.capable("CAP_SYS_RESOURCE"))
+				throw new Errno("EPERM", "setting RLIMIT_MODE takes CAP_SYS_RESOURCE", "rlimit-mode");
 			if (context.objects.size > 0)
 				throw new Errno(
 					"EBUSY",
 					`RLIMIT_MODE can be set only before the first object is made: there are ${context.objects.size}`,
+					"rlimit-mode",
 				);
-			if (option.val64 > 1n) throw new Errno("EINVAL", `RLIMIT_MODE is 0 (user) or 1 (process), not ${option.val64}`);
+			if (option.val64 > 1n)
+				throw new Errno("EINVAL", `RLIMIT_MODE is 0 (user) or 1 (process), not ${option.val64}`, "option");
 			context.accountMode = option.val64 === 0n ? "user" : "mm";
 			return;
 		default:
-			throw new Errno("EOPNOTSUPP", `RLIMIT_MODE takes the ops SET and GET, not ${option.op}`);
+			throw new Errno("EOPNOTSUPP", `RLIMIT_MODE takes the ops SET and GET, not ${option.op}`, "option");
 	}
 }
 
@@ -58,11 +62,12 @@ function hugePages(call: Call, option: OptionArgs): void {
 			option.val64 = map.largePagesDisabled ? 0n : 1n;
 			return;
 		case OptionOp.SET:
-			if (option.val64 > 1n) throw new Errno("EINVAL", `HUGE_PAGES is 0 (off) or 1 (on), not ${option.val64}`);
+			if (option.val64 > 1n)
+				throw new Errno("EINVAL", `HUGE_PAGES is 0 (off) or 1 (on), not ${option.val64}`, "option");
 			if (option.val64 === 0n) map.disableLargePages();
 			else map.enableLargePages();
 			return;
 		default:
-			throw new Errno("EOPNOTSUPP", `HUGE_PAGES takes the ops SET and GET, not ${option.op}`);
+			throw new Errno("EOPNOTSUPP", `HUGE_PAGES takes the ops SET and GET, not ${option.op}`, "option");
 	}
 }

@@ -50,15 +50,16 @@ export function vdeviceAlloc(call: Call, alloc: Args<typeof VdeviceAlloc>): void
 		throw new Errno(
 			"EINVAL",
 			`${device} can't be in the guest of ${viommu}, which is a share of another IOMMU than the device's`,
+			"viommu",
 		);
-	if (device.vdevice !== undefined) throw new Errno("EEXIST", `${device} is ${device.vdevice} already`);
+	if (device.vdevice !== undefined) throw new Errno("EEXIST", `${device} is ${device.vdevice} already`, "vdevice");
 	using undo = new Undo();
 	const id = context.objects.reserve("VDEVICE");
 	undo.push(() => context.objects.cancel(id));
 	allocation("a place in the list of vDEVICEs");
 	const other = viommu.vdevices.get(virtId);
 	if (other !== undefined)
-		throw new Errno("EEXIST", `virt_id is ${hex(virtId)}, by which ${viommu} has ${other.device} already`);
+		throw new Errno("EEXIST", `virt_id is ${hex(virtId)}, by which ${viommu} has ${other.device} already`, "vdevice");
 	const vdevice = new Vdevice(id, viommu, device, virtId, viommu.driver.vdeviceInit?.(device.device, virtId));
 	undo.push(() => vdevice.destroy());
 	alloc.outVdeviceId = id;

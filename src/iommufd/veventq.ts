@@ -76,7 +76,11 @@ export class VeventQueue extends EventQueue {
 
 	protected override checkRead(length: number): void {
 		if (length < VeventHeader.size)
-			throw new Errno("EINVAL", `a read of ${length} bytes has no room for a header of ${VeventHeader.size}`);
+			throw new Errno(
+				"EINVAL",
+				`a read of ${length} bytes has no room for a header of ${VeventHeader.size}`,
+				"queue-read",
+			);
 	}
 
 	/** Gives a whole event behind a header, and a header alone where the last ones were lost. */
@@ -87,7 +91,11 @@ export class VeventQueue extends EventQueue {
 		const bytes =
 			event === undefined ? message(VeventqFlags.LOST_EVENTS, this.#lost!) : message(0, event.sequence, event.data);
 		if (bytes.length > room)
-			throw new Errno("EINVAL", `a read with room for ${room} bytes has none for the first event, ${bytes.length}`);
+			throw new Errno(
+				"EINVAL",
+				`a read with room for ${room} bytes has none for the first event, ${bytes.length}`,
+				"queue-read",
+			);
 		copyOut(memory, address, bytes, "an event");
 		if (event === undefined) this.#lost = undefined;
 		else this.#events.shift();
@@ -118,12 +126,14 @@ function message(flags: number, sequence: number, data: Uint8Array = new Uint8Ar
 export function veventqAlloc(call: Call, alloc: Args<typeof VeventqAlloc>): void {
 	const { context, caller } = call;
 	const { type, veventqDepth: depth } = alloc;
-	if (type === VeventqType.DEFAULT) throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no vIOMMU has events of it");
+	if (type === VeventqType.DEFAULT)
+		throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no vIOMMU has events of it", "viommu");
 	if (depth === 0 || depth > VEVENTQ_MAX_DEPTH)
 		throw new Errno("EINVAL", `veventq_depth is ${depth}, and must be 1 to ${VEVENTQ_MAX_DEPTH}`);
 	const viommu = context.objects.get(alloc.viommuId, Viommu, "viommu_id");
 	const other = viommu.eventQueues.get(type);
-	if (other !== undefined) throw new Errno("EEXIST", `${viommu} has a queue of this type already: ${other}`);
+	if (other !== undefined)
+		throw new Errno("EEXIST", `${viommu} has a queue of this type already: ${other}`, "queue-read");
 	using undo = new Undo();
 	const id = context.objects.reserve("VEVENTQ");
 	undo.push(() => context.objects.cancel(id));

@@ -59,12 +59,13 @@ export class Viommu extends IommufdObject implements ViommuCore {
 
 	virtualIdOf(device: Device): bigint {
 		for (const [virtualId, vdevice] of this.vdevices) if (vdevice.device.device === device) return virtualId;
-		throw new Errno("ENOENT", `${device.name} has no vDEVICE in ${this}: one has to be made first`);
+		throw new Errno("ENOENT", `${device.name} has no vDEVICE in ${this}: one has to be made first`, "vdevice");
 	}
 
 	reportEvent(type: number, event: Uint8Array): void {
 		const queue = this.eventQueues.get(type);
-		if (queue === undefined) throw new Errno("EOPNOTSUPP", `${this} has no queue for events of type ${hex(type)}`);
+		if (queue === undefined)
+			throw new Errno("EOPNOTSUPP", `${this} has no queue for events of type ${hex(type)}`, "viommu");
 		queue.deliver(event);
 	}
 
@@ -90,16 +91,18 @@ export class Viommu extends IommufdObject implements ViommuCore {
 export function viommuAlloc(call: Call, alloc: Args<typeof ViommuAlloc>): void {
 	const { context, caller } = call;
 	const { type, dataLen: length, dataUptr: address } = alloc;
-	if (type === ViommuType.DEFAULT) throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no vIOMMU is of that type");
+	if (type === ViommuType.DEFAULT)
+		throw new Errno("EOPNOTSUPP", "type is DEFAULT, and no vIOMMU is of that type", "viommu");
 	const { device } = context.objects.get(alloc.devId, BoundDevice, "dev_id");
 	const { driver, iommu } = device;
 	if (!driver.viommuInit || !driver.hasViommu?.(device, type))
 		throw new Errno(
 			"EOPNOTSUPP",
 			`${driver.name} has no vIOMMU of type ${nameIn(ViommuType, type)} for ${device.name}`,
+			"viommu",
 		);
 	const hwpt = context.objects.get(alloc.hwptId, PagingHwpt, "hwpt_id");
-	if (!hwpt.isNestParent) throw new Errno("EINVAL", `${hwpt} was allocated without NEST_PARENT`);
+	if (!hwpt.isNestParent) throw new Errno("EINVAL", `${hwpt} was allocated without NEST_PARENT`, "nest-parent");
 	const data: UserData | undefined = length === 0 ? undefined : { type, address, length, memory: caller.memory };
 	using undo = new Undo();
 	const id = context.objects.reserve("VIOMMU");

@@ -101,13 +101,13 @@ export type Writable = Pick<AddressSpace, "write">;
 /** Fills `into` from the caller's memory or throws EFAULT, naming what was read. */
 export function copyIn(space: Readable, address: number, into: Uint8Array, what: string): void {
 	if (into.length > 0 && space.read(address, into) !== into.length)
-		throw new Errno("EFAULT", `${what} at ${hex(address)} (${into.length} bytes) can't be read`);
+		throw new Errno("EFAULT", `${what} at ${hex(address)} (${into.length} bytes) can't be read`, "data-pointer");
 }
 
 /** Writes `from` to the caller's memory or throws EFAULT, naming what was written. */
 export function copyOut(space: Writable, address: number, from: Uint8Array, what: string): void {
 	if (from.length > 0 && space.write(address, from) !== from.length)
-		throw new Errno("EFAULT", `${what} at ${hex(address)} (${from.length} bytes) can't be written`);
+		throw new Errno("EFAULT", `${what} at ${hex(address)} (${from.length} bytes) can't be written`, "data-pointer");
 }
 
 const zeroes = new Uint8Array(64 * 1024);

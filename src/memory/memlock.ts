@@ -100,6 +100,7 @@ export class Memlock {
 			throw new Errno(
 				"ENOMEM",
 				`user ${owner.uid} has ${here} pages locked, and ${pages} more exceed RLIMIT_MEMLOCK (${limit} pages)`,
+				"memlock",
 			);
 		}
 		// __account_locked_vm() in mm/util.c
@@ -108,6 +109,7 @@ export class Memlock {
 		throw new Errno(
 			"ENOMEM",
 			`${space.name} has ${here} pages pinned and ${own} locked by mlock(2), and ${pages} more exceed its RLIMIT_MEMLOCK (${limit} pages)`,
+			"memlock",
 		);
 	}
 

@@ -25,16 +25,29 @@ export function translatedBits(format: Format, config: PageTableConfig): number 
 	const { vaBits, paBits, topLevel, growsTop, signExtend } = config;
 	const { name, granuleLg2, levels } = format;
 	if (vaBits <= granuleLg2 || vaBits > format.maxVaBits)
-		throw new Errno("EINVAL", `${name} translates up to ${format.maxVaBits} bits of iova, not ${vaBits}`);
+		throw new Errno(
+			"EINVAL",
+			`${name} translates up to ${format.maxVaBits} bits of iova, not ${vaBits}`,
+			"table-config",
+		);
 	if (paBits <= granuleLg2 || paBits > format.maxPaBits)
-		throw new Errno("EINVAL", `${name} puts out up to ${format.maxPaBits} bits of address, not ${paBits}`);
+		throw new Errno(
+			"EINVAL",
+			`${name} puts out up to ${format.maxPaBits} bits of address, not ${paBits}`,
+			"table-config",
+		);
 	if (topLevel < format.lowestTopLevel || topLevel >= levels.length)
 		throw new Errno(
 			format.narrowsToTop ? "EINVAL" : "EOPNOTSUPP",
 			`the top of a ${name} table is at level ${format.lowestTopLevel} to ${levels.length - 1}, not ${topLevel}`,
+			"table-config",
 		);
 	if (signExtend && (growsTop || vaBits === 64))
-		throw new Errno("EINVAL", "sign extension needs a table that can't grow, and fewer than 64 bits of iova");
+		throw new Errno(
+			"EINVAL",
+			"sign extension needs a table that can't grow, and fewer than 64 bits of iova",
+			"table-config",
+		);
 
 	if (growsTop || topLevel === levels.length - 1) return vaBits;
 	const top = levels[topLevel]!;
@@ -44,6 +57,7 @@ export function translatedBits(format: Format, config: PageTableConfig): number 
 		throw new Errno(
 			"EOPNOTSUPP",
 			`a ${name} table with its top at level ${topLevel} covers ${covered} bits of iova, not ${vaBits}`,
+			"table-config",
 		);
 	return vaBits;
 }

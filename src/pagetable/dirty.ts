@@ -18,7 +18,11 @@ export type DirtyReport = (va: number, frames: number) => void;
 export function readDirty(tree: Tree, va: number, count: number, clear: boolean, report: DirtyReport): void {
 	const bits = tree.format.dirty;
 	if (bits === undefined)
-		throw new Errno("EOPNOTSUPP", `Linux has no dirty tracking with page tables of the format ${tree.format.name}`);
+		throw new Errno(
+			"EOPNOTSUPP",
+			`Linux has no dirty tracking with page tables of the format ${tree.format.name}`,
+			"hardware-lacks",
+		);
 	const last = va + count - 1;
 	tree.checkLength(va, count);
 	if (!tree.inRange(va, last)) throw tree.outOfRange(va, last);

@@ -22,7 +22,11 @@ export function mapRange(
 	sizes: PageSizes,
 ): void {
 	if (tree.format.needsPermission && (protection & (READ | WRITE)) === 0)
-		throw new Errno("EINVAL", "a mapping permits to read, to write or both: its protection has neither");
+		throw new Errno(
+			"EINVAL",
+			"a mapping permits to read, to write or both: its protection has neither",
+			"map-permission",
+		);
 	if (pa + count > tree.outputFrames) throw outputOutOfRange(tree, pa, count);
 	tree.format.checkProtection(protection);
 	tree.checkLength(va, count);
@@ -147,6 +151,7 @@ function outputOutOfRange(tree: Tree, pa: number, count: number): Errno {
 	return new Errno(
 		"ERANGE",
 		`physical address ${tree.address(pa)} to ${tree.address(pa + count - 1)} is beyond the ${tree.paBits} bits that this ${tree.format.name} table can put out`,
+		"physical-width",
 	);
 }
 
@@ -154,10 +159,15 @@ function noSizeFits(tree: Tree, va: number, pa: number, count: number): Errno {
 	return new Errno(
 		"ENXIO",
 		`no page size of this ${tree.format.name} table fits iova ${tree.address(va)}, physical address ${tree.address(pa)} and ${tree.address(count)} bytes`,
+		"no-page-size",
 	);
 }
 
 function alreadyMapped(tree: Tree, va: number): Errno {
 	const { alreadyMapped, name } = tree.format;
-	return new Errno(alreadyMapped, `iova ${tree.address(va)} is mapped already in this ${name} table: unmap it first`);
+	return new Errno(
+		alreadyMapped,
+		`iova ${tree.address(va)} is mapped already in this ${name} table: unmap it first`,
+		"mapped-already",
+	);
 }

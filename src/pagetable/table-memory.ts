@@ -105,7 +105,7 @@ export class TableMemory {
 		const tables = this.#tables;
 		const number = tables.length;
 		if (this.baseFrame + number + (1 << framesLg2) > this.#endFrame)
-			throw new Errno("ENOMEM", `page tables have used up their memory, which is ${number} frames`);
+			throw new Errno("ENOMEM", `page tables have used up their memory, which is ${number} frames`, "table-memory");
 		if (number % SLAB_FRAMES === 0) this.slabs.push(new Uint32Array(SLAB_FRAMES << FRAME_WORDS_LG2));
 		const slab = this.slabs[number >>> SLAB_FRAMES_LG2]!;
 		const start = (number % SLAB_FRAMES) << FRAME_WORDS_LG2;

@@ -236,10 +236,14 @@ export class Tree {
 
 	/** @throws EINVAL for no length, EOVERFLOW for an end beyond the 64-bit space */
 	checkLength(va: number, count: number): void {
-		if (count === 0) throw new Errno("EINVAL", `a range of no length at iova ${this.address(va)}`);
+		if (count === 0) throw new Errno("EINVAL", `a range of no length at iova ${this.address(va)}`, "zero-length");
 		if (va + count <= this.spaceFrames) return;
 		const length = this.address(count);
-		throw new Errno("EOVERFLOW", `iova ${this.address(va)} and ${length} bytes from it on wrap around 2^64`);
+		throw new Errno(
+			"EOVERFLOW",
+			`iova ${this.address(va)} and ${length} bytes from it on wrap around 2^64`,
+			"overflow",
+		);
 	}
 
 	outOfRange(va: number, last: number): Errno {
@@ -247,6 +251,7 @@ export class Tree {
 		return new Errno(
 			this.format.outOfRange,
 			`iova ${this.address(va)} to ${this.address(last)} is outside the ${bits} that this ${this.format.name} table translates`,
+			"iova-width",
 		);
 	}
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Errno } from "../uapi/errno.js";
+import { hints } from "../uapi/hints.js";
 import {
 	GetHwInfo,
 	HwptAlloc,
@@ -47,6 +48,15 @@ describe("iommufd", () => {
 			"4711 ioctl(7</dev/iommu>, IOMMU_IOAS_MAP, {flags=FIXED_IOVA|READABLE, ioas_id=1, user_va=0x7f10c000, length=4096, iova=0x1801}) = -1 EINVAL\n" +
 				"     iova 0x1801 is not a multiple of 0x1000, the alignment of IOAS 1",
 		);
+	});
+
+	test("what to do about an error stands below its reason", () => {
+		const result = new Errno("ENOENT", "ioas_id is 7, and there is no object 7", "no-object");
+		expect(line(IoasAlloc, { before: encode(IoasAlloc, {}), result }).split("\n")).toEqual([
+			"4711 ioctl(7</dev/iommu>, IOMMU_IOAS_ALLOC, {flags=0}) = -1 ENOENT",
+			"     ioas_id is 7, and there is no object 7",
+			`     -> ${hints["no-object"].advice}`,
+		]);
 	});
 
 	test("what we wrote stands after the result", () => {
@@ -130,6 +140,12 @@ describe("iommufd", () => {
 			/^4711 ioctl\(7<\/dev\/iommu>, IOMMU_IOAS_ALLOC, 0x7ffc0010\) = -1 EFAULT\n/,
 		);
 		expect(line(IoasAlloc, { argument: 0 })).toContain("IOMMU_IOAS_ALLOC, NULL)");
+	});
+
+	test("a command that other files have is shown by its name, or by all that share its number", () => {
+		expect(line(undefined, { number: VfioGroupGetDeviceFd.number })).toContain(", VFIO_GROUP_GET_DEVICE_FD, 0x");
+		const shared = "VFIO_DEVICE_FEATURE or VFIO_IOMMU_DIRTY_PAGES";
+		expect(line(undefined, { number: VfioDeviceFeature.number })).toContain(`, ${shared}, 0x`);
 	});
 
 	test("an unknown command is shown by its number", () => {

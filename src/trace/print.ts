@@ -5,6 +5,8 @@
 
 import { Errno, hex } from "../uapi/errno.js";
 import { type Names, nameIn } from "../uapi/field.js";
+import { hints } from "../uapi/hints.js";
+import { ioctlsOf } from "../uapi/ioctl-names.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
 import { type AnyView, type FieldValue, type PlacedField, readField } from "../uapi/view.js";
 import type {
@@ -18,24 +20,31 @@ import type {
 } from "./event.js";
 import { printable } from "./printable.js";
 
-/** The event as one line, and a second one with the reason when it is an error. No newline at the end. */
+/** The event as one line; below an error its reason, and what to do about it. No newline at the end. */
 export function printCall(event: CallEvent): string {
 	const call = [`${event.fd}<${printable(event.path)}>`, printNumber(event), ...printArgument(event)].join(", ");
 	return `${event.thread} ioctl(${call}) = ${printResult(event)}`;
 }
 
-/** The event as a line, with a second one for the reason of an error. */
+/** The same of an open. */
 export function printOpen({ thread, path, flags, result }: OpenEvent): string {
-	const answer = result instanceof Errno ? `-1 ${result.code}\n     ${printable(result.reason)}` : result;
+	const answer = result instanceof Errno ? printError(result) : result;
 	return `${thread} open("${printable(path)}", ${printOpenFlags(flags)}) = ${answer}`;
 }
 
-/** The event as a line, with a second one for the reason of an error. */
+/** The same of a read, a write or a mapping. */
 export function printTransfer({ thread, call, fd, path, arguments: given, result, access }: TransferEvent): string {
 	const [before, after] = access === undefined ? [given.map(hex), ""] : printAccess(access, result);
-	const answer =
-		result instanceof Errno ? `-1 ${result.code}\n     ${printable(result.reason)}` : `${result ?? "?"}${after}`;
+	const answer = result instanceof Errno ? printError(result) : `${result ?? "?"}${after}`;
 	return `${thread} ${call}(${[`${fd}<${printable(path)}>`, ...before].join(", ")}) = ${answer}`;
+}
+
+/** What stands before what to do about an error. */
+export const ADVICE_MARK = "     -> ";
+
+function printError({ code, reason, hint }: Errno, outputs = ""): string {
+	const advice = hint === undefined ? "" : `\n${ADVICE_MARK}${hints[hint].advice}`;
+	return `-1 ${code}${outputs}\n     ${printable(reason)}${advice}`;
 }
 
 /** @returns what stands before the result, and what after it */
@@ -77,9 +86,11 @@ function printOpenFlags(flags: number): string {
 	return [mode, ...others].join("|");
 }
 
-/** What is called: the command's name, or its number where it means nothing on that file. */
+/** What is called: the command's name. Where it means nothing on that file, what it is called on others, or its number. */
 export function printNumber({ command, number }: Pick<CallEvent, "command" | "number">): string {
 	if (command) return command.name;
+	const names = ioctlsOf(number).map(({ name }) => name);
+	if (names.length > 0) return names.join(" or ");
 	const nr = number & 0xff;
 	return number === ioctlNumber(nr) ? `_IO(';', ${hex(nr)})` : hex(number);
 }
@@ -98,7 +109,7 @@ function printPlainArgument({ argument: kind }: PlainCommand, argument: number):
 
 function printResult({ command, before, after, result }: CallEvent): string {
 	const outputs = command && "fields" in command && before && after ? printOutputs(command, before, after) : "";
-	if (result instanceof Errno) return `-1 ${result.code}${outputs}\n     ${printable(result.reason)}`;
+	if (result instanceof Errno) return printError(result, outputs);
 	return `${result}${outputs}`;
 }
 

@@ -1,6 +1,8 @@
 // The error numbers that iommufd and VFIO answer with.
 // include/uapi/asm-generic/errno-base.h and errno.h: the same on x86-64 and arm64.
 
+import type { HintName } from "./hints.js";
+
 export const errnoNumbers = {
 	EPERM: 1,
 	ENOENT: 2,
@@ -42,10 +44,13 @@ export type ErrnoCode = keyof typeof errnoNumbers;
 export class Errno {
 	readonly code: ErrnoCode;
 	readonly reason: string;
+	/** What to do about it, where the reason alone doesn't say. */
+	readonly hint: HintName | undefined;
 
-	constructor(code: ErrnoCode, reason: string) {
+	constructor(code: ErrnoCode, reason: string, hint?: HintName) {
 		this.code = code;
 		this.reason = reason;
+		this.hint = hint;
 	}
 
 	/** The positive number, as in `errno`. */

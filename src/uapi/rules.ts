@@ -32,14 +32,18 @@ export function readCommand(memory: UserMemory, address: number, command: AnyCom
 	const { size } = command;
 	// Usually this is the whole call. A caller with a shorter struct gives bytes that aren't meant, or fewer than asked for.
 	const got = memory.read(address, bytes);
-	if (got < 4) throw new Errno("EFAULT", `${command.name}: no struct can be read at ${hex(address)}`);
+	if (got < 4) throw new Errno("EFAULT", `${command.name}: no struct can be read at ${hex(address)}`, "struct-pointer");
 	const callerSize = command.words[0];
 	if (callerSize === size && got === size) return size;
 
 	if (callerSize < command.minimumSize) throw tooShort(command, callerSize);
 	if (callerSize > size) requireZeroes(memory, address, size, callerSize, command);
 	if (got < Math.min(callerSize, size))
-		throw new Errno("EFAULT", `${command.name}: of the ${callerSize} bytes at ${hex(address)} only ${got} can be read`);
+		throw new Errno(
+			"EFAULT",
+			`${command.name}: of the ${callerSize} bytes at ${hex(address)} only ${got} can be read`,
+			"struct-pointer",
+		);
 	bytes.fill(0, callerSize);
 	return callerSize;
 }
@@ -50,7 +54,8 @@ export function readCommand(memory: UserMemory, address: number, command: AnyCom
  * @throws EFAULT
  */
 export function readSize(memory: UserMemory, address: number): number {
-	if (memory.read(address, firstWord) !== 4) throw new Errno("EFAULT", `no struct can be read at ${hex(address)}`);
+	if (memory.read(address, firstWord) !== 4)
+		throw new Errno("EFAULT", `no struct can be read at ${hex(address)}`, "struct-pointer");
 	return new Uint32Array(firstWord.buffer)[0];
 }
 
@@ -66,7 +71,11 @@ export function readVfioCommand(memory: UserMemory, address: number, command: An
 	bytes.fill(0);
 	const got = memory.read(address, bytes.subarray(0, command.minimumSize));
 	if (got < command.minimumSize)
-		throw new Errno("EFAULT", `${command.name}: the ${command.minimumSize} bytes at ${hex(address)} can't be read`);
+		throw new Errno(
+			"EFAULT",
+			`${command.name}: the ${command.minimumSize} bytes at ${hex(address)} can't be read`,
+			"struct-pointer",
+		);
 	const argsz = command.words[0];
 	if (argsz < command.minimumSize) throw tooShort(command, argsz);
 	return argsz;
@@ -87,10 +96,18 @@ export function readThrough(
 	const { cName, offset, size } = fieldOf(command, name);
 	const end = offset + size;
 	if (argsz < end)
-		throw new Errno("EINVAL", `${command.name}: flags ask for ${cName}, but argsz ${argsz} ends before byte ${end}`);
+		throw new Errno(
+			"EINVAL",
+			`${command.name}: flags ask for ${cName}, but argsz ${argsz} ends before byte ${end}`,
+			"argsz",
+		);
 	const more = command.view.bytes.subarray(command.minimumSize, end);
 	if (memory.read(address + command.minimumSize, more) !== more.length)
-		throw new Errno("EFAULT", `${command.name}: ${cName} can't be read from the struct at ${hex(address)}`);
+		throw new Errno(
+			"EFAULT",
+			`${command.name}: ${cName} can't be read from the struct at ${hex(address)}`,
+			"struct-pointer",
+		);
 }
 
 /**
@@ -114,7 +131,11 @@ export function respond(memory: UserMemory, address: number, command: AnyCommand
 	const { bytes } = command.view;
 	const answer = callerSize < bytes.length ? bytes.subarray(0, callerSize) : bytes;
 	if (memory.write(address, answer) !== answer.length)
-		throw new Errno("EFAULT", `${command.name}: the answer can't be written to the struct at ${hex(address)}`);
+		throw new Errno(
+			"EFAULT",
+			`${command.name}: the answer can't be written to the struct at ${hex(address)}`,
+			"answer-pointer",
+		);
 }
 
 /**
@@ -125,7 +146,11 @@ export function respondField(memory: UserMemory, address: number, command: AnyCo
 	const { cName, offset, size } = fieldOf(command, name);
 	const answer = command.view.bytes.subarray(offset, offset + size);
 	if (memory.write(address + offset, answer) !== answer.length)
-		throw new Errno("EFAULT", `${command.name}: ${cName} can't be written to the struct at ${hex(address)}`);
+		throw new Errno(
+			"EFAULT",
+			`${command.name}: ${cName} can't be written to the struct at ${hex(address)}`,
+			"answer-pointer",
+		);
 }
 
 function fieldOf(command: AnyCommand, name: string): PlacedField {
@@ -142,9 +167,14 @@ function requireZeroes(memory: UserMemory, address: number, from: number, to: nu
 			throw new Errno(
 				"E2BIG",
 				`byte ${at + unknown} of the struct is ${hex(chunk[unknown])}, but ${command.name} is known up to byte ${from} only: what follows must be 0`,
+				"newer-struct",
 			);
 		if (got < chunk.length)
-			throw new Errno("EFAULT", `${command.name}: size says ${to} bytes, but byte ${at + got} can't be read`);
+			throw new Errno(
+				"EFAULT",
+				`${command.name}: size says ${to} bytes, but byte ${at + got} can't be read`,
+				"struct-pointer",
+			);
 	}
 }
 
@@ -162,6 +192,7 @@ function tooShort(command: AnyCommand, callerSize: number): Errno {
 	return new Errno(
 		"EINVAL",
 		`${command.name}: ${sizeField.cName} says ${callerSize} bytes, but up to ${required?.cName} it takes ${command.minimumSize}`,
+		"struct-size",
 	);
 }
 
@@ -170,8 +201,7 @@ function refusal(command: AnyCommand): Errno {
 	for (const field of command.fields) {
 		if (field.forbids === "nothing" || field.checkedByHandler) continue;
 		const refused = refusedBits(field, readField(command.view, field));
-		if (refused !== 0n)
-			return new Errno(command.refusal, `${command.name}: ${field.cName} ${complaint(field, refused)}`);
+		if (refused !== 0n) return refusalOf(command, field, hex(refused));
 	}
 	throw new Error(`${command.name} has forbidden bits in no field`);
 }
@@ -182,9 +212,13 @@ function refusedBits(field: PlacedField, value: FieldValue): bigint {
 	return BigInt(value) & BigInt.asUintN(field.size * 8, BigInt(forbiddenBitsOf(field)));
 }
 
-function complaint(field: PlacedField, refused: bigint): string {
-	if (field.forbids === "any bit") return `is ${hex(refused)}: it is reserved and must be 0`;
-	const known = Object.keys(field.names);
-	if (known.length === 0) return `is ${hex(refused)}: no flag is defined, it must be 0`;
-	return `has ${hex(refused)}, which is none of ${known.join(", ")}`;
+/** @param refused the bits, or the element of an array, that can't be there */
+function refusalOf({ name, refusal }: AnyCommand, field: PlacedField, refused: string): Errno {
+	const { cName } = field;
+	if (field.forbids === "any bit")
+		return new Errno(refusal, `${name}: ${cName} is ${refused}: it is reserved and must be 0`, "not-cleared");
+	const known = Object.keys(field.names).join(", ");
+	if (known === "")
+		return new Errno(refusal, `${name}: ${cName} is ${refused}, and this call has no flags`, "unknown-flag");
+	return new Errno(refusal, `${name}: ${cName} has ${refused}, which is none of ${known}`, "unknown-flag");
 }

@@ -123,6 +123,7 @@ export class BarWindow {
 			throw new Errno(
 				"EIO",
 				`BAR ${this.#bar.index} of ${this.#owner.name} answers nothing: Memory Space Enable is off`,
+				"memory-enable",
 			);
 	}
 }

@@ -155,7 +155,11 @@ export class ConfigSpace {
 
 	#check(length: number, position: number): void {
 		if (position + length > this.size)
-			throw new Errno("EFAULT", `${length} bytes at ${hex(position)} of a configuration space of ${this.size} bytes`);
+			throw new Errno(
+				"EFAULT",
+				`${length} bytes at ${hex(position)} of a configuration space of ${this.size} bytes`,
+				"no-such-region",
+			);
 	}
 
 	/** An access is made in aligned pieces of 4, 2 and 1 bytes, none of which leaves its part. */

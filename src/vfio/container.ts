@@ -5,7 +5,8 @@ import { allocation } from "../faults/faults.js";
 import type { Caller, Opener } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
 import type { PagingDomain } from "../iommu/core/iommu.js";
-import { Errno, hex } from "../uapi/errno.js";
+import { Errno } from "../uapi/errno.js";
+import { belongsTo, nameOfIoctl, strayIoctl } from "../uapi/ioctl-names.js";
 import { VFIO_API_VERSION, VfioCheckExtension, VfioExtension, VfioGetApiVersion, VfioSetIommu } from "../uapi/vfio.js";
 import type { VfioGroup } from "./group.js";
 import { type1Has, type1Ioctl } from "./type1/ioctls.js";
@@ -57,11 +58,16 @@ export class Container {
 	 */
 	add(group: VfioGroup, opener: Opener): void {
 		if (group.isNoIommu && !opener.capable("CAP_SYS_RAWIO"))
-			throw new Errno("EPERM", `group ${group.name} has no IOMMU: to put it into a container takes CAP_SYS_RAWIO`);
+			throw new Errno(
+				"EPERM",
+				`group ${group.name} has no IOMMU: to put it into a container takes CAP_SYS_RAWIO`,
+				"noiommu-rights",
+			);
 		if (this.#groups.length > 0 && this.#groups[0].isNoIommu !== group.isNoIommu)
 			throw new Errno(
 				"EPERM",
 				`group ${group.name} and the container's: those with an IOMMU and those without don't mix`,
+				"noiommu-mix",
 			);
 		if (!group.isNoIommu) group.iommuGroup.claimAlone(group);
 		if (this.#backEnd?.kind === "type1") {
@@ -119,9 +125,17 @@ export class Container {
 	/** VFIO_SET_IOMMU */
 	#setIommu(caller: Caller, type: number): void {
 		if (this.#groups.length === 0)
-			throw new Errno("EINVAL", "the container has no group yet: VFIO_GROUP_SET_CONTAINER comes before SET_IOMMU");
+			throw new Errno(
+				"EINVAL",
+				"the container has no group yet: VFIO_GROUP_SET_CONTAINER comes before SET_IOMMU",
+				"container-order",
+			);
 		if (this.#backEnd !== undefined)
-			throw new Errno("EINVAL", "the container has its IOMMU already: it keeps it until its last group leaves");
+			throw new Errno(
+				"EINVAL",
+				"the container has its IOMMU already: it keeps it until its last group leaves",
+				"container-order",
+			);
 		this.#backEnd = this.#suits("type1") ? this.#openType1(type) : this.#openNoIommu(caller, type);
 	}
 
@@ -130,9 +144,10 @@ export class Container {
 			throw new Errno(
 				"ENODEV",
 				`no back end for groups with an IOMMU is of type ${type}: TYPE1_IOMMU and TYPE1v2_IOMMU are`,
+				"container-type",
 			);
 		if (type !== VfioExtension.TYPE1_IOMMU && type !== VfioExtension.TYPE1v2_IOMMU)
-			throw new Errno("EINVAL", `type ${type} is an extension, and not a type of IOMMU`);
+			throw new Errno("EINVAL", `type ${type} is an extension, and not a type of IOMMU`, "container-type");
 		const type1 = new Type1(this.#platform, type === VfioExtension.TYPE1v2_IOMMU);
 		const attached: VfioGroup[] = [];
 		try {
@@ -150,18 +165,37 @@ export class Container {
 
 	#openNoIommu(caller: Caller, type: number): BackEnd {
 		if (type !== VfioExtension.NOIOMMU_IOMMU || !this.#platform.takesNoIommu)
-			throw new Errno("ENODEV", `no back end for groups without an IOMMU is of type ${type}: only NOIOMMU_IOMMU is`);
+			throw new Errno(
+				"ENODEV",
+				`no back end for groups without an IOMMU is of type ${type}: only NOIOMMU_IOMMU is`,
+				"container-type",
+			);
 		if (!caller.capable("CAP_SYS_RAWIO"))
-			throw new Errno("EPERM", "to set NOIOMMU_IOMMU, by which devices reach all memory, takes CAP_SYS_RAWIO");
+			throw new Errno(
+				"EPERM",
+				"to set NOIOMMU_IOMMU, by which devices reach all memory, takes CAP_SYS_RAWIO",
+				"noiommu-rights",
+			);
 		return { kind: "noiommu" };
 	}
 
 	#callBackEnd(caller: Caller, command: number, argument: number): void {
-		if (this.#backEnd === undefined)
-			throw new Errno("EINVAL", `${hex(command)}: the container has no IOMMU yet, VFIO_SET_IOMMU comes first`);
-		if (this.#backEnd.kind === "noiommu")
-			throw new Errno("ENOTTY", `${hex(command)} is no ioctl of a container without an IOMMU: nothing can be mapped`);
+		if (this.#backEnd?.kind !== "type1") throw this.#refusal(command);
 		type1Ioctl(this.#backEnd.type1, caller, command, argument);
+	}
+
+	/** Why there is nothing that could answer. */
+	#refusal(command: number): Errno {
+		const { hasBackEnd } = this;
+		if (!belongsTo("container", command))
+			return strayIoctl(hasBackEnd ? "ENOTTY" : "EINVAL", command, "/dev/vfio/vfio", ["container"]);
+		if (hasBackEnd)
+			return new Errno("ENOTTY", `${nameOfIoctl(command)}: without an IOMMU the container has nothing to map with`);
+		return new Errno(
+			"EINVAL",
+			`${nameOfIoctl(command)}: the container has no IOMMU yet, VFIO_SET_IOMMU comes first`,
+			"container-order",
+		);
 	}
 }
 

@@ -6,6 +6,7 @@ import type { MappableFile, PositionedFile } from "../files/open-file.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import { type AddressSpace, copyIn } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
+import { belongsTo, strayIoctl } from "../uapi/ioctl-names.js";
 import { checkFields, readCommand, readThrough, readVfioCommand, respond, respondField } from "../uapi/rules.js";
 import type { AnyCommand } from "../uapi/struct.js";
 import {
@@ -42,7 +43,11 @@ import { checkToken, UUID_SIZE } from "./vf-token.js";
  */
 export function openCdev(device: VfioDevice, opener: Opener, settle: () => void): DeviceFile {
 	if (!device.device.hasIommu && !opener.capable("CAP_SYS_RAWIO"))
-		throw new Errno("EPERM", `${device.name} has no IOMMU, and so reaches all memory: to open it takes CAP_SYS_RAWIO`);
+		throw new Errno(
+			"EPERM",
+			`${device.name} has no IOMMU, and so reaches all memory: to open it takes CAP_SYS_RAWIO`,
+			"noiommu-rights",
+		);
 	return new DeviceFile(device, settle);
 }
 
@@ -74,19 +79,20 @@ export class DeviceFile implements PositionedFile, MappableFile {
 	ioctl(caller: Caller, command: number, argument: number): number {
 		this.#settle();
 		if (command === VfioDeviceBindIommufd.number) this.#bind(caller, argument);
-		else if (!this.#isBound)
-			throw new Errno("EINVAL", `this open of ${this.path} is not bound to an iommufd: BIND_IOMMUFD comes first`);
+		else if (!this.#isBound) throw this.#notBound(command);
 		else this.#serve(caller, command, argument);
 		return 0;
 	}
 
 	readAt(memory: AddressSpace, address: number, length: number, position: number): number {
-		if (!this.#isBound) throw new Errno("EINVAL", `a read of ${this.path}, which isn't bound to an iommufd yet`);
+		if (!this.#isBound)
+			throw new Errno("EINVAL", `a read of ${this.path}, which isn't bound to an iommufd yet`, "bind-first");
 		return readRegion(this.device, memory, address, length, position);
 	}
 
 	writeAt(memory: AddressSpace, address: number, length: number, position: number): number {
-		if (!this.#isBound) throw new Errno("EINVAL", `a write to ${this.path}, which isn't bound to an iommufd yet`);
+		if (!this.#isBound)
+			throw new Errno("EINVAL", `a write to ${this.path}, which isn't bound to an iommufd yet`, "bind-first");
 		return writeRegion(this.device, memory, address, length, position);
 	}
 
@@ -96,7 +102,11 @@ export class DeviceFile implements PositionedFile, MappableFile {
 
 	/** No region has the flag MMAP: what a program does to mapped memory can't be seen, and registers have to see it. */
 	mmap(offset: number): never {
-		throw new Errno("EINVAL", `${placeAt(offset)} of ${this.path} can't be mapped: its region hasn't the flag MMAP`);
+		throw new Errno(
+			"EINVAL",
+			`${placeAt(offset)} of ${this.path} can't be mapped: its region hasn't the flag MMAP`,
+			"no-mmap",
+		);
 	}
 
 	release(): void {
@@ -105,6 +115,15 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		const { group } = this.device;
 		this.device.close();
 		if (this.#group === undefined) group?.unblockByCdev();
+	}
+
+	#notBound(command: number): Errno {
+		if (!belongsTo("device", command)) return strayIoctl("EINVAL", command, this.path, ["device"]);
+		return new Errno(
+			"EINVAL",
+			`this open of ${this.path} is not bound to an iommufd: BIND_IOMMUFD comes first`,
+			"bind-first",
+		);
 	}
 
 	#serve(caller: Caller, command: number, argument: number): void {
@@ -127,7 +146,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		}
 	}
 
-	/** What does not depend on how the device was opened. */
+	/** What does not depend on how the device was opened. @throws ENOTTY */
 	#serveAny(caller: Caller, command: number, argument: number): void {
 		switch (command) {
 			case VfioDeviceFeature.number:
@@ -161,8 +180,15 @@ export class DeviceFile implements PositionedFile, MappableFile {
 			case VfioDevicePciHotReset.number:
 				this.#hotReset(caller, argument);
 				break;
+			case VfioDeviceAttachIommufdPt.number:
+			case VfioDeviceDetachIommufdPt.number:
+				throw new Errno(
+					"ENOTTY",
+					`${this.path} was opened through its group, and is attached to what the group's container maps`,
+					"group-in-use",
+				);
 			default:
-				throw new Errno("ENOTTY", `0x${command.toString(16)} is not an ioctl of a VFIO PCI device`);
+				throw strayIoctl("ENOTTY", command, this.path, ["device"]);
 		}
 	}
 
@@ -171,9 +197,13 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		readCommand(caller.memory, argument, VfioDeviceBindIommufd);
 		const { iommufd, flags, tokenUuidPtr } = VfioDeviceBindIommufd.view;
 		checkFields(VfioDeviceBindIommufd);
-		if (iommufd < 0) throw new Errno("EINVAL", `iommufd is ${iommufd}, which is no fd`);
+		if (iommufd < 0) throw new Errno("EINVAL", `iommufd is ${iommufd}, which is no fd`, "fd-of-iommu");
 		if (this.#group !== undefined)
-			throw new Errno("EINVAL", `${this.path} was opened through its group, and can't be bound to an iommufd`);
+			throw new Errno(
+				"EINVAL",
+				`${this.path} was opened through its group, and can't be bound to an iommufd`,
+				"group-in-use",
+			);
 		const { group } = this.device;
 		group?.blockByCdev();
 		try {
@@ -186,7 +216,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 
 	/** @param token where a VF token is, if one is given */
 	#bindToIommufd(caller: Caller, argument: number, iommufd: number, token: number | undefined): void {
-		if (this.#isBound) throw new Errno("EINVAL", `this open of ${this.path} is bound already`);
+		if (this.#isBound) throw new Errno("EINVAL", `this open of ${this.path} is bound already`, "bound-elsewhere");
 		let uuid: Uint8Array | undefined;
 		if (token !== undefined) {
 			uuid = new Uint8Array(UUID_SIZE);
@@ -255,7 +285,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 	}
 
 	#noBusReset(): Errno {
-		return new Errno("ENODEV", `${this.device.name} is on a root bus, which can't be reset`);
+		return new Errno("ENODEV", `${this.device.name} is on a root bus, which can't be reset`, "no-reset");
 	}
 }
 
@@ -271,8 +301,8 @@ function answer(caller: Caller, argument: number, command: AnyCommand): void {
 /** @throws EBADF when the fd isn't open, EBADFD when it isn't an iommufd */
 function iommufdOf(caller: Caller, fd: number): IommufdFile {
 	const found = caller.file(fd);
-	if (found === undefined) throw new Errno("EBADF", `iommufd is ${fd}, which is not open`);
+	if (found === undefined) throw new Errno("EBADF", `iommufd is ${fd}, which is not open`, "fd");
 	if (found.kind !== "ours" || !(found.file instanceof IommufdFile))
-		throw new Errno("EBADFD", `iommufd is ${fd}, which is not an open of /dev/iommu`);
+		throw new Errno("EBADFD", `iommufd is ${fd}, which is not an open of /dev/iommu`, "fd-of-iommu");
 	return found.file;
 }

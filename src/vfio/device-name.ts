@@ -25,10 +25,10 @@ export function askedFor(text: string, name: string): { readonly token: Uint8Arr
 			continue;
 		}
 		if (token !== undefined || !rest.startsWith(TOKEN))
-			throw new Errno("EINVAL", `after ${name} nothing can follow but one ${TOKEN}UUID`);
+			throw new Errno("EINVAL", `after ${name} nothing can follow but one ${TOKEN}UUID`, "device-name");
 		rest = rest.slice(TOKEN.length);
 		if (!UUID.test(rest))
-			throw new Errno("EINVAL", `what follows ${TOKEN} is no UUID, like 8-4-4-4-12 hexadecimal digits`);
+			throw new Errno("EINVAL", `what follows ${TOKEN} is no UUID, like 8-4-4-4-12 hexadecimal digits`, "device-name");
 		token = bytesOf(rest.slice(0, UUID_LENGTH));
 		rest = rest.slice(UUID_LENGTH);
 	}

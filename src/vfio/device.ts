@@ -83,7 +83,11 @@ export class VfioDevice {
 	 */
 	bind(context: Context): number {
 		if (this.#opens > 0)
-			throw new Errno("EINVAL", `${this.name} is bound already: a device can be bound by one open of its file only`);
+			throw new Errno(
+				"EINVAL",
+				`${this.name} is bound already: a device can be bound by one open of its file only`,
+				"bound-elsewhere",
+			);
 		this.#open(() => this.bindTo(context));
 		return this.#theBound().id;
 	}
@@ -175,7 +179,8 @@ export class VfioDevice {
 	attachPasid(pasid: Pasid, ptId: number): number {
 		const bound = this.#theBound();
 		if (this.#pasids.has(pasid)) return replaceDevice(bound, pasid, ptId);
-		if (pasid > LAST_PASID) throw new Errno("ENOSPC", `PASID ${pasid} is beyond the last one, ${LAST_PASID}`);
+		if (pasid > LAST_PASID)
+			throw new Errno("ENOSPC", `PASID ${pasid} is beyond the last one, ${LAST_PASID}`, "pasid-range");
 		const hwptId = attachDevice(bound, pasid, ptId);
 		this.#pasids.add(pasid);
 		return hwptId;
@@ -207,7 +212,7 @@ export class VfioDevice {
 
 	/** @throws EINVAL when Linux has no way to reset this function alone, Later */
 	reset(): void {
-		if (!this.hardware.canReset) throw new Errno("EINVAL", `${this.name} can't be reset without others`);
+		if (!this.hardware.canReset) throw new Errno("EINVAL", `${this.name} can't be reset without others`, "no-reset");
 		this.registers.reset();
 	}
 

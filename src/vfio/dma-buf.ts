@@ -36,7 +36,8 @@ export function readRanges(
 	if (nrRanges === 0) throw new Errno("EINVAL", "nr_ranges is 0: nothing is to be in the dma-buf");
 	if (flags !== 0) throw new Errno("EINVAL", `flags of a dma-buf is ${hex(flags)}, and must be 0`);
 	const bar = device.hardware.bars.find(({ index }) => index === regionIndex && index < VfioPciRegion.ROM);
-	if (bar === undefined) throw new Errno("ENODEV", `region ${regionIndex} of ${device.name} is not a BAR that it has`);
+	if (bar === undefined)
+		throw new Errno("ENODEV", `region ${regionIndex} of ${device.name} is not a BAR that it has`, "no-such-region");
 	const ranges = readAll(memory, address + VfioDeviceFeatureDmaBuf.size, nrRanges);
 	if (bar.space === "io") throw new Errno("EINVAL", `BAR ${bar.index} of ${device.name} is no memory`);
 	for (const { offset, length } of ranges) requireInBar(device, bar, offset, length);
@@ -63,7 +64,7 @@ function readAll(memory: AddressSpace, address: number, count: number): readonly
 	let total = 0n;
 	for (const [i, { offset, length }] of ranges.entries()) {
 		if (length === 0n || offset % PAGE !== 0n || length % PAGE !== 0n)
-			throw new Errno("EINVAL", `range ${i}, ${hex(offset)} + ${hex(length)}, isn't made of whole pages`);
+			throw new Errno("EINVAL", `range ${i}, ${hex(offset)} + ${hex(length)}, isn't made of whole pages`, "alignment");
 		total += length;
 	}
 	if (total >= LENGTHS_END)
@@ -79,5 +80,6 @@ function requireInBar({ name }: VfioDevice, bar: Bar, offset: bigint, length: bi
 		throw new Errno(
 			"EINVAL",
 			`${hex(offset)} + ${hex(length)} is beyond BAR ${bar.index} of ${name}, ${hex(bar.size)} bytes`,
+			"no-such-region",
 		);
 }

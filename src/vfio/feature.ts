@@ -27,10 +27,10 @@ type FeatureArgs = Args<typeof VfioDeviceFeature>;
 export function deviceFeature(device: VfioDevice, args: FeatureArgs, caller: Caller, address: number): void {
 	const data = address + VfioDeviceFeature.size;
 	if (!(args.flags & PROBE) && args.flags & GET && args.flags & SET)
-		throw new Errno("EINVAL", "flags has GET and SET, which only PROBE can ask for together");
+		throw new Errno("EINVAL", "flags has GET and SET, which only PROBE can ask for together", "feature");
 	switch (args.feature) {
 		case VfioFeature.MIG_PRECOPY_INFOv2:
-			throw new Errno("EINVAL", `${device.name} can't migrate, so it has no pre-copy`);
+			throw new Errno("EINVAL", `${device.name} can't migrate, so it has no pre-copy`, "feature");
 		case VfioFeature.LOW_POWER_ENTRY:
 			if (isToBeDone(args, SET, 0)) device.lowPower.enter(undefined);
 			return;
@@ -51,7 +51,7 @@ export function deviceFeature(device: VfioDevice, args: FeatureArgs, caller: Cal
 		case VfioFeature.DMA_BUF: {
 			if (!isToBeDone(args, GET, VfioDeviceFeatureDmaBuf.size)) return;
 			const { bar } = readRanges(device, caller.memory, data);
-			throw new Errno("EOPNOTSUPP", `BAR ${bar.index} of ${device.name} can't be shared as a dma-buf here`);
+			throw new Errno("EOPNOTSUPP", `BAR ${bar.index} of ${device.name} can't be shared as a dma-buf here`, "feature");
 		}
 		default:
 			throw absent(device, args);
@@ -63,7 +63,7 @@ function sleepUntilUsed(device: VfioDevice, caller: Caller, address: number): vo
 	const entry = VfioDeviceLowPowerEntryWithWakeup.newView();
 	copyIn(caller.memory, address, entry.bytes, "struct vfio_device_low_power_entry_with_wakeup");
 	const fd = entry.wakeupEventfd;
-	if (fd < 0) throw new Errno("EINVAL", `wakeup_eventfd is ${fd}, which is no fd`);
+	if (fd < 0) throw new Errno("EINVAL", `wakeup_eventfd is ${fd}, which is no fd`, "eventfd");
 	const wakeUp = eventFdOf(caller, fd);
 	try {
 		device.lowPower.enter(wakeUp);
@@ -76,15 +76,23 @@ function sleepUntilUsed(device: VfioDevice, caller: Caller, address: number): vo
 /** vfio_check_feature(): false when it was only asked whether it could be done. */
 function isToBeDone({ flags, argsz, feature }: FeatureArgs, supported: number, dataSize: number): boolean {
 	if (flags & (GET | SET) & ~supported)
-		throw new Errno("EINVAL", `feature ${feature} can't be ${flags & GET & ~supported ? "read" : "set"}`);
+		throw new Errno("EINVAL", `feature ${feature} can't be ${flags & GET & ~supported ? "read" : "set"}`, "feature");
 	if (flags & PROBE) return false;
-	if (!(flags & (GET | SET))) throw new Errno("EINVAL", "flags has none of GET, SET and PROBE");
+	if (!(flags & (GET | SET))) throw new Errno("EINVAL", "flags has none of GET, SET and PROBE", "feature");
 	if (argsz - VfioDeviceFeature.size < dataSize)
-		throw new Errno("EINVAL", `argsz is ${argsz}, and feature ${feature} takes ${dataSize} bytes more than the struct`);
+		throw new Errno(
+			"EINVAL",
+			`argsz is ${argsz}, and feature ${feature} takes ${dataSize} bytes more than the struct`,
+			"argsz",
+		);
 	return true;
 }
 
 function absent({ name }: VfioDevice, { feature }: FeatureArgs): Errno {
 	const [known] = Object.entries(VfioFeature).find(([, number]) => number === feature) ?? [];
-	return new Errno("ENOTTY", `${name} doesn't have feature ${feature}${known === undefined ? "" : ` (${known})`}`);
+	return new Errno(
+		"ENOTTY",
+		`${name} doesn't have feature ${feature}${known === undefined ? "" : ` (${known})`}`,
+		"feature",
+	);
 }

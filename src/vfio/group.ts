@@ -9,6 +9,7 @@ import { IommufdFile } from "../iommufd/ioctls.js";
 import { compatIoas, ensureCompatIoas, setNoIommuMode } from "../iommufd/vfio-compat/vfio-compat.js";
 import { copyIn, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
+import { strayIoctl } from "../uapi/ioctl-names.js";
 import { readVfioCommand, respond } from "../uapi/rules.js";
 import {
 	VfioGroupFlags,
@@ -96,11 +97,16 @@ export class VfioGroup {
 			throw new Errno(
 				"EPERM",
 				`group ${this.name} has no IOMMU, and so reaches all memory: to open it takes CAP_SYS_RAWIO`,
+				"noiommu-rights",
 			);
 		if (this.#cdevUsers > 0)
-			throw new Errno("EBUSY", `a device of group ${this.name} is bound by its own file, in /dev/vfio/devices`);
+			throw new Errno(
+				"EBUSY",
+				`a device of group ${this.name} is bound by its own file, in /dev/vfio/devices`,
+				"group-in-use",
+			);
 		if (this.#file !== undefined)
-			throw new Errno("EBUSY", `${this.path} is open already: one program can have it, once`);
+			throw new Errno("EBUSY", `${this.path} is open already: one program can have it, once`, "bound-elsewhere");
 		this.#file = new GroupFile(this, settle);
 		return this.#file;
 	}
@@ -125,7 +131,11 @@ export class VfioGroup {
 	/** A device is bound by its own file: as long as it is, the group can't be opened. @throws EBUSY */
 	blockByCdev(): void {
 		if (this.#file !== undefined)
-			throw new Errno("EBUSY", `${this.path} is open: devices of the group can be opened through that only`);
+			throw new Errno(
+				"EBUSY",
+				`${this.path} is open: devices of the group can be opened through that only`,
+				"group-in-use",
+			);
 		this.#cdevUsers++;
 	}
 
@@ -155,8 +165,8 @@ export class VfioGroup {
 	 */
 	setContainer(caller: Caller, fd: number): void {
 		const found = caller.file(fd);
-		if (found === undefined) throw new Errno("EBADF", `the container's fd is ${fd}, which is not open`);
-		if (this.#hasIommu) throw new Errno("EINVAL", `group ${this.name} is in a container already`);
+		if (found === undefined) throw new Errno("EBADF", `the container's fd is ${fd}, which is not open`, "fd");
+		if (this.#hasIommu) throw new Errno("EINVAL", `group ${this.name} is in a container already`, "container-order");
 		this.#checkAlive();
 		const file = found.kind === "ours" ? found.file : undefined;
 		if (file instanceof ContainerFile) {
@@ -172,16 +182,18 @@ export class VfioGroup {
 			throw new Errno(
 				"EBADFD",
 				`the container's fd is ${fd}, which is neither an open of /dev/vfio/vfio nor of /dev/iommu`,
+				"container-fd",
 			);
 	}
 
 	/** VFIO_GROUP_UNSET_CONTAINER @throws EINVAL when it is in none, EBUSY while a device is open */
 	unsetContainer(): void {
-		if (!this.#hasIommu) throw new Errno("EINVAL", `group ${this.name} is in no container`);
+		if (!this.#hasIommu) throw new Errno("EINVAL", `group ${this.name} is in no container`, "container-order");
 		if (this.#containerUsers > 0)
 			throw new Errno(
 				"EBUSY",
 				`${this.#containerUsers} devices of group ${this.name} are open: the container is needed`,
+				"container-in-use",
 			);
 		this.#leave();
 	}
@@ -195,6 +207,7 @@ export class VfioGroup {
 			throw new Errno(
 				"EINVAL",
 				`group ${this.name} is in no container: VFIO_GROUP_SET_CONTAINER comes before GET_DEVICE_FD`,
+				"container-order",
 			);
 		const context = this.#iommufd;
 		if (context !== undefined && this.isNoIommu && !device.isOpen) checkNoIommu(device, context, caller);
@@ -215,9 +228,13 @@ export class VfioGroup {
 	#take(device: VfioDevice, caller: Caller): () => void {
 		if (this.#iommufd !== undefined) return this.isNoIommu ? () => {} : device.bindTo(this.#iommufd);
 		if (!this.#container!.hasBackEnd)
-			throw new Errno("EINVAL", `the container of group ${this.name} has no IOMMU yet: VFIO_SET_IOMMU comes first`);
+			throw new Errno(
+				"EINVAL",
+				`the container of group ${this.name} has no IOMMU yet: VFIO_SET_IOMMU comes first`,
+				"container-order",
+			);
 		if (this.isNoIommu && !caller.capable("CAP_SYS_RAWIO"))
-			throw new Errno("EPERM", `${device.name} has no IOMMU: to open it takes CAP_SYS_RAWIO`);
+			throw new Errno("EPERM", `${device.name} has no IOMMU: to open it takes CAP_SYS_RAWIO`, "noiommu-rights");
 		this.#containerUsers++;
 		return () => {
 			this.#containerUsers--;
@@ -229,11 +246,12 @@ export class VfioGroup {
 /** @throws EPERM for who may not reach all memory, or who has shown to expect that something is translated */
 function checkNoIommu({ name }: VfioDevice, context: Context, caller: Caller): void {
 	if (!caller.capable("CAP_SYS_RAWIO"))
-		throw new Errno("EPERM", `${name} has no IOMMU: to open it by an iommufd takes CAP_SYS_RAWIO`);
+		throw new Errno("EPERM", `${name} has no IOMMU: to open it by an iommufd takes CAP_SYS_RAWIO`, "noiommu-rights");
 	if (context.vfioIoas !== undefined)
 		throw new Errno(
 			"EPERM",
 			`${name} has no IOMMU, and the iommufd has an IOAS for VFIO's ioctls, which wouldn't be used`,
+			"noiommu-mix",
 		);
 }
 
@@ -269,7 +287,7 @@ export class GroupFile implements OpenFile {
 				this.group.unsetContainer();
 				return 0;
 			default:
-				throw new Errno("ENOTTY", `${hex(command)} is not an ioctl of a VFIO group`);
+				throw strayIoctl("ENOTTY", command, "a VFIO group", ["group"]);
 		}
 	}
 
@@ -287,7 +305,7 @@ export class GroupFile implements OpenFile {
 			checkToken(device.sriov, asked.token, device.name);
 			return caller.install(this.group.openDevice(device, caller, this.#settle));
 		}
-		throw new Errno("ENODEV", `group ${this.group.name} has no device that is called so`);
+		throw new Errno("ENODEV", `group ${this.group.name} has no device that is called so`, "device-name");
 	}
 }
 
@@ -297,6 +315,6 @@ function readString(caller: Caller, address: number): string {
 	const got = caller.memory.read(address, bytes);
 	const end = bytes.subarray(0, got).indexOf(0);
 	if (end >= 0) return String.fromCharCode(...bytes.subarray(0, end));
-	if (got < PAGE_SIZE) throw new Errno("EFAULT", `no name of a device can be read at ${hex(address)}`);
-	throw new Errno("EINVAL", `the name of a device at ${hex(address)} is longer than a page`);
+	if (got < PAGE_SIZE) throw new Errno("EFAULT", `no name of a device can be read at ${hex(address)}`, "data-pointer");
+	throw new Errno("EINVAL", `the name of a device at ${hex(address)} is longer than a page`, "device-name");
 }

@@ -139,6 +139,7 @@ export class Interrupts {
 			throw new Errno(
 				"ENOTTY",
 				`interrupt ${request.index} of ${this.#name} has no action ${action}: INTx has MASK, UNMASK and TRIGGER, all others TRIGGER`,
+				"interrupt-flags",
 			);
 	}
 
@@ -159,11 +160,12 @@ export class Interrupts {
 			return;
 		}
 		if (this.#messages !== undefined)
-			throw new Errno("EINVAL", `${this.#nameOfMessages()} is on, and INTx can't be as well`);
+			throw new Errno("EINVAL", `${this.#nameOfMessages()} is on, and INTx can't be as well`, "one-interrupt-kind");
 		if (start !== 0 || count !== 1)
 			throw new Errno(
 				"EINVAL",
 				`start is ${start} and count ${count}: INTx has one vector, and is switched off when it is on`,
+				"intx-vector",
 			);
 		if (flags & DATA_EVENTFD) {
 			const fd = data.getInt32(0, true);
@@ -176,7 +178,11 @@ export class Interrupts {
 			return;
 		}
 		if (this.#intx === undefined)
-			throw new Errno("EINVAL", `INTx of ${this.#name} is triggered, and has no eventfd: it is not on`);
+			throw new Errno(
+				"EINVAL",
+				`INTx of ${this.#name} is triggered, and has no eventfd: it is not on`,
+				"interrupt-off",
+			);
 		if (isMeant(flags, data)) this.#sendIntx(this.#intx);
 	}
 
@@ -223,9 +229,10 @@ export class Interrupts {
 	}
 
 	#theIntx(what: string, start: number, count: number): Intx {
-		if (this.#intx === undefined) throw new Errno("EINVAL", `INTx of ${this.#name} is to be ${what}, and is not on`);
+		if (this.#intx === undefined)
+			throw new Errno("EINVAL", `INTx of ${this.#name} is to be ${what}, and is not on`, "interrupt-off");
 		if (start !== 0 || count !== 1)
-			throw new Errno("EINVAL", `${count} vectors from ${start} on are to be ${what}: INTx has one`);
+			throw new Errno("EINVAL", `${count} vectors from ${start} on are to be ${what}: INTx has one`, "intx-vector");
 		return this.#intx;
 	}
 
@@ -242,20 +249,26 @@ export class Interrupts {
 			throw new Errno(
 				"EINVAL",
 				`${this.#intx ? "INTx" : this.#nameOfMessages()} is on, and ${nameOf(index)} can't be as well`,
+				"one-interrupt-kind",
 			);
 		if (flags & DATA_EVENTFD) {
 			this.#setEventFds(caller, request, index, isOn);
 			return;
 		}
 		if (!isOn)
-			throw new Errno("EINVAL", `${nameOf(index)} of ${this.#name} is triggered or switched off, and is not on`);
+			throw new Errno(
+				"EINVAL",
+				`${nameOf(index)} of ${this.#name} is triggered or switched off, and is not on`,
+				"interrupt-off",
+			);
 		for (let i = 0; i < count; i++)
 			if (flags & DATA_NONE || data.getUint8(i) !== 0) this.#vectors.get(start + i)?.signal();
 	}
 
 	#setEventFds(caller: Caller, { start, count, data }: IrqRequest, index: Index, isOn: boolean): void {
 		if (!isOn) {
-			if (start + count === 0) throw new Errno("ERANGE", `${nameOf(index)} is to be switched on with no vector at all`);
+			if (start + count === 0)
+				throw new Errno("ERANGE", `${nameOf(index)} is to be switched on with no vector at all`, "interrupt-off");
 			this.#messages = { index, allocated: start + count };
 		}
 		for (let i = 0; i < count; i++) {
@@ -278,6 +291,7 @@ export class Interrupts {
 			throw new Errno(
 				"EINVAL",
 				`vector ${vector}, and MSI was switched on with ${allocated}: it doesn't grow, unlike MSI-X`,
+				"msi-vectors",
 			);
 		const eventFd = fd < 0 ? undefined : eventFdOf(caller, fd);
 		if (eventFd !== undefined) this.#vectors.set(vector, eventFd);
@@ -302,7 +316,8 @@ export class Interrupts {
 	#triggerOther(caller: Caller, { flags, index, count, data }: IrqRequest): void {
 		const known = this.#others.get(index);
 		if (flags & DATA_NONE) {
-			if (known === undefined) throw new Errno("EINVAL", `${nameOf(index)} of ${this.#name} has no eventfd`);
+			if (known === undefined)
+				throw new Errno("EINVAL", `${nameOf(index)} of ${this.#name} has no eventfd`, "interrupt-off");
 			if (count > 0) known.signal();
 			else this.#setOther(index, undefined);
 			return;
@@ -313,7 +328,7 @@ export class Interrupts {
 			return;
 		}
 		const fd = data.getInt32(0, true);
-		if (fd < -1) throw new Errno("EINVAL", `${nameOf(index)} gets fd ${fd}: only -1 takes its eventfd away`);
+		if (fd < -1) throw new Errno("EINVAL", `${nameOf(index)} gets fd ${fd}: only -1 takes its eventfd away`, "eventfd");
 		this.#setOther(index, fd < 0 ? undefined : eventFdOf(caller, fd));
 	}
 

@@ -40,7 +40,11 @@ function vectorsOf({ hardware, configSpace }: VfioDevice, index: number): number
 export function getIrqInfo(device: VfioDevice, info: Args<typeof VfioDeviceGetIrqInfo>): void {
 	const { index } = info;
 	if (index >= VFIO_PCI_NUM_IRQS)
-		throw new Errno("EINVAL", `index is ${index}: ${device.name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`);
+		throw new Errno(
+			"EINVAL",
+			`index is ${index}: ${device.name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`,
+			"no-such-interrupt",
+		);
 	info.count = vectorsOf(device, index);
 	info.flags = EVENTFD;
 	if (index === VfioPciIrq.INTX) info.flags |= MASKABLE | AUTOMASKED;
@@ -64,20 +68,23 @@ export function setIrqs(
 		throw new Errno(
 			"EINVAL",
 			`index is ${index}: what can be set of ${device.name} is the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`,
+			"no-such-interrupt",
 		);
 	if (flags & ~(DATA_TYPE_MASK | ACTION_TYPE_MASK))
-		throw new Errno("EINVAL", `flags has ${hex(flags)}, with unknown bits`);
+		throw new Errno("EINVAL", `flags has ${hex(flags)}, with unknown bits`, "interrupt-flags");
 	const vectors = vectorsOf(device, index);
 	if (start >= vectors || start + count > vectors)
 		throw new Errno(
 			"EINVAL",
 			`vectors ${start} to ${start + count - 1}, of the ${vectors} that interrupt ${index} has`,
+			"no-such-interrupt",
 		);
 	const bytes = count * bytesOfOne(flags);
 	if (argsz - VfioDeviceSetIrqs.size < bytes)
 		throw new Errno(
 			"EINVAL",
 			`argsz is ${argsz}, and the data of ${count} vectors takes ${bytes} more than the struct`,
+			"argsz",
 		);
 	const data = new Uint8Array(bytes);
 	copyIn(caller.memory, address + VfioDeviceSetIrqs.size, data, "the data of SET_IRQS");
@@ -93,6 +100,6 @@ function bytesOfOne(flags: number): number {
 		case DATA_EVENTFD:
 			return 4;
 		default:
-			throw new Errno("EINVAL", "flags must have one of DATA_NONE, DATA_BOOL and DATA_EVENTFD");
+			throw new Errno("EINVAL", "flags must have one of DATA_NONE, DATA_BOOL and DATA_EVENTFD", "interrupt-flags");
 	}
 }

@@ -64,13 +64,18 @@ function find(position: number): { index: number; offset: number } {
 		throw new Errno(
 			"EINVAL",
 			`position ${hex(position)} is in region ${index}, of ${VFIO_PCI_NUM_REGIONS} that there are`,
+			"no-such-region",
 		);
 	return { index, offset: position % REGION_SIZE };
 }
 
 function requireBar({ name, hardware }: VfioDevice, index: number, offset: number): void {
 	const bar = hardware.bars.find((bar) => bar.index === index);
-	if (bar === undefined) throw new Errno("EINVAL", `${name} has no ${nameOf(index)}`);
+	if (bar === undefined) throw new Errno("EINVAL", `${name} has no ${nameOf(index)}`, "no-such-region");
 	if (offset >= bar.size)
-		throw new Errno("EINVAL", `offset ${hex(offset)} is beyond BAR ${index} of ${name}, ${hex(bar.size)} bytes`);
+		throw new Errno(
+			"EINVAL",
+			`offset ${hex(offset)} is beyond BAR ${index} of ${name}, ${hex(bar.size)} bytes`,
+			"no-such-region",
+		);
 }

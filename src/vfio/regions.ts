@@ -17,7 +17,11 @@ export function getRegionInfo(
 ): void {
 	const { index } = info;
 	if (index >= VfioPciRegion.VGA)
-		throw new Errno("EINVAL", `index is ${index}: ${name} has the regions 0 to ${VfioPciRegion.CONFIG}, and no VGA`);
+		throw new Errno(
+			"EINVAL",
+			`index is ${index}: ${name} has the regions 0 to ${VfioPciRegion.CONFIG}, and no VGA`,
+			"no-such-region",
+		);
 	let size = 0;
 	if (index === VfioPciRegion.CONFIG) size = config.bytes.length;
 	else size = hardware.bars.find((bar) => bar.index === index)?.size ?? 0;

@@ -37,7 +37,11 @@ export function checkToken(role: SriovRole, uuid: Uint8Array | undefined, name: 
 	switch (role.kind) {
 		case "none":
 			if (uuid)
-				throw new Errno("EINVAL", `a VF token is given, and ${name} is neither a physical nor a virtual function`);
+				throw new Errno(
+					"EINVAL",
+					`a VF token is given, and ${name} is neither a physical nor a virtual function`,
+					"vf-token",
+				);
 			return;
 		case "physical":
 			if (role.token.users > 0) requireMatch(role.token, uuid, name);
@@ -46,11 +50,11 @@ export function checkToken(role: SriovRole, uuid: Uint8Array | undefined, name: 
 		case "virtual":
 			if (role.token) requireMatch(role.token, uuid, name);
 			else if (uuid)
-				throw new Errno("EINVAL", `a VF token is given, and the physical function of ${name} isn't VFIO's`);
+				throw new Errno("EINVAL", `a VF token is given, and the physical function of ${name} isn't VFIO's`, "vf-token");
 	}
 }
 
 function requireMatch(token: VfToken, uuid: Uint8Array | undefined, name: string): void {
-	if (!uuid) throw new Errno("EACCES", `${name} takes a VF token, and none is given`);
-	if (!token.matches(uuid)) throw new Errno("EACCES", `the VF token isn't the one that ${name} takes`);
+	if (!uuid) throw new Errno("EACCES", `${name} takes a VF token, and none is given`, "vf-token");
+	if (!token.matches(uuid)) throw new Errno("EACCES", `the VF token isn't the one that ${name} takes`, "vf-token");
 }

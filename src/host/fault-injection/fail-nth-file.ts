@@ -51,14 +51,14 @@ export class FailNthFile implements ReadableFile, PositionedFile {
 	}
 
 	readAt(memory: AddressSpace, address: number, length: number, position: number): number {
-		if (this.#mode === O_WRONLY) throw new Errno("EBADF", "fail-nth is open for writing only");
+		if (this.#mode === O_WRONLY) throw new Errno("EBADF", "fail-nth is open for writing only", "access-mode");
 		const text = Buffer.from(`${this.#alive().failNth}\n`, "latin1").subarray(position, position + length);
 		copyOut(memory, address, text, "what is left of fail-nth");
 		return text.length;
 	}
 
 	writeAt(memory: AddressSpace, address: number, length: number): number {
-		if (this.#mode === O_RDONLY) throw new Errno("EBADF", "fail-nth is open for reading only");
+		if (this.#mode === O_RDONLY) throw new Errno("EBADF", "fail-nth is open for reading only", "access-mode");
 		const text = Buffer.alloc(Math.min(length, MOST_BYTES));
 		copyIn(memory, address, text, "a number for fail-nth");
 		const number = parseNumber(text.toString("latin1"));

@@ -15,7 +15,7 @@ export class DeviceName implements OpenFile {
 	}
 
 	ioctl(): never {
-		throw new Errno("EBADF", `the fd is a name of ${this.path} and no open file: it was opened with O_PATH`);
+		throw new Errno("EBADF", `the fd is a name of ${this.path} and no open file: it was opened with O_PATH`, "o-path");
 	}
 
 	release(): void {}

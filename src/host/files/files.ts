@@ -152,7 +152,7 @@ export class HandedFiles {
 		if (fd !== undefined) return fd;
 		const problem = errorName(errno());
 		file.release();
-		throw new Errno("ENOMEM", `ioasis can't have more files open itself (${problem})`);
+		throw new Errno("ENOMEM", `ioasis can't have more files open itself (${problem})`, "fd-limit");
 	}
 
 	/**
@@ -292,7 +292,7 @@ export class HandedFiles {
 		const shown = held.shown ?? this.#show(held);
 		if (shown === undefined) {
 			mapping.release();
-			throw new Errno("ENOMEM", "ioasis can't have more files open itself");
+			throw new Errno("ENOMEM", "ioasis can't have more files open itself", "fd-limit");
 		}
 		shown.add(mapping, offset);
 		return shown;
@@ -409,7 +409,8 @@ function startInotify(): number {
 
 /** Why the one who asked could not be given an fd, from the errno of that. */
 export function notInstalled(problem: number): Errno {
-	if (problem === errors.EMFILE) return new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows");
+	if (problem === errors.EMFILE)
+		return new Errno("EMFILE", "the process has as many fds as RLIMIT_NOFILE allows", "fd-limit");
 	if (problem === errors.ENOMEM) return new Errno("ENOMEM", "the kernel has no memory for another fd of the process");
 	return new Errno("ENOENT", `the thread that made this call is gone (${errorName(problem)})`);
 }

@@ -56,7 +56,7 @@ function readVector(memory: AddressSpace, address: number, count: number): Piece
 	const pieces: Piece[] = [];
 	for (let at = 0; at < bytes.length; at += IOVEC_BYTES) {
 		if (at + IOVEC_BYTES > readable)
-			throw new Errno("EFAULT", `struct iovec ${pieces.length} at ${hex(address + at)} can't be read`);
+			throw new Errno("EFAULT", `struct iovec ${pieces.length} at ${hex(address + at)} can't be read`, "data-pointer");
 		const length = words.getBigUint64(at + 8, true);
 		if (length >= SSIZE_END) throw new Errno("EINVAL", `iov_len ${hex(length)} of buffer ${pieces.length} is negative`);
 		pieces.push({ address: Number(words.getBigUint64(at, true)), length: Number(length) });
@@ -67,5 +67,5 @@ function readVector(memory: AddressSpace, address: number, count: number): Piece
 /** access_ok() */
 function requireUserSpace(address: number, length: number): void {
 	if (address + length > PINNABLE_END)
-		throw new Errno("EFAULT", `${length} bytes at ${hex(address)} are not in user space`);
+		throw new Errno("EFAULT", `${length} bytes at ${hex(address)} are not in user space`, "user-address");
 }

@@ -84,12 +84,21 @@ export class ProcessMemory implements AddressSpace, Backing {
 		const end = (first + count) * PAGE_SIZE;
 		vmas.refresh();
 		for (let at = first * PAGE_SIZE; at < end; at = vmas.end) {
-			if (!vmas.find(at)) throw new Errno("EFAULT", `nothing is mapped at ${hex(at)} in process ${this.process}`);
+			if (!vmas.find(at))
+				throw new Errno("EFAULT", `nothing is mapped at ${hex(at)} in process ${this.process}`, "memory-hole");
 			// check_vma_flags() in mm/gup.c: who asks to write isn't asked whether it may read.
 			if (writable && !vmas.writable)
-				throw new Errno("EFAULT", `the memory at ${hex(at)} can't be written: it is mapped without PROT_WRITE`);
+				throw new Errno(
+					"EFAULT",
+					`the memory at ${hex(at)} can't be written: it is mapped without PROT_WRITE`,
+					"memory-protection",
+				);
 			if (!writable && !vmas.readable)
-				throw new Errno("EFAULT", `the memory at ${hex(at)} can't be read: it is mapped without PROT_READ`);
+				throw new Errno(
+					"EFAULT",
+					`the memory at ${hex(at)} can't be read: it is mapped without PROT_READ`,
+					"memory-protection",
+				);
 			const pages = (Math.min(vmas.end, end) - at) / PAGE_SIZE;
 			if (vmas.shared && vmas.inode !== 0) {
 				const backing = this.#sharedFiles.mapped(this, vmas, writable);

@@ -239,7 +239,11 @@ export class SharedFiles {
 		}
 		// writable_file_mapping_allowed() in mm/gup.c: memory of a file on a disk can't be pinned for long and for writing.
 		if (writable && !file.isMemory)
-			throw new Errno("EFAULT", `${file.name} is mapped shared and writable, and isn't memory but a file on a disk`);
+			throw new Errno(
+				"EFAULT",
+				`${file.name} is mapped shared and writable, and isn't memory but a file on a disk`,
+				"file-memory",
+			);
 		if (!file.isOpen)
 			file.addWindow({ memory, address: area.start, offset: area.offset, length: area.end - area.start });
 		return file;

@@ -180,7 +180,7 @@ export class Opens {
 			throw new Errno("EEXIST", `${path} exists, and O_CREAT|O_EXCL asks for a new file`);
 		const { served, processes, files } = this.#services;
 		const file = served.open(path, processes.identify(this.#notification.thread) ?? gone);
-		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`);
+		if (file === undefined) throw new Errno("ENOENT", `this machine has no ${path}`, "machine");
 		processes.makeRoom();
 		const fd = files.create(file, flags);
 		const handed = this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0);

@@ -79,6 +79,7 @@ export class Shadow {
 			throw new Errno(
 				"EIO",
 				`the machine's files can't be put into ${this.directory}, where TMPDIR has them: ${(error as Error).message}`,
+				"tmpdir",
 			);
 		}
 	}

@@ -162,6 +162,7 @@ export function hasRoom(): boolean {
 export const outOfFds = new Errno(
 	"EMFILE",
 	"ioasis has as many fds itself as its RLIMIT_NOFILE, or the system, allows",
+	"fd-limit",
 );
 
 /** Whether that is why the last call failed. */

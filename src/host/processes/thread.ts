@@ -97,7 +97,7 @@ export class Thread implements Caller {
 		const shown = files.map(held, offset, Math.ceil(length / PAGE_SIZE) * PAGE_SIZE);
 		if (this.#descriptors.stat(fd)?.inode === statOf(shown.fd)?.inode) return;
 		const own = shown.open(flags & (O_ACCMODE | O_STATUS));
-		if (own === -1) throw new Errno("ENOMEM", "ioasis can't have more files open itself");
+		if (own === -1) throw new Errno("ENOMEM", "ioasis can't have more files open itself", "fd-limit");
 		notification.setFd(own, (flags & O_CLOEXEC) !== 0, fd);
 		close(own);
 	}
@@ -177,7 +177,11 @@ export class Thread implements Caller {
 		const copy = pidfdGetfd(this.process.pidfd, fd, 0);
 		if (copy !== -1) return new ClientEventFd(copy, this.#services.events);
 		const problem = errorName(errno());
-		throw new Errno("ENOMEM", `ioasis can't have eventfd ${fd} itself, which takes pidfd_getfd(2): ${problem}`);
+		throw new Errno(
+			"ENOMEM",
+			`ioasis can't have eventfd ${fd} itself, which takes pidfd_getfd(2): ${problem}`,
+			"pidfd-getfd",
+		);
 	}
 
 	/** @returns an fd of ours for the regular file that its fd refers to, or -1 */

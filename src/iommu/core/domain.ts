@@ -41,6 +41,7 @@ export abstract class PageTableDomain extends BaseDomain implements PagingDomain
 			throw new Errno(
 				"ENODEV",
 				`${this.driver.name} finishes a domain when it is first attached: nothing can be mapped before that`,
+				"deferred-domain",
 			);
 		return this.#table;
 	}

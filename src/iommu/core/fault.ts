@@ -13,8 +13,13 @@ import { NO_PASID } from "./pasid.js";
  */
 export function enableFaults(device: Device): void {
 	if (!device.driver.pageResponse)
-		throw new Errno("ENODEV", `${device.name} can't fault: ${device.driver.name} has no way to answer a page request`);
-	if (device.unfinishedFaults !== undefined) throw new Errno("EBUSY", `faults of ${device.name} are enabled already`);
+		throw new Errno(
+			"ENODEV",
+			`${device.name} can't fault: ${device.driver.name} has no way to answer a page request`,
+			"page-faults",
+		);
+	if (device.unfinishedFaults !== undefined)
+		throw new Errno("EBUSY", `faults of ${device.name} are enabled already`, "page-faults");
 	allocation("the page faults of a device");
 	device.unfinishedFaults = [];
 }
@@ -64,7 +69,7 @@ export function reportPageRequest(device: Device, request: PageRequest): void {
 	const handler = attachment?.domain.faultHandler;
 	if (attachment === undefined || handler === undefined || unfinished === undefined) {
 		device.driver.pageResponse?.(device, request, PageResponseCode.INVALID);
-		throw new Errno("EINVAL", `${device.name} is attached to nothing that takes page faults`);
+		throw new Errno("EINVAL", `${device.name} is attached to nothing that takes page faults`, "page-faults");
 	}
 	if (!(request.flags & PgfaultFlags.LAST_PAGE)) {
 		allocation("a page fault");

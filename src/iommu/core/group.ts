@@ -28,6 +28,7 @@ export class IommuGroup implements Group {
 			throw new Errno(
 				"EPERM",
 				`group ${this.id} is in other hands: another iommufd's, a container's, or a kernel driver's`,
+				"group-in-use",
 			);
 		if (this.#claims === 0) this.#takeOver();
 		this.#owner = owner;
@@ -36,7 +37,11 @@ export class IommuGroup implements Group {
 
 	claimAlone(owner: object): void {
 		if (this.#claims > 0)
-			throw new Errno("EPERM", `group ${this.id} isn't viable: an iommufd, a container or a kernel driver has it`);
+			throw new Errno(
+				"EPERM",
+				`group ${this.id} isn't viable: an iommufd, a container or a kernel driver has it`,
+				"group-in-use",
+			);
 		this.#takeOver();
 		this.#owner = owner;
 		this.#claims = 1;
@@ -63,7 +68,8 @@ export class IommuGroup implements Group {
 	}
 
 	attach(domain: Domain, handle: object): void {
-		if (this.#attachments.has(NO_PASID)) throw new Errno("EBUSY", `group ${this.id} is attached to a domain already`);
+		if (this.#attachments.has(NO_PASID))
+			throw new Errno("EBUSY", `group ${this.id} is attached to a domain already`, "attached-already");
 		this.#checkDriver(domain);
 		this.#setDomain(domain);
 		this.#attachments.set(NO_PASID, { domain, handle });
@@ -82,24 +88,29 @@ export class IommuGroup implements Group {
 	attachPasid(domain: Domain, pasid: Pasid, handle: object): void {
 		const driver = this.devices[0].driver;
 		if (!domain.setDevicePasid || !driver.blockedDomain.setDevicePasid)
-			throw new Errno("EOPNOTSUPP", `${driver.name} can't attach a PASID`);
+			throw new Errno("EOPNOTSUPP", `${driver.name} can't attach a PASID`, "hardware-lacks");
 		this.#checkDriver(domain);
-		if (pasid === NO_PASID) throw new Errno("EINVAL", "PASID 0 is the device itself");
+		if (pasid === NO_PASID) throw new Errno("EINVAL", "PASID 0 is the device itself", "pasid-range");
 		for (const device of this.devices)
 			if (device.maxPasids > 0 && pasid >= device.maxPasids)
-				throw new Errno("EINVAL", `PASID ${pasid} is beyond the last PASID of ${device.name}, ${device.maxPasids - 1}`);
+				throw new Errno(
+					"EINVAL",
+					`PASID ${pasid} is beyond the last PASID of ${device.name}, ${device.maxPasids - 1}`,
+					"pasid-range",
+				);
 		if (this.#attachments.has(pasid))
-			throw new Errno("EBUSY", `PASID ${pasid} of group ${this.id} is attached already`);
+			throw new Errno("EBUSY", `PASID ${pasid} of group ${this.id} is attached already`, "attached-already");
 		this.#setPasid(domain, pasid, undefined);
 		this.#attachments.set(pasid, { domain, handle });
 	}
 
 	replacePasid(domain: Domain, pasid: Pasid, handle: object): void {
-		if (!domain.setDevicePasid) throw new Errno("EOPNOTSUPP", `${domain.driver.name} can't attach a PASID`);
+		if (!domain.setDevicePasid)
+			throw new Errno("EOPNOTSUPP", `${domain.driver.name} can't attach a PASID`, "hardware-lacks");
 		this.#checkDriver(domain);
 		const current = this.#attachments.get(pasid);
 		if (pasid === NO_PASID || current === undefined)
-			throw new Errno("EINVAL", `PASID ${pasid} of group ${this.id} is not attached`);
+			throw new Errno("EINVAL", `PASID ${pasid} of group ${this.id} is not attached`, "not-attached");
 		if (current.domain !== domain) this.#setPasid(domain, pasid, current.domain);
 		this.#attachments.set(pasid, { domain, handle });
 	}
@@ -119,7 +130,11 @@ export class IommuGroup implements Group {
 	#checkDriver(domain: Domain): void {
 		const driver = this.devices[0].driver;
 		if (domain.driver !== driver)
-			throw new Errno("EINVAL", `a domain of ${domain.driver.name} doesn't fit a device behind ${driver.name}`);
+			throw new Errno(
+				"EINVAL",
+				`a domain of ${domain.driver.name} doesn't fit a device behind ${driver.name}`,
+				"domain-does-not-fit",
+			);
 	}
 
 	/** Switches every device, or none: a device that refuses takes those before it back. */
@@ -173,5 +188,6 @@ function checkCanBeBlocked(device: Device): void {
 		throw new Errno(
 			"EINVAL",
 			`the firmware wants ${hex(region.first)} to ${hex(region.last)} mapped one to one for ${device.name} at all times`,
+			"firmware-region",
 		);
 }

@@ -37,12 +37,17 @@ export interface UserDataArray {
  */
 export function readUserData<F extends FieldTable>(data: UserData, type: number, struct: Struct<F>): WritableView<F> {
 	if (data.type !== type)
-		throw new Errno("EINVAL", `the data's type is ${hex(data.type)}: here it must be ${hex(type)}, ${struct.name}`);
+		throw new Errno(
+			"EINVAL",
+			`the data's type is ${hex(data.type)}: here it must be ${hex(type)}, ${struct.name}`,
+			"data-type",
+		);
 	const { minimumSize: minimum } = struct;
 	if (data.length < minimum || data.length > struct.size)
 		throw new Errno(
 			"EINVAL",
 			`the data's length is ${data.length}: ${struct.name} has ${minimum === struct.size ? "" : `${minimum} to `}${struct.size} bytes`,
+			"struct-size",
 		);
 	const view = struct.newView();
 	copyIn(data.memory, data.address, view.bytes.subarray(0, data.length), struct.name);
@@ -83,8 +88,12 @@ export function carryOutUserData<F extends FieldTable>(
 	carryOut: (entry: WritableView<F>, index: number) => void,
 ): void {
 	if (array.type !== type)
-		throw new Errno("EINVAL", `the entries' type is ${hex(array.type)}: here it must be ${hex(type)}, ${struct.name}`);
-	if (array.entries === 0) throw new Errno("EINVAL", "the array has no entry");
+		throw new Errno(
+			"EINVAL",
+			`the entries' type is ${hex(array.type)}: here it must be ${hex(type)}, ${struct.name}`,
+			"data-type",
+		);
+	if (array.entries === 0) throw new Errno("EINVAL", "the array has no entry", "invalidation-array");
 	const { size } = struct;
 	allocation("the entries of an array");
 	const entries = new Uint8Array(array.entries * size);
@@ -92,7 +101,11 @@ export function carryOutUserData<F extends FieldTable>(
 	for (let index = 0; index < array.entries; index++) {
 		copyIn(array.memory, array.address + index * array.entryLength, entry, `entry ${index}`);
 		if (entry.subarray(size).some((byte) => byte !== 0))
-			throw new Errno("E2BIG", `entry ${index} has something after the ${size} bytes of ${struct.name}`);
+			throw new Errno(
+				"E2BIG",
+				`entry ${index} has something after the ${size} bytes of ${struct.name}`,
+				"newer-struct",
+			);
 		entries.set(entry.subarray(0, size), index * size);
 	}
 	const view = struct.newView();

@@ -67,22 +67,29 @@ export class AmdDriver implements IommuDriver {
 		const { iommu } = device as AmdDevice;
 		const { features } = iommu;
 		const known = DIRTY_TRACKING | NEST_PARENT | PASID;
-		if (flags & ~known) throw new Errno("EOPNOTSUPP", `amd: flags has ${hex(flags & ~known)}, which it doesn't know`);
-		if (data !== undefined) throw new Errno("EOPNOTSUPP", "amd: a paging HWPT takes no data");
+		if (flags & ~known)
+			throw new Errno("EOPNOTSUPP", `amd: flags has ${hex(flags & ~known)}, which it doesn't know`, "hardware-lacks");
+		if (data !== undefined) throw new Errno("EOPNOTSUPP", "amd: a paging HWPT takes no data", "no-user-domain");
 		if (flags & PASID && flags !== PASID)
-			throw new Errno("EOPNOTSUPP", "amd: PASID asks for a guest table, and the other flags ask for a host table");
+			throw new Errno(
+				"EOPNOTSUPP",
+				"amd: PASID asks for a guest table, and the other flags ask for a host table",
+				"flags-together",
+			);
 		if (flags & DIRTY_TRACKING && !this.capable(device, "dirty-tracking"))
-			throw new Errno("EOPNOTSUPP", "amd: DIRTY_TRACKING takes EFR.HDSup, which is 0");
+			throw new Errno("EOPNOTSUPP", "amd: DIRTY_TRACKING takes EFR.HDSup, which is 0", "hardware-lacks");
 		if (flags & NEST_PARENT && !features.canNest)
 			throw new Errno(
 				"EOPNOTSUPP",
 				`amd: NEST_PARENT takes EFR.GTSup, EFR.GIOSup and EFR2.GCR3TRPModeSup: ${absent(iommu)}`,
+				"hardware-lacks",
 			);
 		if (flags === PASID) {
 			if (!features.hasPasids)
 				throw new Errno(
 					"EOPNOTSUPP",
 					"amd: PASID takes EFR.GTSup, EFR.GIOSup, EFR.PPRSup and EFR.EPHSup: not all are 1",
+					"hardware-lacks",
 				);
 			return this.domainIds.allocateFor((id) => new GuestDomain(this, iommu, id, this.#memory));
 		}
@@ -92,12 +99,16 @@ export class AmdDriver implements IommuDriver {
 		}
 		if (flags === 0 && features.hasGuestTables)
 			return this.domainIds.allocateFor((id) => new GuestDomain(this, iommu, id, this.#memory));
-		throw new Errno("EOPNOTSUPP", "amd: EFR.HATS is 3, so there are no host tables");
+		throw new Errno("EOPNOTSUPP", "amd: EFR.HATS is 3, so there are no host tables", "hardware-lacks");
 	}
 
 	hwInfo(device: Device, type: number): HwInfo {
 		if (type !== HwInfoType.NONE && type !== HwInfoType.AMD)
-			throw new Errno("EOPNOTSUPP", `amd: in_data_type is ${nameIn(HwInfoType, type)}, and it knows AMD only`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`amd: in_data_type is ${nameIn(HwInfoType, type)}, and it knows AMD only`,
+				"data-type",
+			);
 		const { registers } = (device as AmdDevice).iommu;
 		const info = HwInfoAmd.newView();
 		info.efr = registers.efr;

@@ -55,7 +55,11 @@ class UnfinishedDomain extends PageTableDomain {
 		const { iommu } = device as SmmuDevice;
 		this.#finished ??= this.#finishFor(iommu);
 		if (this.#finished.smmu !== iommu)
-			throw new Errno("EINVAL", `the HWPT was finished for another SMMU than the one in front of ${device.name}`);
+			throw new Errno(
+				"EINVAL",
+				`the HWPT was finished for another SMMU than the one in front of ${device.name}`,
+				"domain-does-not-fit",
+			);
 		this.#finished.attachDevice(device, old);
 	}
 

@@ -61,8 +61,9 @@ export class ArmSmmuV3Driver implements IommuDriver {
 	domainAllocPagingFlags(device: Device, flags: number, data: UserData | undefined): PagingDomain {
 		const { iommu } = device as SmmuDevice;
 		const unknown = flags & ~(NEST_PARENT | DIRTY_TRACKING | PASID);
-		if (unknown) throw new Errno("EOPNOTSUPP", `arm-smmu-v3: flags has ${hex(unknown)}, which it doesn't know`);
-		if (data !== undefined) throw new Errno("EOPNOTSUPP", "arm-smmu-v3: a paging HWPT takes no data");
+		if (unknown)
+			throw new Errno("EOPNOTSUPP", `arm-smmu-v3: flags has ${hex(unknown)}, which it doesn't know`, "hardware-lacks");
+		if (data !== undefined) throw new Errno("EOPNOTSUPP", "arm-smmu-v3: a paging HWPT takes no data", "no-user-domain");
 		const request = {
 			stage: stageFor(iommu, flags),
 			isNestParent: flags === NEST_PARENT,
@@ -76,6 +77,7 @@ export class ArmSmmuV3Driver implements IommuDriver {
 			throw new Errno(
 				"EOPNOTSUPP",
 				`arm-smmu-v3: in_data_type is ${nameIn(HwInfoType, type)}, and it knows ARM_SMMUV3 only`,
+				"data-type",
 			);
 		const { registers } = (device as SmmuDevice).iommu;
 		const info = HwInfoArmSmmuV3.newView();
@@ -99,7 +101,11 @@ export class ArmSmmuV3Driver implements IommuDriver {
 
 	viommuInit(core: ViommuCore, device: Device, _type: number, parent: PagingDomain): DriverViommu {
 		if (!(parent instanceof SmmuDomain) || parent.smmu !== device.iommu)
-			throw new Errno("EINVAL", `the parent was made for another SMMU than the one in front of ${device.name}`);
+			throw new Errno(
+				"EINVAL",
+				`the parent was made for another SMMU than the one in front of ${device.name}`,
+				"nest-parent",
+			);
 		return new VSmmu(this, core, parent);
 	}
 
@@ -122,18 +128,24 @@ function stageFor({ features }: Smmu, flags: number): 1 | 2 {
 				throw new Errno(
 					"EOPNOTSUPP",
 					"arm-smmu-v3: NEST_PARENT takes both stages (SMMU_IDR0.S1P, S2P), and no erratum",
+					"hardware-lacks",
 				);
 			return 2;
 		case DIRTY_TRACKING:
 		case PASID:
 		case DIRTY_TRACKING | PASID:
 			if (!features.S1P)
-				throw new Errno("EOPNOTSUPP", "arm-smmu-v3: DIRTY_TRACKING and PASID take a stage 1, and SMMU_IDR0.S1P is 0");
+				throw new Errno(
+					"EOPNOTSUPP",
+					"arm-smmu-v3: DIRTY_TRACKING and PASID take a stage 1, and SMMU_IDR0.S1P is 0",
+					"hardware-lacks",
+				);
 			return 1;
 		default:
 			throw new Errno(
 				"EOPNOTSUPP",
 				"arm-smmu-v3: NEST_PARENT asks for a stage 2, and the other flags ask for a stage 1",
+				"flags-together",
 			);
 	}
 }

@@ -62,13 +62,17 @@ export class IntelVtdDriver implements IommuDriver {
 	/** A first stage where there is one that can do what is asked, else a second stage. */
 	domainAllocPagingFlags(device: Device, flags: number, data: UserData | undefined): PagingDomain {
 		const unit = (device as VtdDevice).iommu;
-		if (data !== undefined) throw new Errno("EOPNOTSUPP", "intel-vtd: a paging HWPT takes no data");
+		if (data !== undefined) throw new Errno("EOPNOTSUPP", "intel-vtd: a paging HWPT takes no data", "no-user-domain");
 		return allocFirstStage(this, unit, flags, this.#memory) ?? allocSecondStage(this, unit, flags, this.#memory);
 	}
 
 	domainAllocNested(device: Device, parent: PagingDomain, flags: number, data: UserData): VtdNestedDomain {
 		if (flags & ~HwptAllocFlags.PASID)
-			throw new Errno("EOPNOTSUPP", `intel-vtd: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`intel-vtd: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`,
+				"unknown-flag",
+			);
 		return allocNested(this, (device as VtdDevice).iommu, parent, data);
 	}
 
@@ -77,6 +81,7 @@ export class IntelVtdDriver implements IommuDriver {
 			throw new Errno(
 				"EOPNOTSUPP",
 				`intel-vtd: in_data_type is ${nameIn(HwInfoType, type)}, and it knows INTEL_VTD only`,
+				"data-type",
 			);
 		const { registers } = (device as VtdDevice).iommu;
 		const info = HwInfoVtd.newView();

@@ -41,6 +41,7 @@ export class NoIommuDriver implements IommuDriver {
 			throw new Errno(
 				"EOPNOTSUPP",
 				`noiommu: flags is ${hex(flags)} and data_len ${length}: without an IOMMU there is nothing to choose`,
+				"no-user-domain",
 			);
 		return new NoIommuDomain(this, new PageTable(amdv1, TABLE, this.#memory));
 	}
@@ -52,6 +53,7 @@ class NoIommuDomain extends PageTableDomain {
 		throw new Errno(
 			"ENODEV",
 			`${device.name} is behind ${device.driver.name}, and no IOMMU walks a table of noiommu's`,
+			"noiommu-mix",
 		);
 	}
 

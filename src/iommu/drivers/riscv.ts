@@ -65,7 +65,11 @@ export class RiscvDriver implements IommuDriver {
 		const { capabilities } = (device as RiscvDevice).iommu;
 		const mode = MODES.find(({ capability }) => (capabilities & capability) !== 0n);
 		if (mode === undefined)
-			throw new Errno("ENODEV", `riscv: capabilities is ${hex(capabilities)}, with none of Sv39, Sv48 and Sv57`);
+			throw new Errno(
+				"ENODEV",
+				`riscv: capabilities is ${hex(capabilities)}, with none of Sv39, Sv48 and Sv57`,
+				"table-config",
+			);
 		const svpbmt = (capabilities & Svpbmt) !== 0n;
 		return this.pscids.allocateFor((pscid) => new RiscvDomain(this, mode, svpbmt, pscid, this.#memory));
 	}
@@ -135,7 +139,11 @@ export class RiscvDomain extends PageTableDomain {
 	override attachDevice(device: Device): void {
 		const riscv = device as RiscvDevice;
 		if (!(riscv.iommu.capabilities & this.#mode.capability))
-			throw new Errno("ENODEV", `the IOMMU of ${device.name} doesn't have the HWPT's mode, Sv${this.#mode.vaBits}`);
+			throw new Errno(
+				"ENODEV",
+				`the IOMMU of ${device.name} doesn't have the HWPT's mode, Sv${this.#mode.vaBits}`,
+				"domain-does-not-fit",
+			);
 		const ppn = this.table.topAddress >> BigInt(TABLE_FRAME_LG2);
 		riscv.context = {
 			tc: tc_V,

@@ -80,9 +80,10 @@ export class SelftestDriver implements IommuDriver {
 
 	domainAllocPagingFlags(device: Device, flags: number, data: UserData | undefined): PagingDomain {
 		const known = HwptAllocFlags.DIRTY_TRACKING | HwptAllocFlags.NEST_PARENT | HwptAllocFlags.PASID;
-		if (flags & ~known) throw new Errno("EOPNOTSUPP", `selftest: flags has ${hex(flags & ~known)}, which it can't do`);
+		if (flags & ~known)
+			throw new Errno("EOPNOTSUPP", `selftest: flags has ${hex(flags & ~known)}, which it can't do`, "hardware-lacks");
 		if (flags & HwptAllocFlags.DIRTY_TRACKING && !(device as MockDevice).tracksDirty)
-			throw new Errno("EOPNOTSUPP", `selftest: ${device.name} was made with NO_DIRTY`);
+			throw new Errno("EOPNOTSUPP", `selftest: ${device.name} was made with NO_DIRTY`, "hardware-lacks");
 		let type: number = MockPageTable.DEFAULT;
 		if (data !== undefined) {
 			if (data.type !== HwptDataType.SELFTEST)
@@ -106,6 +107,7 @@ export class SelftestDriver implements IommuDriver {
 			throw new Errno(
 				"EOPNOTSUPP",
 				`selftest: in_data_type is ${nameIn(HwInfoType, type)}, and it knows SELFTEST only`,
+				"data-type",
 			);
 		allocation("the description of an IOMMU");
 		const info = TestHwInfo.newView();

@@ -18,17 +18,26 @@ export function cutAfter(map: IoPagetable, iova: bigint): void {
 	if (use.isPrevented)
 		throw new Errno("EBUSY", `the mapping ${inWords(area)} is being unmapped, and can't be cut meanwhile`);
 	if (area.pages.kind === "dmabuf")
-		throw new Errno("EOPNOTSUPP", `the mapping ${inWords(area)} is one of a dma-buf, which can't be cut`);
+		throw new Errno("EOPNOTSUPP", `the mapping ${inWords(area)} is one of a dma-buf, which can't be cut`, "dma-buf");
 	const rest = iova + 1n;
 	if ((rest | area.startByte(rest)) & (map.alignment - 1n))
 		throw new Errno(
 			"EINVAL",
 			`the mapping ${inWords(area)} can't be cut at ${hex(rest)}, which is not a multiple of ${hex(map.alignment)}`,
+			"alignment",
 		);
 	if (use.accesses > 0)
-		throw new Errno("EINVAL", `the mapping ${inWords(area)} can't be cut: an in-kernel user has pinned it`);
+		throw new Errno(
+			"EINVAL",
+			`the mapping ${inWords(area)} can't be cut: an in-kernel user has pinned it`,
+			"in-kernel-user",
+		);
 	if (map.domains.length > 0 && !map.largePagesDisabled)
-		throw new Errno("EINVAL", `the mapping ${inWords(area)} can't be cut: domains may show it with large pages`);
+		throw new Errno(
+			"EINVAL",
+			`the mapping ${inWords(area)} can't be cut: domains may show it with large pages`,
+			"cut-area",
+		);
 	const { pages, protection } = area;
 	allocation("the left part of an area");
 	allocation("the right part of an area");

@@ -56,7 +56,7 @@ export class IoPagetable {
 	 */
 	map(slices: readonly Slice[], length: bigint, iova: bigint | undefined, protection: number): bigint {
 		if (length === 0n || length & (this.alignment - 1n))
-			throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of ${this.#alignmentInWords()}`);
+			throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of ${this.#alignmentInWords()}`, "alignment");
 		const first = iova === undefined ? this.#choose(slices[0], length) : this.#check(iova, length);
 		const areas: Area[] = [];
 		try {
@@ -82,11 +82,16 @@ export class IoPagetable {
 		let from = first;
 		for (let area = this.areas.firstIn(from, last); area !== undefined; area = this.areas.firstIn(from, last)) {
 			if (this.uses.of(area).locks > 0)
-				throw new Errno("EBUSY", `the mapping ${inWords(area)} is locked by a hardware queue or another object`);
+				throw new Errno(
+					"EBUSY",
+					`the mapping ${inWords(area)} is locked by a hardware queue or another object`,
+					"locked-area",
+				);
 			if (area.first < from || area.last > last)
 				throw new Errno(
 					"ENOENT",
 					`the range ${hex(first)} to ${hex(last)} cuts the mapping ${inWords(area)} in two: mappings are unmapped whole`,
+					"unmap-whole",
 				);
 			this.#evictAccesses(area);
 			this.#emptyArea(area);
@@ -103,12 +108,13 @@ export class IoPagetable {
 	 * @throws ENOENT for a gap, EINVAL for an empty range, EOVERFLOW
 	 */
 	slices(iova: bigint, length: bigint): Slice[] {
-		if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be copied");
+		if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be copied", "zero-length");
 		const last = iova + length - 1n;
 		if (last > LAST_IOVA)
 			throw new Errno(
 				"EOVERFLOW",
 				`the source's IOVA ${hex(iova)} + length ${hex(length)} goes beyond the 64-bit space`,
+				"overflow",
 			);
 		const slices: Slice[] = [];
 		let at = iova;
@@ -118,7 +124,8 @@ export class IoPagetable {
 			slices.push({ pages: area.pages, startByte: area.startByte(at), length: end - at + 1n });
 			at = end + 1n;
 		}
-		if (at <= last) throw new Errno("ENOENT", `there is no mapping at IOVA ${hex(at)} of ${this.#name}`);
+		if (at <= last)
+			throw new Errno("ENOENT", `there is no mapping at IOVA ${hex(at)} of ${this.#name}`, "nothing-mapped");
 		return slices;
 	}
 
@@ -144,6 +151,7 @@ export class IoPagetable {
 			throw new Errno(
 				"EINVAL",
 				`the domain's smallest page is ${hex(smallest)} bytes, larger than the CPU's ${hex(PAGE_SIZE)}`,
+				"hardware-lacks",
 			);
 		const alignment = smallest > this.alignment ? smallest : this.alignment;
 		if (alignment !== this.alignment) this.#checkAlignment(alignment);
@@ -184,12 +192,14 @@ export class IoPagetable {
 			throw new Errno(
 				"EADDRINUSE",
 				`${hex(first)} to ${hex(last)} can't be reserved in ${this.#name}: ${inWords(area)} is mapped`,
+				"reserved-iova",
 			);
 		const allowed = this.ranges.allowedIn(first, last);
 		if (allowed !== undefined)
 			throw new Errno(
 				"EADDRINUSE",
 				`${hex(first)} to ${hex(last)} can't be reserved in ${this.#name}: ALLOW_IOVAS promised ${inWords(allowed)}`,
+				"allowed-iovas",
 			);
 		allocation("a reserved range");
 		this.ranges.reserve(first, last, owner);
@@ -225,7 +235,11 @@ export class IoPagetable {
 		for (const range of ranges) {
 			const reserved = this.ranges.reservedIn(range.first, range.last);
 			if (reserved !== undefined)
-				throw new Errno("EADDRINUSE", `${inWords(range)} can't be allowed: ${inWords(reserved)} is reserved`);
+				throw new Errno(
+					"EADDRINUSE",
+					`${inWords(range)} can't be allowed: ${inWords(reserved)} is reserved`,
+					"reserved-iova",
+				);
 		}
 		this.ranges.allow(ranges);
 	}
@@ -259,6 +273,7 @@ export class IoPagetable {
 			throw new Errno(
 				"EINVAL",
 				`${this.#name} has mappings in domains already: they can't be made of small pages afterwards`,
+				"huge-pages-option",
 			);
 		this.largePagesDisabled = true;
 		try {
@@ -271,52 +286,66 @@ export class IoPagetable {
 
 	#check(iova: bigint, length: bigint): bigint {
 		if (iova & (this.alignment - 1n))
-			throw new Errno("EINVAL", `iova ${hex(iova)} is not a multiple of ${this.#alignmentInWords()}`);
+			throw new Errno("EINVAL", `iova ${hex(iova)} is not a multiple of ${this.#alignmentInWords()}`, "alignment");
 		const last = iova + length - 1n;
 		if (last > LAST_IOVA)
 			throw new Errno(
 				"EOVERFLOW",
 				`a mapping from iova ${hex(iova)} on of length ${hex(length)} goes beyond the 64-bit space`,
+				"overflow",
 			);
 		const reserved = this.ranges.reservedIn(iova, last);
 		if (reserved !== undefined)
 			throw new Errno(
 				"EINVAL",
 				`${hex(iova)} to ${hex(last)} touches ${inWords(reserved)}, which is reserved in ${this.#name}`,
+				"reserved-iova",
 			);
 		const area = this.areas.firstIn(iova, last);
 		if (area !== undefined)
 			throw new Errno(
 				"EEXIST",
 				`${hex(iova)} to ${hex(last)} touches ${inWords(area)}, which is mapped in ${this.#name}`,
+				"mapped-already",
 			);
 		return iova;
 	}
 
 	#choose(slice: Slice, length: bigint): bigint {
-		if (length >= LAST_IOVA / 2n) throw new Errno("EOVERFLOW", `no IOVA is chosen for a length of ${hex(length)}`);
+		if (length >= LAST_IOVA / 2n)
+			throw new Errno("EOVERFLOW", `no IOVA is chosen for a length of ${hex(length)}`, "no-room");
 		const address = slice.pages.start + slice.startByte;
 		const alignment = alignmentFor(address, length);
 		if (alignment < this.alignment)
 			throw new Errno(
 				"EINVAL",
 				`the memory at ${hex(address)} is aligned to ${hex(alignment)} only, less than ${this.#alignmentInWords()}`,
+				"alignment",
 			);
 		const iova = this.ranges.choose(address, length, (from, room) => this.areas.taken(from, room));
 		if (iova === undefined)
-			throw new Errno("ENOSPC", `${this.#name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}`);
+			throw new Errno(
+				"ENOSPC",
+				`${this.#name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}`,
+				"no-room",
+			);
 		return iova;
 	}
 
 	#insert(slice: Slice, iova: bigint, protection: number): Area {
 		if (protection & WRITE && !slice.pages.writable)
-			throw new Errno("EPERM", "the mapping that is copied is read-only, and the copy is to be writeable");
+			throw new Errno(
+				"EPERM",
+				"the mapping that is copied is read-only, and the copy is to be writeable",
+				"copy-permission",
+			);
 		allocation("an area");
 		const area = Area.of(iova, slice.length, slice.pages, slice.startByte, protection);
 		if (BigInt(area.pageOffset) & (this.alignment - 1n))
 			throw new Errno(
 				"EINVAL",
 				`the memory begins ${hex(area.pageOffset)} bytes into a page, which is not a multiple of ${this.#alignmentInWords()}`,
+				"alignment",
 			);
 		this.areas.insert(area);
 		area.pages.addArea();
@@ -410,7 +439,11 @@ export class IoPagetable {
 		// They let go while they are asked, or when a file of theirs that is closed already is released.
 		if (this.uses.of(area).accesses > 0) this.#platform.settle();
 		if (this.uses.of(area).accesses > 0)
-			throw new Errno("EDEADLK", `an in-kernel user keeps ${inWords(area)} pinned after it was asked to let go`);
+			throw new Errno(
+				"EDEADLK",
+				`an in-kernel user keeps ${inWords(area)} pinned after it was asked to let go`,
+				"in-kernel-user",
+			);
 	}
 
 	/** @throws EADDRINUSE when an area doesn't fit */
@@ -421,6 +454,7 @@ export class IoPagetable {
 				throw new Errno(
 					"EADDRINUSE",
 					`${inWords(area)} is mapped in ${this.#name}, and is not aligned to ${hex(alignment)}`,
+					"aligned-for-domain",
 				);
 	}
 

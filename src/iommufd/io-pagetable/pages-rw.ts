@@ -31,7 +31,11 @@ export function rwPages(
 function copyByAddress(space: AddressSpace, address: number, data: Uint8Array, write: boolean): void {
 	const done = write ? space.write(address, data) : space.read(address, data);
 	if (done < data.length)
-		throw new Errno("EFAULT", `the memory at ${hex(address + done)} can't be ${write ? "written" : "read"}`);
+		throw new Errno(
+			"EFAULT",
+			`the memory at ${hex(address + done)} can't be ${write ? "written" : "read"}`,
+			"memory-hole",
+		);
 }
 
 /**
@@ -71,7 +75,11 @@ function copyExtents(
 		const at = page[i] * PAGE_SIZE + skip;
 		const copied = write ? backing[i].write(at, part) : backing[i].read(at, part);
 		if (copied < length)
-			throw new Errno("EFAULT", `${backing[i].name} can't be ${write ? "written" : "read"} at ${hex(at + copied)}`);
+			throw new Errno(
+				"EFAULT",
+				`${backing[i].name} can't be ${write ? "written" : "read"} at ${hex(at + copied)}`,
+				"memory-hole",
+			);
 		done += length;
 		skip = 0;
 	}

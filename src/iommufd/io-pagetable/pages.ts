@@ -59,7 +59,8 @@ export abstract class Pages {
 	 * @throws EINVAL for a length that can't be mapped
 	 */
 	constructor(context: PagesContext, caller: Caller, start: bigint, length: bigint, writable: boolean) {
-		if (length === 0n || length > LONGEST) throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`);
+		if (length === 0n || length > LONGEST)
+			throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`, "overflow");
 		allocation("the pages of a mapping");
 		this.#context = context;
 		this.startPage = pageOf(start);
@@ -155,6 +156,7 @@ export abstract class Pages {
 				throw new Errno(
 					"EFAULT",
 					`${found.backing[i].name} is memory of a device: only VFIO's own containers map that`,
+					"device-memory",
 				);
 	}
 
@@ -296,7 +298,11 @@ export class UserPages extends Pages {
 	 */
 	constructor(context: PagesContext, caller: Caller, address: bigint, length: bigint, writable: boolean) {
 		if (address + length > LAST_ADDRESS)
-			throw new Errno("EOVERFLOW", `user_va ${hex(address)} + length ${hex(length)} goes beyond the 64-bit space`);
+			throw new Errno(
+				"EOVERFLOW",
+				`user_va ${hex(address)} + length ${hex(length)} goes beyond the 64-bit space`,
+				"overflow",
+			);
 		super(context, caller, address, length, writable);
 	}
 
@@ -304,14 +310,16 @@ export class UserPages extends Pages {
 		// A double is exact wherever memory can be, and these checks are about places far beyond that.
 		const from = (this.startPage + first) * PAGE_SIZE;
 		const batchEnd = from + Math.min(count, PIN_BATCH) * PAGE_SIZE;
-		if (batchEnd >= 2 ** 64) throw new Errno("EOVERFLOW", "the memory's last page is the last one of the 64-bit space");
-		if (batchEnd > PINNABLE_END) throw new Errno("EFAULT", `${hex(this.start)} is not an address of user space`);
+		if (batchEnd >= 2 ** 64)
+			throw new Errno("EOVERFLOW", "the memory's last page is the last one of the 64-bit space", "overflow");
+		if (batchEnd > PINNABLE_END)
+			throw new Errno("EFAULT", `${hex(this.start)} is not an address of user space`, "user-address");
 		try {
 			this.space.resolve(from / PAGE_SIZE, count, this.writable, into);
 		} catch (error) {
 			// Only who finds nothing asks, because it takes as long as to look.
 			if (this.space.alive) throw error;
-			throw new Errno("EFAULT", `${this.space.name} is gone, and with it the memory at ${hex(from)}`);
+			throw new Errno("EFAULT", `${this.space.name} is gone, and with it the memory at ${hex(from)}`, "process-gone");
 		}
 	}
 }
@@ -347,15 +355,16 @@ export class FilePages extends Pages {
 	protected override find(first: number, count: number, into: Extents): void {
 		const file = this.#file;
 		if (file.kind !== "shared-memory")
-			throw new Errno("EINVAL", "the fd is not a memfd or another file of shared memory");
+			throw new Errno("EINVAL", "the fd is not a memfd or another file of shared memory", "memfd");
 		if (this.startPage * PAGE_SIZE >= 2 ** 63)
-			throw new Errno("EINVAL", `start ${hex(this.start)} is negative as a file offset`);
+			throw new Errno("EINVAL", `start ${hex(this.start)} is negative as a file offset`, "file-size");
 		const page = this.startPage + first;
 		const size = file.size();
 		if ((page + count) * PAGE_SIZE > size)
 			throw new Errno(
 				"EINVAL",
 				`${hex(page * PAGE_SIZE)} to ${hex((page + count) * PAGE_SIZE)} of ${file.backing.name} lies beyond its size, ${hex(size)}`,
+				"file-size",
 			);
 		into.add(file.backing, page, count);
 	}

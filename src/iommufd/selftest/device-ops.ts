@@ -103,7 +103,8 @@ function pasidCheck(call: Call, args: TestArgs<"PASID_CHECK_HWPT">): void {
 		return;
 	}
 	const hwpt = objects.any(args.hwptId, "hwpt_id");
-	if (!(hwpt instanceof Hwpt)) throw new Errno("EINVAL", `hwpt_id is ${args.hwptId}, and ${hwpt} is not a HWPT`);
+	if (!(hwpt instanceof Hwpt))
+		throw new Errno("EINVAL", `hwpt_id is ${args.hwptId}, and ${hwpt} is not a HWPT`, "object-kind");
 	if (attached !== hwpt.domain) throw new Errno("EINVAL", `PASID ${args.pasid} is not attached to ${hwpt}`);
 }
 

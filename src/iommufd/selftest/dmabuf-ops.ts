@@ -27,7 +27,7 @@ function dmabufGet(call: Call, args: TestArgs<"DMABUF_GET">): void {
 function dmabufRevoke(call: Call, args: TestArgs<"DMABUF_REVOKE">): void {
 	const fd = args.dmabufFd;
 	const found = call.caller.file(fd);
-	if (found === undefined) throw new Errno("EBADF", `dmabuf_fd is ${fd}, which is not open`);
+	if (found === undefined) throw new Errno("EBADF", `dmabuf_fd is ${fd}, which is not open`, "fd");
 	if (found.kind !== "ours" || !(found.file instanceof DmaBuf))
 		throw new Errno("EINVAL", `fd ${fd} is not a dma-buf that DMABUF_GET made`);
 	found.file.invalidateMappings(args.revoked !== 0);

@@ -21,10 +21,14 @@ export function testCommand(call: Call, command: Args<typeof TestCommand>): void
 /** Reserves a range that nothing but the end of the IOAS gives back. */
 function addReserved(call: Call, args: TestArgs<"ADD_RESERVED">): void {
 	const { start, length } = args;
-	if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be reserved");
+	if (length === 0n) throw new Errno("EINVAL", "length is 0: nothing is to be reserved", "zero-length");
 	const last = start + length - 1n;
 	if (last >= 1n << 64n)
-		throw new Errno("EOVERFLOW", `start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`);
+		throw new Errno(
+			"EOVERFLOW",
+			`start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`,
+			"overflow",
+		);
 	call.context.objects.get(args.id, Ioas, "id").map.reserve(start, last, undefined);
 }
 

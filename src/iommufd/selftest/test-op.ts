@@ -24,7 +24,8 @@ const probe = new Uint8Array(1);
 /** The page that a process has at an address. @throws EOVERFLOW for the last page of all, EFAULT */
 export function pageOf(space: AddressSpace, address: number): { backing: Backing; page: number } {
 	// gup_fast_fallback() in mm/gup.c: where the page ends has to be an address.
-	if (address + PAGE_SIZE >= 2 ** 64) throw new Errno("EOVERFLOW", "uptr is in the last page of the 64-bit space");
+	if (address + PAGE_SIZE >= 2 ** 64)
+		throw new Errno("EOVERFLOW", "uptr is in the last page of the 64-bit space", "overflow");
 	// A page that was never touched has to be there, as it is after get_user_pages().
 	copyIn(space, address, probe, "uptr");
 	found.clear();

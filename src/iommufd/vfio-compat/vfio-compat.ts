@@ -4,6 +4,7 @@
 import type { Caller } from "../../files/caller.js";
 import { CACHE, READ, WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { strayIoctl } from "../../uapi/ioctl-names.js";
 import { type VfioIoas, VfioIoasOp } from "../../uapi/iommufd.js";
 import { checkFields, readVfioCommand } from "../../uapi/rules.js";
 import type { AnyCommand, Args } from "../../uapi/struct.js";
@@ -49,7 +50,7 @@ export function vfioIoas(call: Call, request: Args<typeof VfioIoas>): void {
 /** The IOAS that stands in for a container's. @throws ENODEV when there is none */
 export function compatIoas(context: Context): Ioas {
 	if (context.vfioIoas === undefined)
-		throw new Errno("ENODEV", "no IOAS has been set for VFIO's ioctls: IOMMU_VFIO_IOAS does it");
+		throw new Errno("ENODEV", "no IOAS has been set for VFIO's ioctls: IOMMU_VFIO_IOAS does it", "compat-ioas");
 	return context.vfioIoas;
 }
 
@@ -64,6 +65,7 @@ export function ensureCompatIoas(context: Context): Ioas {
 		throw new Errno(
 			"EINVAL",
 			"the iommufd is the container of a group without an IOMMU: one with an IOMMU doesn't go with it",
+			"noiommu-mix",
 		);
 	if (context.vfioIoas !== undefined) return context.vfioIoas;
 	const ioas = new Ioas(context, id);
@@ -78,6 +80,7 @@ export function setNoIommuMode(context: Context): void {
 		throw new Errno(
 			"EINVAL",
 			"the iommufd has an IOAS for VFIO's ioctls, and a group without an IOMMU has no use for it",
+			"noiommu-mix",
 		);
 	context.noIommuMode = true;
 }
@@ -111,7 +114,7 @@ export function containerIoctl(call: Call, caller: Caller, command: number, argu
 			unmapDma(call, VfioIommuUnmapDma.view);
 			return 0;
 		default:
-			throw new Errno("ENOTTY", `${hex(command)} is neither an ioctl of /dev/iommu nor of a VFIO container`);
+			throw strayIoctl("ENOTTY", command, "/dev/iommu", ["iommufd", "container"]);
 	}
 }
 
@@ -145,13 +148,21 @@ function checkExtension(context: Context, extension: number): boolean {
 function setIommu(context: Context, caller: Caller, type: number): void {
 	if (type === VfioExtension.NOIOMMU_IOMMU && context.noIommuMode) {
 		if (!caller.capable("CAP_SYS_RAWIO"))
-			throw new Errno("EPERM", "the container's groups have no IOMMU: NOIOMMU_IOMMU takes CAP_SYS_RAWIO");
+			throw new Errno(
+				"EPERM",
+				"the container's groups have no IOMMU: NOIOMMU_IOMMU takes CAP_SYS_RAWIO",
+				"noiommu-rights",
+			);
 		return;
 	}
 	if (context.noIommuMode)
-		throw new Errno("EINVAL", `type ${type} isn't NOIOMMU_IOMMU, and the container's groups have no IOMMU`);
+		throw new Errno(
+			"EINVAL",
+			`type ${type} isn't NOIOMMU_IOMMU, and the container's groups have no IOMMU`,
+			"container-type",
+		);
 	if (type !== VfioExtension.TYPE1_IOMMU && type !== VfioExtension.TYPE1v2_IOMMU)
-		throw new Errno("EINVAL", `type ${type} is neither TYPE1_IOMMU nor TYPE1v2_IOMMU`);
+		throw new Errno("EINVAL", `type ${type} is neither TYPE1_IOMMU nor TYPE1v2_IOMMU`, "container-type");
 	const ioas = compatIoas(context);
 	if (type === VfioExtension.TYPE1_IOMMU) ioas.map.disableLargePages();
 }
@@ -159,7 +170,11 @@ function setIommu(context: Context, caller: Caller, type: number): void {
 /** VFIO_IOMMU_MAP_DMA, always at the IOVA that is asked for. */
 function mapDma(call: Call, map: Args<typeof VfioIommuMapDma>): void {
 	if (map.flags & VfioDmaMapFlags.VADDR)
-		throw new Errno("EINVAL", "flags has VADDR: only VFIO's own back end can take a mapping to another address");
+		throw new Errno(
+			"EINVAL",
+			"flags has VADDR: only VFIO's own back end can take a mapping to another address",
+			"own-back-end",
+		);
 	const readable = map.flags & VfioDmaMapFlags.READ ? READ : 0;
 	const writeable = map.flags & VfioDmaMapFlags.WRITE ? WRITE : 0;
 	mapUserMemory(call, compatIoas(call.context), map.vaddr, map.size, map.iova, readable | writeable | CACHE);
@@ -168,7 +183,11 @@ function mapDma(call: Call, map: Args<typeof VfioIommuMapDma>): void {
 /** VFIO_IOMMU_UNMAP_DMA. Answers how much was unmapped, also when that ended with an error. */
 function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
 	if (unmap.flags & ~VfioDmaUnmapFlags.ALL)
-		throw new Errno("EINVAL", "flags has GET_DIRTY_BITMAP or VADDR, which only VFIO's own back end has");
+		throw new Errno(
+			"EINVAL",
+			"flags has GET_DIRTY_BITMAP or VADDR, which only VFIO's own back end has",
+			"own-back-end",
+		);
 	const { map } = compatIoas(call.context);
 	const { iova, size, flags } = unmap;
 	const all = (flags & VfioDmaUnmapFlags.ALL) !== 0;
@@ -179,9 +198,9 @@ function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
 	try {
 		if (all) map.unmap(0n, LAST_IOVA, done);
 		else {
-			if (size === 0n) throw new Errno("EINVAL", "size is 0");
+			if (size === 0n) throw new Errno("EINVAL", "size is 0", "zero-length");
 			if (iova + size - 1n > LAST_IOVA)
-				throw new Errno("EOVERFLOW", `iova ${hex(iova)} + size ${hex(size)} goes beyond the 64-bit space`);
+				throw new Errno("EOVERFLOW", `iova ${hex(iova)} + size ${hex(size)} goes beyond the 64-bit space`, "overflow");
 			map.unmap(iova, iova + size - 1n, done);
 		}
 	} finally {

@@ -75,6 +75,7 @@ export const vtdSecondStageForceWriteable: Format = {
 			throw new Errno(
 				"EINVAL",
 				"a read-only mapping in the parent of a nested domain: this VT-d unit could write through it (erratum 772415)",
+				"erratum-772415",
 			);
 	},
 };

@@ -35,7 +35,11 @@ export class DirtyBits {
 	/** @throws EINVAL for more pages than a bitmap can have */
 	constructor(count: number) {
 		if (count > MOST_PAGES)
-			throw new Errno("EINVAL", `dirty pages can't be tracked in a mapping of ${count}, only of up to ${MOST_PAGES}`);
+			throw new Errno(
+				"EINVAL",
+				`dirty pages can't be tracked in a mapping of ${count}, only of up to ${MOST_PAGES}`,
+				"dirty-pages",
+			);
 		this.#count = count;
 	}
 

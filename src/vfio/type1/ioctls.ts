@@ -5,6 +5,7 @@ import { copyIn, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
 import { pageOf } from "../../memory/page-number.js";
 import { CACHE, READ, WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { strayIoctl } from "../../uapi/ioctl-names.js";
 import { checkFields, readVfioCommand, respond } from "../../uapi/rules.js";
 import type { AnyStruct } from "../../uapi/struct.js";
 import {
@@ -43,7 +44,7 @@ export function type1Ioctl(type1: Type1, caller: Caller, command: number, argume
 			dirtyPages(type1, caller, argument);
 			break;
 		default:
-			throw new Errno("ENOTTY", `${hex(command)} is not an ioctl of a container of type 1`);
+			throw strayIoctl("ENOTTY", command, "a container of type 1", ["container"]);
 	}
 }
 
@@ -71,20 +72,25 @@ function mapDma(type1: Type1, caller: Caller, argument: number): void {
 	readVfioCommand(caller.memory, argument, VfioIommuMapDma);
 	checkFields(VfioIommuMapDma);
 	const { flags, vaddr, iova, size } = VfioIommuMapDma.view;
-	if (size === 0n) throw new Errno("EINVAL", "size is 0: nothing is to be mapped");
+	if (size === 0n) throw new Errno("EINVAL", "size is 0: nothing is to be mapped", "zero-length");
 	if (iova + size - 1n > LAST)
-		throw new Errno("EOVERFLOW", `a mapping at iova ${hex(iova)} of size ${hex(size)} goes beyond the 64-bit space`);
+		throw new Errno(
+			"EOVERFLOW",
+			`a mapping at iova ${hex(iova)} of size ${hex(size)} goes beyond the 64-bit space`,
+			"overflow",
+		);
 	if (vaddr + size - 1n > LAST)
-		throw new Errno("EOVERFLOW", `vaddr ${hex(vaddr)} + size ${hex(size)} goes beyond the 64-bit space`);
+		throw new Errno("EOVERFLOW", `vaddr ${hex(vaddr)} + size ${hex(size)} goes beyond the 64-bit space`, "overflow");
 	const isRead = (flags & VfioDmaMapFlags.READ) !== 0;
 	const isWritten = (flags & VfioDmaMapFlags.WRITE) !== 0;
 	const givesVaddr = (flags & VfioDmaMapFlags.VADDR) !== 0;
 	if (givesVaddr === (isRead || isWritten))
-		throw new Errno("EINVAL", "flags must have READ, WRITE or both, or VADDR alone");
+		throw new Errno("EINVAL", "flags must have READ, WRITE or both, or VADDR alone", "type1-flags");
 	if ((size | iova | vaddr) & (type1.pageSize - 1n))
 		throw new Errno(
 			"EINVAL",
 			`iova ${hex(iova)}, vaddr ${hex(vaddr)} and size ${hex(size)} must be multiples of ${hex(type1.pageSize)}, the smallest page`,
+			"alignment",
 		);
 	const page = pageOf(iova);
 	const count = pagesOf(size);
@@ -114,24 +120,30 @@ function unmapDma(type1: Type1, caller: Caller, argument: number): void {
 	const takesVaddr = (flags & VfioDmaUnmapFlags.VADDR) !== 0;
 	const wantsBitmap = (flags & VfioDmaUnmapFlags.GET_DIRTY_BITMAP) !== 0;
 	if (wantsBitmap && (all || takesVaddr))
-		throw new Errno("EINVAL", "flags has GET_DIRTY_BITMAP, with which neither ALL nor VADDR goes");
+		throw new Errno("EINVAL", "flags has GET_DIRTY_BITMAP, with which neither ALL nor VADDR goes", "type1-flags");
 	const bitmap = wantsBitmap ? bitmapBehind(caller, argument, argsz, size) : undefined;
 	const pageSize = type1.pageSize;
 	if (iova & (pageSize - 1n))
-		throw new Errno("EINVAL", `iova ${hex(iova)} is not a multiple of ${hex(pageSize)}, the smallest page`);
+		throw new Errno(
+			"EINVAL",
+			`iova ${hex(iova)} is not a multiple of ${hex(pageSize)}, the smallest page`,
+			"alignment",
+		);
 	if (all) {
 		if (iova !== 0n || size !== 0n)
-			throw new Errno("EINVAL", `flags has ALL, so iova ${hex(iova)} and size ${hex(size)} must be 0`);
+			throw new Errno("EINVAL", `flags has ALL, so iova ${hex(iova)} and size ${hex(size)} must be 0`, "unmap-whole");
 	} else {
 		if (size === 0n || size & (pageSize - 1n))
 			throw new Errno(
 				"EINVAL",
 				`size ${hex(size)} must be a multiple of ${hex(pageSize)}, the smallest page, and not 0`,
+				"alignment",
 			);
 		if (iova + size - 1n > LAST)
 			throw new Errno(
 				"EOVERFLOW",
 				`an unmap from iova ${hex(iova)} on of size ${hex(size)} goes beyond the 64-bit space`,
+				"overflow",
 			);
 	}
 	if (bitmap !== undefined) checkTracking(type1, bitmap.pgsize);
@@ -166,7 +178,8 @@ function unmapAll(
 /** The memory of mappings is about to move: none of them, when one of them has moved already. */
 function invalidate(type1: Type1, mappings: readonly Mapping[]): bigint {
 	const moved = mappings.find(({ isVaddrInvalid }) => isVaddrInvalid);
-	if (moved !== undefined) throw new Errno("EINVAL", `${moved} has lost its address already, and has got no new one`);
+	if (moved !== undefined)
+		throw new Errno("EINVAL", `${moved} has lost its address already, and has got no new one`, "vaddr");
 	for (const mapping of mappings) type1.invalidateVaddr(mapping);
 	return bytesOf(mappings);
 }
@@ -180,7 +193,7 @@ function checkNotCut({ mappings }: Type1, first: number, last: number): void {
 	const atStart = mappings.firstIn(first, first);
 	const atEnd = mappings.firstIn(last, last);
 	const cut = atStart !== undefined && atStart.page !== first ? atStart : atEnd?.lastPage !== last ? atEnd : undefined;
-	if (cut !== undefined) throw new Errno("EINVAL", `the range cuts ${cut} in two`);
+	if (cut !== undefined) throw new Errno("EINVAL", `the range cuts ${cut} in two`, "unmap-whole");
 }
 
 // --- Dirty pages ---
@@ -195,7 +208,11 @@ interface Bitmap {
 /** The struct vfio_bitmap behind UNMAP_DMA's. @throws EINVAL for one that doesn't suit, EFAULT */
 function bitmapBehind(caller: Caller, argument: number, argsz: number, size: bigint): Bitmap {
 	if (argsz < VfioIommuUnmapDma.size + VfioBitmap.size)
-		throw new Errno("EINVAL", `flags has GET_DIRTY_BITMAP, and argsz ${argsz} has no room for the bitmap's struct`);
+		throw new Errno(
+			"EINVAL",
+			`flags has GET_DIRTY_BITMAP, and argsz ${argsz} has no room for the bitmap's struct`,
+			"argsz",
+		);
 	readStruct(caller, argument + VfioIommuUnmapDma.size, VfioBitmap);
 	const { pgsize, size: bytes, data } = VfioBitmap.view;
 	checkBitmap(size, pgsize, bytes, data);
@@ -204,7 +221,8 @@ function bitmapBehind(caller: Caller, argument: number, argsz: number, size: big
 
 /** VFIO_IOMMU_DIRTY_PAGES */
 function dirtyPages(type1: Type1, caller: Caller, argument: number): void {
-	if (!type1.isV2) throw new Errno("EACCES", "a container of the first version of type 1 tracks no dirty pages");
+	if (!type1.isV2)
+		throw new Errno("EACCES", "a container of the first version of type 1 tracks no dirty pages", "dirty-pages");
 	const argsz = readVfioCommand(caller.memory, argument, VfioIommuDirtyPages);
 	checkFields(VfioIommuDirtyPages);
 	switch (VfioIommuDirtyPages.view.flags) {
@@ -218,26 +236,31 @@ function dirtyPages(type1: Type1, caller: Caller, argument: number): void {
 			getBitmap(type1, caller, argument, argsz);
 			break;
 		default:
-			throw new Errno("EINVAL", "flags must have one of START, STOP and GET_BITMAP");
+			throw new Errno("EINVAL", "flags must have one of START, STOP and GET_BITMAP", "dirty-pages");
 	}
 }
 
 function getBitmap(type1: Type1, caller: Caller, argument: number, argsz: number): void {
 	if (argsz - VfioIommuDirtyPages.size < VfioIommuType1DirtyBitmapGet.size)
-		throw new Errno("EINVAL", `argsz ${argsz} has no room for the struct that says what GET_BITMAP is about`);
+		throw new Errno("EINVAL", `argsz ${argsz} has no room for the struct that says what GET_BITMAP is about`, "argsz");
 	readStruct(caller, argument + VfioIommuDirtyPages.size, VfioIommuType1DirtyBitmapGet);
 	const { iova, size, pgsize, bitmapSize, data } = VfioIommuType1DirtyBitmapGet.view;
-	if (size === 0n) throw new Errno("EINVAL", "size is 0: no page is asked about");
+	if (size === 0n) throw new Errno("EINVAL", "size is 0: no page is asked about", "zero-length");
 	if (iova + size - 1n > LAST)
 		throw new Errno(
 			"EOVERFLOW",
 			`dirty pages from iova ${hex(iova)} on, ${hex(size)} bytes, go beyond the 64-bit space`,
+			"overflow",
 		);
 	checkBitmap(size, pgsize, bitmapSize, data);
 	const pageSize = type1.pageSize;
 	checkPageSize(type1, pgsize);
 	if ((iova | size) & (pageSize - 1n))
-		throw new Errno("EINVAL", `iova ${hex(iova)} and size ${hex(size)} must be multiples of ${hex(pageSize)}`);
+		throw new Errno(
+			"EINVAL",
+			`iova ${hex(iova)} and size ${hex(size)} must be multiples of ${hex(pageSize)}`,
+			"alignment",
+		);
 	checkTracking(type1, pgsize);
 	const first = pageOf(iova);
 	const last = first + pagesOf(size) - 1;
@@ -254,7 +277,7 @@ function writeBits(caller: Caller, mapping: Mapping, first: number, { pgsize, ad
 /** @throws EINVAL when nothing is tracked */
 function checkTracking(type1: Type1, pgsize: bigint): void {
 	if (!type1.isTrackingDirtyPages)
-		throw new Errno("EINVAL", "dirty pages aren't tracked: DIRTY_PAGES with the flag START comes first");
+		throw new Errno("EINVAL", "dirty pages aren't tracked: DIRTY_PAGES with the flag START comes first", "dirty-pages");
 	checkPageSize(type1, pgsize);
 }
 
@@ -263,19 +286,26 @@ function checkPageSize({ pageSize }: Type1, pgsize: bigint): void {
 		throw new Errno(
 			"EINVAL",
 			`the bitmap's pgsize is ${hex(pgsize)}: only the smallest page has bits, ${hex(pageSize)}`,
+			"dirty-bitmap",
 		);
 }
 
 /** @throws EINVAL for a bitmap that isn't memory of a program's, or not as large as the pages take */
 function checkBitmap(size: bigint, pgsize: bigint, bytes: bigint, data: bigint): void {
 	if (data + bytes > BigInt(PINNABLE_END))
-		throw new Errno("EINVAL", `a bitmap of ${bytes} bytes at ${hex(data)} is beyond what a program can have`);
+		throw new Errno(
+			"EINVAL",
+			`a bitmap of ${bytes} bytes at ${hex(data)} is beyond what a program can have`,
+			"dirty-bitmap",
+		);
 	const pages = size >> lowestBit(pgsize);
-	if (pages === 0n) throw new Errno("EINVAL", `size ${hex(size)} is less than a page of the bitmap's, ${hex(pgsize)}`);
+	if (pages === 0n)
+		throw new Errno("EINVAL", `size ${hex(size)} is less than a page of the bitmap's, ${hex(pgsize)}`, "dirty-bitmap");
 	if (bytes === 0n || bytes > LARGEST_BITMAP || Number(bytes) < bitmapBytes(Number(pages)))
 		throw new Errno(
 			"EINVAL",
 			`a bitmap of ${bytes} bytes isn't one for ${pages} pages: it takes a bit for each, in words of 8, and ${LARGEST_BITMAP} at most`,
+			"dirty-bitmap",
 		);
 }
 

@@ -88,7 +88,7 @@ export class IovaList {
 			});
 		}
 		if (ranges.length === 0)
-			throw new Errno("EINVAL", "the devices of the group have reserved all IOVAs that there are");
+			throw new Errno("EINVAL", "the devices of the group have reserved all IOVAs that there are", "group-iovas");
 		return new IovaList(ranges);
 	}
 }

@@ -85,7 +85,11 @@ export class Type1 {
 	 */
 	attachGroup(group: Group): void {
 		if (this.#invalidVaddrs > 0)
-			throw new Errno("EBUSY", `${this.#invalidVaddrs} mappings wait for their new addresses: a group can't be added`);
+			throw new Errno(
+				"EBUSY",
+				`${this.#invalidVaddrs} mappings wait for their new addresses: a group can't be added`,
+				"vaddr",
+			);
 		allocation("a group of a container");
 		allocation("a domain of a container");
 		const domain = ordinaryDomain(group.devices[0]);
@@ -143,12 +147,14 @@ export class Type1 {
 	/** What can be mapped with a group more. @throws EINVAL */
 	#iovasWith(group: Group, { aperture }: PagingDomain, regions: readonly ReservedRegion[]): IovaList {
 		const conflict = this.iovas.conflictWith(aperture, (first, last) => this.mappings.touches(first, last));
-		if (conflict !== undefined) throw new Errno("EINVAL", `a domain for group ${group.id} doesn't fit: ${conflict}`);
+		if (conflict !== undefined)
+			throw new Errno("EINVAL", `a domain for group ${group.id} doesn't fit: ${conflict}`, "domain-does-not-fit");
 		for (const { kind, first, last } of regions)
 			if (kind !== "direct-relaxable" && this.mappings.touches(first, last))
 				throw new Errno(
 					"EINVAL",
 					`something is mapped in ${hex(first)} to ${hex(last)}, which group ${group.id} reserves`,
+					"group-iovas",
 				);
 		return this.iovas.narrowedTo(aperture).without(regions);
 	}
@@ -211,11 +217,19 @@ export class Type1 {
 	): void {
 		const other = this.mappings.firstIn(page, page + count - 1);
 		const mapping = new Mapping(page, count, protection, owner);
-		if (other !== undefined) throw new Errno("EEXIST", `${mapping} can't be made: ${other} is there`);
+		if (other !== undefined) throw new Errno("EEXIST", `${mapping} can't be made: ${other} is there`, "mapped-already");
 		if (this.available === 0)
-			throw new Errno("ENOSPC", `the container has ${this.mappings.size} mappings, as many as it may have`);
+			throw new Errno(
+				"ENOSPC",
+				`the container has ${this.mappings.size} mappings, as many as it may have`,
+				"mapping-limit",
+			);
 		if (!this.iovas.allows(mapping.first, mapping.last))
-			throw new Errno("EINVAL", `${mapping} can't be made: the container's groups can't use all of these IOVAs`);
+			throw new Errno(
+				"EINVAL",
+				`${mapping} can't be made: the container's groups can't use all of these IOVAs`,
+				"group-iovas",
+			);
 		allocation("a mapping of a container");
 		this.#pin(mapping, memoryPage, isWritten);
 		using undo = new Undo();
@@ -263,11 +277,16 @@ export class Type1 {
 	 */
 	updateVaddr(page: number, count: number, owner: MappingOwner): void {
 		const mapping = this.mappings.firstIn(page, page + count - 1);
-		if (mapping === undefined) throw new Errno("ENOENT", "a new address is given for IOVAs at which nothing is mapped");
+		if (mapping === undefined)
+			throw new Errno("ENOENT", "a new address is given for IOVAs at which nothing is mapped", "vaddr");
 		if (!mapping.isVaddrInvalid)
-			throw new Errno("EINVAL", `${mapping} has an address: UNMAP_DMA with the flag VADDR comes before a new one`);
+			throw new Errno(
+				"EINVAL",
+				`${mapping} has an address: UNMAP_DMA with the flag VADDR comes before a new one`,
+				"vaddr",
+			);
 		if (mapping.page !== page || mapping.count !== count)
-			throw new Errno("EINVAL", `a new address is for all of ${mapping}, or for none of it`);
+			throw new Errno("EINVAL", `a new address is for all of ${mapping}, or for none of it`, "vaddr");
 		if (owner.space !== mapping.owner.space) {
 			const { memlock } = this.#platform;
 			memlock.lock(owner.space, owner.isUnlimited ? undefined : owner.owner, mapping.locked);
@@ -399,7 +418,11 @@ function resolve({ count, owner }: Mapping, memoryPage: number, isWritten: boole
 		return error;
 	}
 	if (end === memoryPage + count) return undefined;
-	return new Errno("EFAULT", `page ${hex(Math.max(memoryPage, end))} of the memory is beyond what a program can have`);
+	return new Errno(
+		"EFAULT",
+		`page ${hex(Math.max(memoryPage, end))} of the memory is beyond what a program can have`,
+		"user-address",
+	);
 }
 
 function reservedOf(group: Group): ReservedRegion[] {
@@ -413,5 +436,6 @@ function checkInterrupts({ devices }: Group): void {
 			throw new Errno(
 				"EPERM",
 				`${device.name} could forge interrupts, which no IOMMU remaps: its group is in nobody's container`,
+				"interrupt-remapping",
 			);
 }

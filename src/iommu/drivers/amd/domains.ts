@@ -51,7 +51,11 @@ export abstract class AmdPagingDomain extends PageTableDomain implements AmdDoma
 		const amd = device as AmdDevice;
 		if (amd.domain === this) return;
 		if (this.dirtyTracking !== undefined && !amd.iommu.features.HDSup)
-			throw new Errno("EINVAL", `the HWPT enforces dirty tracking, and the IOMMU of ${device.name} has no EFR.HDSup`);
+			throw new Errno(
+				"EINVAL",
+				`the HWPT enforces dirty tracking, and the IOMMU of ${device.name} has no EFR.HDSup`,
+				"domain-does-not-fit",
+			);
 		amd.detach();
 		amd.attach(this);
 	}

@@ -55,6 +55,7 @@ export class AmdViommu implements DriverViommu {
 			throw new Errno(
 				"EOPNOTSUPP",
 				`amd: data_type is ${nameIn(HwptDataType, data.type)}, and it nests with AMD_GUEST only`,
+				"data-type",
 			);
 		const { dte } = readUserData(data, HwptDataType.AMD_GUEST, HwptAmdGuest);
 		const entry = BigUint64Array.from(dte);
@@ -86,16 +87,29 @@ export class AmdViommu implements DriverViommu {
 	/** @throws EINVAL for an entry that a guest can't have, EOPNOTSUPP for more levels than the IOMMU has */
 	#check(entry: DeviceTableEntry): void {
 		if (entry[0] & (Mode | HostPageTableRootPtr))
-			throw new Errno("EINVAL", "the DTE has Mode or Host Page Table Root Pointer, which are the host's");
+			throw new Errno(
+				"EINVAL",
+				"the DTE has Mode or Host Page Table Root Pointer, which are the host's",
+				"first-stage",
+			);
 		const translates = (entry[0] & (V | GV)) === (V | GV);
 		if (translates && gcr3Of(entry) === 0n)
-			throw new Errno("EINVAL", "the DTE has V and GV, and its GCR3 table is at 0");
+			throw new Errno("EINVAL", "the DTE has V and GV, and its GCR3 table is at 0", "first-stage");
 		const levels = (entry[2] & GuestPagingMode) >> 54n;
 		if (levels !== FOUR_LEVELS && levels !== FIVE_LEVELS)
-			throw new Errno("EINVAL", `the DTE's GuestPagingMode is ${levels}: it is 0 for four levels, 1 for five`);
-		if ((entry[0] & GLX) >> 56n === GLX_RESERVED) throw new Errno("EINVAL", "the DTE's GLX is 3, which is reserved");
+			throw new Errno(
+				"EINVAL",
+				`the DTE's GuestPagingMode is ${levels}: it is 0 for four levels, 1 for five`,
+				"first-stage",
+			);
+		if ((entry[0] & GLX) >> 56n === GLX_RESERVED)
+			throw new Errno("EINVAL", "the DTE's GLX is 3, which is reserved", "first-stage");
 		if (levels === FIVE_LEVELS && this.parent.iommu.features.guestLevels < 5)
-			throw new Errno("EOPNOTSUPP", "the DTE asks for guest tables of five levels: EFR.GATS has four");
+			throw new Errno(
+				"EOPNOTSUPP",
+				"the DTE asks for guest tables of five levels: EFR.GATS has four",
+				"hardware-lacks",
+			);
 	}
 }
 

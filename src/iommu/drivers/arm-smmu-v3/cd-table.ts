@@ -53,6 +53,7 @@ export class CdTable {
 			throw new Errno(
 				"ENOMEM",
 				`the table of context descriptors has room for ${2 ** this.sizeLg2}, and none for ${pasid}`,
+				"pasid-range",
 			);
 		try {
 			this.#wordsOf(pasid).set(new Uint32Array(descriptor.buffer));

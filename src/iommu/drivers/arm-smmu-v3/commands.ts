@@ -95,6 +95,7 @@ export function checkCommand(command: Command, features: SmmuFeatures): void {
 		throw new Errno(
 			"EIO",
 			`command ${hex(opcodeOf(command))} has bits ${hex(extra0)}, ${hex(extra1)} that a guest can't set`,
+			"guest-command",
 		);
 }
 
@@ -118,12 +119,20 @@ function allowedBits(command: Command, features: SmmuFeatures): [bigint, bigint]
 		case Opcode.CFGI_CD_ALL:
 			return [OPCODE | SID, 0n];
 		case Opcode.ATC_INV:
-			if (!features.ATS) throw new Errno("EIO", "ATC_INV takes an SMMU with ATS: SMMU_IDR0.ATS is 0");
+			if (!features.ATS) throw new Errno("EIO", "ATC_INV takes an SMMU with ATS: SMMU_IDR0.ATS is 0", "guest-command");
 			if ((command[1] & SIZE) > SIZE_ALL)
-				throw new Errno("EIO", `ATC_INV has the size ${command[1] & SIZE}, and the largest is ${SIZE_ALL}`);
+				throw new Errno(
+					"EIO",
+					`ATC_INV has the size ${command[1] & SIZE}, and the largest is ${SIZE_ALL}`,
+					"guest-command",
+				);
 			return [OPCODE | SID | (substreams ? SSV | SSID | GLOBAL : 0n), SIZE | ADDRESS];
 		default:
-			throw new Errno("EIO", `command ${hex(opcodeOf(command))} is none that a guest can have carried out`);
+			throw new Errno(
+				"EIO",
+				`command ${hex(opcodeOf(command))} is none that a guest can have carried out`,
+				"guest-command",
+			);
 	}
 }
 
@@ -141,10 +150,10 @@ function checkRange([word0, word1]: Command, DS: boolean): void {
 	const granule = (word1 & TG) >> TG_SHIFT;
 	const level = word1 & TTL;
 	if (granule === 0n) {
-		if (hasRange || level !== 0n) throw new Errno("EIO", "a TLBI without TG has no NUM, SCALE or TTL");
+		if (hasRange || level !== 0n) throw new Errno("EIO", "a TLBI without TG has no NUM, SCALE or TTL", "guest-command");
 		return;
 	}
 	if (granule === TG_16K && level === TTL_LEVEL_1 && !DS)
-		throw new Errno("EIO", "a TLBI with TG 16 KiB has no TTL 1 without SMMU_IDR5.DS");
-	if (!hasRange && level === 0n) throw new Errno("EIO", "a TLBI with TG says NUM, SCALE or TTL");
+		throw new Errno("EIO", "a TLBI with TG 16 KiB has no TTL 1 without SMMU_IDR5.DS", "guest-command");
+	if (!hasRange && level === 0n) throw new Errno("EIO", "a TLBI with TG says NUM, SCALE or TTL", "guest-command");
 }

@@ -102,6 +102,7 @@ export class SmmuDevice extends PciDevice {
 			throw new Errno(
 				"EOPNOTSUPP",
 				"the HWPT takes page faults, and this kernel is built without CONFIG_ARM_SMMU_V3_SVA, which they take",
+				"hardware-lacks",
 			);
 	}
 

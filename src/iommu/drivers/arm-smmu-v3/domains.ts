@@ -55,7 +55,8 @@ export interface SmmuDomainRequest {
 /** A table for a stage. @throws ENOMEM, also when the SMMU has no granule that fits */
 export function tableFor({ features }: Smmu, request: SmmuDomainRequest, memory: TableMemory): PageTable {
 	const [granuleLg2] = features.granules;
-	if (granuleLg2 === undefined) throw new Errno("ENOMEM", "arm-smmu-v3: SMMU_IDR5 has no granule that Linux knows");
+	if (granuleLg2 === undefined)
+		throw new Errno("ENOMEM", "arm-smmu-v3: SMMU_IDR5 has no granule that Linux knows", "table-config");
 	const { format, config } = armv8({
 		stage: request.stage,
 		granuleLg2,
@@ -109,11 +110,12 @@ export class SmmuDomain extends PageTableDomain {
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
 		const smmu = device as SmmuDevice;
 		this.#checkSmmu(smmu);
-		if (this.stage === 2) throw new Errno("EINVAL", "the HWPT is a stage 2, and a PASID has a stage 1");
+		if (this.stage === 2) throw new Errno("EINVAL", "the HWPT is a stage 2, and a PASID has a stage 1", "pasid-flag");
 		if (!smmu.showsDescriptors && smmu.domain !== undefined)
 			throw new Errno(
 				"EINVAL",
 				`${device.name} itself is attached to something without context descriptors, which PASIDs take`,
+				"pasid-flag",
 			);
 		this.checkDevice(smmu);
 		smmu.replaceFaultUser(this, old, () => {
@@ -131,7 +133,11 @@ export class SmmuDomain extends PageTableDomain {
 	checkDevice(device: SmmuDevice): void {
 		device.checkFaults(this);
 		if (this.enforcesCacheCoherency && !device.canwbs)
-			throw new Errno("EINVAL", `the HWPT has every access snoop, and those of ${device.name} need not`);
+			throw new Errno(
+				"EINVAL",
+				`the HWPT has every access snoop, and those of ${device.name} need not`,
+				"cache-coherency",
+			);
 	}
 
 	override enforceCacheCoherency(attached: readonly Device[] = []): boolean {
@@ -170,14 +176,22 @@ export class SmmuDomain extends PageTableDomain {
 
 	#checkSmmu(device: SmmuDevice): void {
 		if (device.iommu !== this.smmu)
-			throw new Errno("EINVAL", `the HWPT was made for another SMMU than the one in front of ${device.name}`);
+			throw new Errno(
+				"EINVAL",
+				`the HWPT was made for another SMMU than the one in front of ${device.name}`,
+				"domain-does-not-fit",
+			);
 	}
 }
 
 /** @throws EBUSY when a PASID has something attached: then the entry must lead to context descriptors */
 export function checkNoPasids(device: SmmuDevice): void {
 	if (device.usesPasids)
-		throw new Errno("EBUSY", `${device.name} has PASIDs attached, so it itself can only be attached to a stage 1`);
+		throw new Errno(
+			"EBUSY",
+			`${device.name} has PASIDs attached, so it itself can only be attached to a stage 1`,
+			"pasid-flag",
+		);
 }
 
 /** The SMMU keeps the dirty state in the entries all the time. */

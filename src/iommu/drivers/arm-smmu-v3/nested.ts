@@ -54,7 +54,12 @@ export class VSmmu implements DriverViommu {
 	}
 
 	allocDomainNested(flags: number, data: UserData): SmmuNestedDomain {
-		if (flags) throw new Errno("EOPNOTSUPP", `arm-smmu-v3: a nested HWPT takes no flags, and flags is ${hex(flags)}`);
+		if (flags)
+			throw new Errno(
+				"EOPNOTSUPP",
+				`arm-smmu-v3: a nested HWPT takes no flags, and flags is ${hex(flags)}`,
+				"unknown-flag",
+			);
 		const { ste } = readUserData(data, HwptDataType.ARM_SMMUV3, HwptArmSmmuV3);
 		return new SmmuNestedDomain(this.#driver, this, checkedEntry(ste[0], ste[1]));
 	}
@@ -105,7 +110,11 @@ export class VSmmu implements DriverViommu {
 	#deviceOf(virtualId: bigint): SmmuDevice {
 		const device = this.core.findDevice(virtualId);
 		if (device === undefined)
-			throw new Errno("EIO", `the guest has no device with the StreamID ${hex(virtualId)}: no vDEVICE was made for it`);
+			throw new Errno(
+				"EIO",
+				`the guest has no device with the StreamID ${hex(virtualId)}: no vDEVICE was made for it`,
+				"vdevice",
+			);
 		return device as SmmuDevice;
 	}
 }
@@ -121,13 +130,17 @@ function checkedEntry(word0: bigint, word1: bigint): GuestEntry {
 	if (!(word0 & V)) return { words: [0n, 0n], ats: false };
 	const [extra0, extra1] = [word0 & ~NESTING_ALLOWED[0], word1 & ~NESTING_ALLOWED[1]];
 	if (extra0 !== 0n || extra1 !== 0n)
-		throw new Errno("EIO", `the STE has bits ${hex(extra0)}, ${hex(extra1)}, which are the host's`);
+		throw new Errno("EIO", `the STE has bits ${hex(extra0)}, ${hex(extra1)}, which are the host's`, "first-stage");
 	const config = configOf(word0);
 	if (config !== CONFIG.ABORT && config !== CONFIG.BYPASS && config !== CONFIG.S1_TRANS)
-		throw new Errno("EIO", `STE.Config is ${config}: a guest aborts (0), bypasses (4) or has a stage 1 (5)`);
+		throw new Errno(
+			"EIO",
+			`STE.Config is ${config}: a guest aborts (0), bypasses (4) or has a stage 1 (5)`,
+			"first-stage",
+		);
 	const eats = eatsOf(word1);
 	if (eats !== EATS_ABT && eats !== EATS_TRANS)
-		throw new Errno("EIO", `STE.EATS is ${eats}: a guest has full ATS (1) or none (0)`);
+		throw new Errno("EIO", `STE.EATS is ${eats}: a guest has full ATS (1) or none (0)`, "first-stage");
 	return { words: [word0, word1 & ~EATS], ats: config === CONFIG.S1_TRANS && eats === EATS_TRANS };
 }
 
@@ -147,7 +160,7 @@ export class SmmuNestedDomain extends TwoStageDomain {
 		const smmu = device as SmmuDevice;
 		const { parent, core } = this.vsmmu;
 		if (smmu.iommu !== parent.smmu)
-			throw new Errno("EINVAL", `the vIOMMU is on another SMMU than the one in front of ${device.name}`);
+			throw new Errno("EINVAL", `the vIOMMU is on another SMMU than the one in front of ${device.name}`, "viommu");
 		checkNoPasids(smmu);
 		// Events of the device and invalidations for it go by its number in the guest. Without stage 1 there are none.
 		if (this.#config !== CONFIG.ABORT && this.#config !== CONFIG.BYPASS) core.virtualIdOf(device);

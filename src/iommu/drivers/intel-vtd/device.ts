@@ -125,6 +125,7 @@ export class VtdDevice extends PciDevice {
 			throw new Errno(
 				"ENODEV",
 				`the HWPT takes page faults, and ${this.name} can't ask for pages: ATS and PRI aren't both there`,
+				"page-faults",
 			);
 	}
 }

@@ -76,7 +76,11 @@ export abstract class VtdPagingDomain extends PageTableDomain implements VtdDoma
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
 		const vtd = device as VtdDevice;
 		if (!vtd.iommu.registers.hasPasids)
-			throw new Errno("EOPNOTSUPP", `the IOMMU of ${device.name} has no PASIDs: ECAP_REG.SMTS or ECAP_REG.PASID is 0`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`the IOMMU of ${device.name} has no PASIDs: ECAP_REG.SMTS or ECAP_REG.PASID is 0`,
+				"hardware-lacks",
+			);
 		this.checkCompatible(vtd.iommu);
 		vtd.checkFaults(this);
 		vtd.faultUsers.replace(this, old, () => vtd.attach(pasid, this));
@@ -87,6 +91,7 @@ export abstract class VtdPagingDomain extends PageTableDomain implements VtdDoma
 			throw new Errno(
 				"EINVAL",
 				"the HWPT's table is in the CPU's caches, and the unit doesn't look there when it walks",
+				"domain-does-not-fit",
 			);
 	}
 }
@@ -116,12 +121,21 @@ export class FirstStageDomain extends VtdPagingDomain {
 	}
 
 	override checkCompatible({ registers }: VtdUnit): void {
-		if (!registers.hasFirstStage) throw new Errno("EINVAL", "the unit has no first stage: ECAP_REG.FSTS is 0");
+		if (!registers.hasFirstStage)
+			throw new Errno("EINVAL", "the unit has no first stage: ECAP_REG.FSTS is 0", "domain-does-not-fit");
 		this.checkCoherence(registers);
 		if (!registers.FS5LP && this.#levels === 5)
-			throw new Errno("EINVAL", "the HWPT's table has 5 levels, and the unit walks 4: CAP_REG.FS5LP is 0");
+			throw new Errno(
+				"EINVAL",
+				"the HWPT's table has 5 levels, and the unit walks 4: CAP_REG.FS5LP is 0",
+				"domain-does-not-fit",
+			);
 		if (!registers.FS1GP && this.pageSizes & SIZE_1G)
-			throw new Errno("EINVAL", "the HWPT may have pages of 1 GiB, and the unit has none: CAP_REG.FS1GP is 0");
+			throw new Errno(
+				"EINVAL",
+				"the HWPT may have pages of 1 GiB, and the unit has none: CAP_REG.FS1GP is 0",
+				"domain-does-not-fit",
+			);
 	}
 
 	override entryFor(_device: VtdDevice, domainId: number): PasidEntry {
@@ -153,19 +167,26 @@ export function allocSecondStage(
 	const { registers } = unit;
 	const { NEST_PARENT, DIRTY_TRACKING, PASID } = HwptAllocFlags;
 	const unknown = flags & ~(NEST_PARENT | DIRTY_TRACKING | PASID);
-	if (unknown) throw new Errno("EOPNOTSUPP", `intel-vtd: flags has ${hex(unknown)}, which it doesn't know`);
+	if (unknown)
+		throw new Errno("EOPNOTSUPP", `intel-vtd: flags has ${hex(unknown)}, which it doesn't know`, "hardware-lacks");
 	if (flags & NEST_PARENT && !registers.canNest)
 		throw new Errno(
 			"EOPNOTSUPP",
 			"intel-vtd: NEST_PARENT takes scalable mode and ECAP_REG.NEST, and the unit lacks one",
+			"hardware-lacks",
 		);
 	if (flags & DIRTY_TRACKING && !registers.canTrackDirty)
 		throw new Errno(
 			"EOPNOTSUPP",
 			"intel-vtd: DIRTY_TRACKING takes ECAP_REG.SMTS, SSADS and SMPWCS, and one of them is 0",
+			"hardware-lacks",
 		);
 	if (!registers.hasSecondStage)
-		throw new Errno("EOPNOTSUPP", "intel-vtd: in scalable mode a second stage takes ECAP_REG.SSTS, which is 0");
+		throw new Errno(
+			"EOPNOTSUPP",
+			"intel-vtd: in scalable mode a second stage takes ECAP_REG.SSTS, which is 0",
+			"hardware-lacks",
+		);
 	return new SecondStageDomain(driver, unit, flags, memory);
 }
 
@@ -191,24 +212,50 @@ export class SecondStageDomain extends VtdPagingDomain {
 
 	override checkCompatible({ registers }: VtdUnit): void {
 		if (this.dirtyTracking && !registers.canTrackDirty)
-			throw new Errno("EINVAL", "the HWPT tracks what is written, and the unit can't: see ECAP_REG.SSADS and SMPWCS");
+			throw new Errno(
+				"EINVAL",
+				"the HWPT tracks what is written, and the unit can't: see ECAP_REG.SSADS and SMPWCS",
+				"domain-does-not-fit",
+			);
 		if (this.isNestParent && !registers.canNest)
-			throw new Errno("EINVAL", "the HWPT was made to nest on, and the unit can't nest: ECAP_REG.NEST is 0");
-		if (!registers.hasSecondStage) throw new Errno("EINVAL", "the unit has no second stage: ECAP_REG.SSTS is 0");
+			throw new Errno(
+				"EINVAL",
+				"the HWPT was made to nest on, and the unit can't nest: ECAP_REG.NEST is 0",
+				"domain-does-not-fit",
+			);
+		if (!registers.hasSecondStage)
+			throw new Errno("EINVAL", "the unit has no second stage: ECAP_REG.SSTS is 0", "domain-does-not-fit");
 		this.checkCoherence(registers);
 		if (registers.MGAW < this.#vaBits)
-			throw new Errno("EINVAL", `the HWPT's IOVAs have ${this.#vaBits} bits, and the unit takes ${registers.MGAW}`);
+			throw new Errno(
+				"EINVAL",
+				`the HWPT's IOVAs have ${this.#vaBits} bits, and the unit takes ${registers.MGAW}`,
+				"domain-does-not-fit",
+			);
 		if (!(registers.SAGAW & (1 << this.#addressWidth)))
 			throw new Errno(
 				"EINVAL",
 				`the HWPT's table has ${this.table.topLevel + 1} levels, which CAP_REG.SAGAW doesn't have`,
+				"domain-does-not-fit",
 			);
 		if (!(registers.SSLPS & 1) && this.pageSizes & SIZE_2M)
-			throw new Errno("EINVAL", "the HWPT may have pages of 2 MiB, and the unit has none: see CAP_REG.SSLPS");
+			throw new Errno(
+				"EINVAL",
+				"the HWPT may have pages of 2 MiB, and the unit has none: see CAP_REG.SSLPS",
+				"domain-does-not-fit",
+			);
 		if (!(registers.SSLPS & 2) && this.pageSizes & SIZE_1G)
-			throw new Errno("EINVAL", "the HWPT may have pages of 1 GiB, and the unit has none: see CAP_REG.SSLPS");
+			throw new Errno(
+				"EINVAL",
+				"the HWPT may have pages of 1 GiB, and the unit has none: see CAP_REG.SSLPS",
+				"domain-does-not-fit",
+			);
 		if (this.forcesSnooping && !registers.SC)
-			throw new Errno("EINVAL", "the HWPT has every request snoop, and the unit can't make it so: ECAP_REG.SC is 0");
+			throw new Errno(
+				"EINVAL",
+				"the HWPT has every request snoop, and the unit can't make it so: ECAP_REG.SC is 0",
+				"cache-coherency",
+			);
 	}
 
 	/** What an entry says of this stage. */
@@ -253,6 +300,7 @@ function secondStageSize({ MGAW, SAGAW }: VtdRegisters): { vaBits: number; topLe
 	throw new Errno(
 		"EOPNOTSUPP",
 		`intel-vtd: no table fits CAP_REG.MGAW (${MGAW} bits) and CAP_REG.SAGAW (${hex(SAGAW)})`,
+		"table-config",
 	);
 }
 

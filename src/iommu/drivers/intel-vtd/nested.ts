@@ -29,14 +29,23 @@ const EVERYTHING = (1n << 64n) - 1n;
 /** @throws EOPNOTSUPP for another type of data or a unit that can't nest, EINVAL for another parent or data of another length */
 export function allocNested(driver: IommuDriver, unit: VtdUnit, parent: PagingDomain, data: UserData): VtdNestedDomain {
 	if (!unit.registers.canNest)
-		throw new Errno("EOPNOTSUPP", "intel-vtd: nesting takes scalable mode and ECAP_REG.NEST, and the unit lacks one");
+		throw new Errno(
+			"EOPNOTSUPP",
+			"intel-vtd: nesting takes scalable mode and ECAP_REG.NEST, and the unit lacks one",
+			"hardware-lacks",
+		);
 	if (data.type !== HwptDataType.VTD_S1)
 		throw new Errno(
 			"EOPNOTSUPP",
 			`intel-vtd: data_type is ${nameIn(HwptDataType, data.type)}, and it nests with VTD_S1 only`,
+			"data-type",
 		);
 	if (!(parent instanceof SecondStageDomain) || !parent.isNestParent)
-		throw new Errno("EINVAL", "intel-vtd: the parent is not a second stage that was made with NEST_PARENT");
+		throw new Errno(
+			"EINVAL",
+			"intel-vtd: the parent is not a second stage that was made with NEST_PARENT",
+			"nest-parent",
+		);
 	const { flags: s1Flags, pgtblAddr, addrWidth } = readUserData(data, HwptDataType.VTD_S1, HwptVtdS1);
 	return new VtdNestedDomain(driver, parent, { flags: s1Flags, root: pgtblAddr, addressWidth: addrWidth });
 }
@@ -78,7 +87,11 @@ export class VtdNestedDomain extends TwoStageDomain implements VtdDomain {
 	override setDevicePasid(device: Device, pasid: Pasid, old: Domain | undefined): void {
 		const vtd = device as VtdDevice;
 		if (!vtd.iommu.registers.hasPasids)
-			throw new Errno("EOPNOTSUPP", `no PASID of ${device.name} can nest: ECAP_REG.SMTS or ECAP_REG.PASID is 0`);
+			throw new Errno(
+				"EOPNOTSUPP",
+				`no PASID of ${device.name} can nest: ECAP_REG.SMTS or ECAP_REG.PASID is 0`,
+				"hardware-lacks",
+			);
 		this.parent.checkCompatible(vtd.iommu);
 		vtd.checkFaults(this);
 		vtd.faultUsers.replace(this, old, () => vtd.attach(pasid, this));
@@ -87,14 +100,22 @@ export class VtdNestedDomain extends TwoStageDomain implements VtdDomain {
 	entryFor({ iommu: { registers } }: VtdDevice, domainId: number): PasidEntry {
 		const { flags, root, addressWidth } = this.firstStage;
 		if (addressWidth !== 48 && addressWidth !== 57)
-			throw new Errno("EINVAL", `addr_width is ${addressWidth}: a first stage has 48 bits or 57`);
+			throw new Errno("EINVAL", `addr_width is ${addressWidth}: a first stage has 48 bits or 57`, "first-stage");
 		if (addressWidth === 57 && !registers.FS5LP)
-			throw new Errno("EINVAL", "addr_width is 57, and the unit walks 4 levels: CAP_REG.FS5LP is 0");
+			throw new Errno("EINVAL", "addr_width is 57, and the unit walks 4 levels: CAP_REG.FS5LP is 0", "first-stage");
 		const has = (flag: number) => (flags & BigInt(flag)) !== 0n;
 		if (has(HwptVtdS1Flags.SRE) && !registers.SRS)
-			throw new Errno("EINVAL", "flags has SRE, and the unit takes no supervisor requests: ECAP_REG.SRS is 0");
+			throw new Errno(
+				"EINVAL",
+				"flags has SRE, and the unit takes no supervisor requests: ECAP_REG.SRS is 0",
+				"first-stage",
+			);
 		if (has(HwptVtdS1Flags.EAFE) && !registers.EAFS)
-			throw new Errno("EINVAL", "flags has EAFE, and the unit has no extended accessed flag: ECAP_REG.EAFS is 0");
+			throw new Errno(
+				"EINVAL",
+				"flags has EAFE, and the unit has no extended accessed flag: ECAP_REG.EAFS is 0",
+				"first-stage",
+			);
 		let entryFlags = 0n;
 		if (has(HwptVtdS1Flags.SRE)) entryFlags |= has(HwptVtdS1Flags.WPE) ? SRE | WPE : SRE;
 		if (has(HwptVtdS1Flags.EAFE)) entryFlags |= EAFE;
@@ -135,16 +156,25 @@ export class VtdNestedDomain extends TwoStageDomain implements VtdDomain {
 			throw new Errno(
 				"EINVAL",
 				`data_type is ${nameIn(InvalidateDataType, array.type)}: a nested HWPT of intel-vtd takes VTD_S1`,
+				"data-type",
 			);
 		for (; array.done < array.entries; array.done++) {
 			const entry = readUserDataEntry(array, array.done, type, HwptVtdS1Invalidate);
 			const { addr, npages, flags } = entry;
 			if (flags & ~VtdInvalidateFlags.LEAF || entry.reserved !== 0)
-				throw new Errno("EOPNOTSUPP", `entry ${array.done}: flags is ${hex(flags)}, and only LEAF is known`);
+				throw new Errno(
+					"EOPNOTSUPP",
+					`entry ${array.done}: flags is ${hex(flags)}, and only LEAF is known`,
+					"invalidation-entry",
+				);
 			if (addr % PAGE_SIZE !== 0n)
-				throw new Errno("EINVAL", `entry ${array.done}: addr ${hex(addr)} is not that of a page`);
+				throw new Errno("EINVAL", `entry ${array.done}: addr ${hex(addr)} is not that of a page`, "invalidation-entry");
 			if (npages === EVERYTHING && addr !== 0n)
-				throw new Errno("EINVAL", `entry ${array.done}: npages says everything, and addr is ${hex(addr)} instead of 0`);
+				throw new Errno(
+					"EINVAL",
+					`entry ${array.done}: npages says everything, and addr is ${hex(addr)} instead of 0`,
+					"invalidation-entry",
+				);
 			const last = npages === EVERYTHING ? EVERYTHING : addr + npages * PAGE_SIZE - 1n;
 			this.tlb.invalidate(addr, last, { leavesOnly: (flags & VtdInvalidateFlags.LEAF) !== 0 });
 		}

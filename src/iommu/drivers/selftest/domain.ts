@@ -81,15 +81,21 @@ export class MockNestedDomain extends TwoStageDomain {
 			throw new Errno(
 				"EINVAL",
 				`data_type is ${nameIn(InvalidateDataType, array.type)}: a nested HWPT of selftest takes SELFTEST`,
+				"data-type",
 			);
 		for (; array.done < array.entries; array.done++) {
 			const entry = readUserDataEntry(array, array.done, type, HwptInvalidateSelftest);
 			if (entry.flags & ~TestInvalidateFlags.ALL)
-				throw new Errno("EOPNOTSUPP", `entry ${array.done}: flags is ${hex(entry.flags)}, and only ALL is known`);
+				throw new Errno(
+					"EOPNOTSUPP",
+					`entry ${array.done}: flags is ${hex(entry.flags)}, and only ALL is known`,
+					"invalidation-entry",
+				);
 			if (entry.iotlbId > MOCK_NESTED_DOMAIN_IOTLB_ID_MAX)
 				throw new Errno(
 					"EINVAL",
 					`entry ${array.done}: iotlb_id is ${entry.iotlbId}, and the last one is ${MOCK_NESTED_DOMAIN_IOTLB_ID_MAX}`,
+					"invalidation-entry",
 				);
 			if (entry.flags & TestInvalidateFlags.ALL) this.iotlb.fill(0);
 			else this.iotlb[entry.iotlbId] = 0;
@@ -115,7 +121,11 @@ export class MockBlockedDomain extends BaseDomain {
 
 function attach(domain: Domain, device: MockDevice, old: Domain): void {
 	if (domain instanceof MockDomain && domain.dirtyTracking && !device.tracksDirty)
-		throw new Errno("EINVAL", `${device.name} was made with NO_DIRTY, and the HWPT enforces dirty tracking`);
+		throw new Errno(
+			"EINVAL",
+			`${device.name} was made with NO_DIRTY, and the HWPT enforces dirty tracking`,
+			"domain-does-not-fit",
+		);
 	const viommu = domain instanceof MockNestedDomain ? domain.viommu : undefined;
 	// Whoever attaches to a nested domain of a vIOMMU must have a vDEVICE there.
 	const virtualId = viommu?.core.virtualIdOf(device) ?? 0n;

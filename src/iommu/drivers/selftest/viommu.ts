@@ -70,14 +70,20 @@ export class MockViommu implements DriverViommu {
 		if (array.entries === 0 && array.type === type) return;
 		carryOutUserData(array, type, ViommuInvalidateSelftest, ({ flags, vdevId, cacheId }, index) => {
 			if (flags & ~TestInvalidateFlags.ALL)
-				throw new Errno("EOPNOTSUPP", `entry ${index}: flags is ${hex(flags)}, and only ALL is known`);
+				throw new Errno(
+					"EOPNOTSUPP",
+					`entry ${index}: flags is ${hex(flags)}, and only ALL is known`,
+					"invalidation-entry",
+				);
 			if (cacheId > MOCK_DEV_CACHE_ID_MAX)
 				throw new Errno(
 					"EINVAL",
 					`entry ${index}: cache_id is ${cacheId}, and the last one is ${MOCK_DEV_CACHE_ID_MAX}`,
+					"invalidation-entry",
 				);
 			const device = this.core.findDevice(BigInt(vdevId)) as MockDevice | undefined;
-			if (device === undefined) throw new Errno("EINVAL", `entry ${index}: the vIOMMU has no vDEVICE ${hex(vdevId)}`);
+			if (device === undefined)
+				throw new Errno("EINVAL", `entry ${index}: the vIOMMU has no vDEVICE ${hex(vdevId)}`, "invalidation-entry");
 			if (flags & TestInvalidateFlags.ALL) device.cache.fill(0);
 			else device.cache[cacheId] = 0;
 		});
@@ -90,13 +96,18 @@ export class MockViommu implements DriverViommu {
 	/** Queues are made in the order of their indexes, so that a test sees one queue holding another. */
 	hwQueueInit({ index, iova }: HwQueueRequest, physicalAddress: number): DriverHwQueue {
 		if (index >= IOMMU_TEST_HW_QUEUE_MAX)
-			throw new Errno("EINVAL", `index is ${index}, and a mock vIOMMU has ${IOMMU_TEST_HW_QUEUE_MAX} queues`);
-		if (this.#queues[index] !== undefined) throw new Errno("EEXIST", `the vIOMMU has a queue ${index} already`);
+			throw new Errno(
+				"EINVAL",
+				`index is ${index}, and a mock vIOMMU has ${IOMMU_TEST_HW_QUEUE_MAX} queues`,
+				"hw-queue",
+			);
+		if (this.#queues[index] !== undefined)
+			throw new Errno("EEXIST", `the vIOMMU has a queue ${index} already`, "hw-queue");
 		const before = index > 0 ? this.#queues[index - 1] : undefined;
 		if (index > 0 && before === undefined)
-			throw new Errno("EIO", `queue ${index - 1} has to be made before queue ${index}`);
+			throw new Errno("EIO", `queue ${index - 1} has to be made before queue ${index}`, "hw-queue");
 		if (this.#translate(iova) !== physicalAddress)
-			throw new Errno("EFAULT", `IOVA ${hex(iova)} of the parent doesn't lead to ${hex(physicalAddress)}`);
+			throw new Errno("EFAULT", `IOVA ${hex(iova)} of the parent doesn't lead to ${hex(physicalAddress)}`, "hw-queue");
 		const queue = new MockHwQueue(before, () => {
 			// Whichever queue goes: Linux's mock never notes a queue's index, so that of another one than 0 stays taken.
 			this.#queues[0] = undefined;
@@ -131,11 +142,16 @@ class MockHwQueue implements DriverHwQueue {
 /** A nested domain, on a parent or on a vIOMMU. */
 export function allocNested(driver: IommuDriver, flags: number, data: UserData, viommu?: MockViommu): MockNestedDomain {
 	if (flags & ~HwptAllocFlags.PASID)
-		throw new Errno("EOPNOTSUPP", `selftest: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`);
+		throw new Errno(
+			"EOPNOTSUPP",
+			`selftest: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`,
+			"unknown-flag",
+		);
 	if (data.type !== HwptDataType.SELFTEST)
 		throw new Errno(
 			"EOPNOTSUPP",
 			`selftest: data_type is ${nameIn(HwptDataType, data.type)}, and it nests with SELFTEST only`,
+			"data-type",
 		);
 	return new MockNestedDomain(driver, readUserData(data, HwptDataType.SELFTEST, HwptSelftest).iotlb, viommu);
 }
