@@ -2,7 +2,6 @@
 
 import { openSync } from "node:fs";
 import { constants } from "node:os";
-import { isatty } from "node:tty";
 import { adviceOn, failureOf } from "../host/failure.js";
 import { cleanUp, launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
 import type { Report } from "../host/launch/supervisor-thread.js";
@@ -15,6 +14,7 @@ import { parseIova } from "./iova.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
+import { Signals } from "./signals.js";
 import { serveWalks } from "./walk-socket.js";
 
 /** What `run` can be told. */
@@ -44,13 +44,7 @@ export interface RunOptions {
 
 const STDERR = 2;
 
-/** Signals that mean the program, not us. */
-const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const;
-/** A terminal sends these to the program too, so there they are not sent on. */
-const FROM_TERMINAL = ["SIGINT", "SIGQUIT"] as const;
-/** These end us when the program has ended and we wait for what it has left. */
-const ENDING = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"] as const;
-/** How long we wait for that in silence, in milliseconds. */
+/** How long we wait in silence for what the program has left, in milliseconds. */
 const PATIENCE = 1000;
 
 /** Runs it to the end; sets the exit code. */
@@ -63,7 +57,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const report = options.report === undefined ? undefined : startReport(options.report);
 	if (options.record !== undefined) beginRecording(options.record);
 	endBy(stop);
-	const early = new EarlySignals();
+	const signals = new Signals(stop);
 	const result = await launch(
 		{
 			program,
@@ -85,10 +79,13 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 		},
 		{
 			started(pid, ask) {
-				early.pass(pid);
+				signals.running(pid);
 				serveWalks({ pid: process.pid, programPid: pid, program, machine: options.machine }, ask);
 			},
-			ended: (status) => waitForTheRest(status, options.quiet ?? false),
+			ended(status) {
+				signals.over(() => leave(codeOf(status)));
+				waitForTheRest(options.quiet ?? false);
+			},
 		},
 	).catch((error): NotStarted => ({ kind: "broken", hadStarted: false, failure: failureOf(error) }));
 	if (!Array.isArray(result)) return await giveUp(result, program[0]);
@@ -140,51 +137,8 @@ function startReport(file: string): ReportFile {
 	}
 }
 
-/** Signals that come before there is a program: it gets them when it is there, and if that isn't soon they end us. */
-class EarlySignals {
-	readonly #signals: NodeJS.Signals[] = [];
-	#timer: NodeJS.Timeout | undefined;
-
-	constructor() {
-		for (const signal of ENDING) process.on(signal, () => this.#came(signal));
-	}
-
-	#came(signal: NodeJS.Signals): void {
-		this.#signals.push(signal);
-		this.#timer ??= setTimeout(() => stop(KILLED_BY + constants.signals[signal]), PATIENCE);
-	}
-
-	/** There is a program. */
-	pass(pid: number): void {
-		clearTimeout(this.#timer);
-		for (const signal of ENDING) process.removeAllListeners(signal);
-		forwardSignals(pid);
-		for (const signal of this.#signals) forward(pid, signal);
-	}
-}
-
-function forwardSignals(pid: number): void {
-	for (const signal of FORWARDED) process.on(signal, () => forward(pid, signal));
-	// Not process.stdin and so on: to look at them makes pipes non-blocking, which the program has, too.
-	const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
-	for (const signal of FROM_TERMINAL) process.on(signal, () => hasTerminal || forward(pid, signal));
-}
-
-function forward(pid: number, signal: NodeJS.Signals): void {
-	try {
-		process.kill(pid, signal);
-	} catch {
-		// It has ended, and only what it started goes on.
-	}
-}
-
-/**
- * The program has ended, and what it started may go on. Signals mean us from now on: who waits for a daemon to end may lose
- * patience.
- */
-function waitForTheRest(status: Status, quiet: boolean): void {
-	for (const signal of [...FORWARDED, ...FROM_TERMINAL]) process.removeAllListeners(signal);
-	for (const signal of ENDING) process.on(signal, () => leave(codeOf(status)));
+/** The program has ended, and what it started may go on. Who waits for a daemon to end may lose patience. */
+function waitForTheRest(quiet: boolean): void {
 	if (quiet) return;
 	const explain = () =>
 		complain(

@@ -21,6 +21,7 @@ test("the container's commands", () => {
 		"3b70 16 VFIO_IOMMU_GET_INFO 24: argsz=0 flags=4 iova_pgsizes=8 cap_offset=16 pad=20",
 		"3b71 32 VFIO_IOMMU_MAP_DMA 32: argsz=0 flags=4 vaddr=8 iova=16 size=24",
 		"3b72 24 VFIO_IOMMU_UNMAP_DMA 24: argsz=0 flags=4 iova=8 size=16",
+		"3b75 8 VFIO_IOMMU_DIRTY_PAGES 8: argsz=0 flags=4",
 	]);
 });
 

@@ -87,11 +87,12 @@ describe("--trace", () => {
 		/IOMMU_IOAS_MAP, {flags=WRITEABLE\|READABLE, ioas_id=1, user_va=0x[0-9a-f]+, length=1048576, iova=0x0}\) = 0 {iova=0x1[0-9a-f]+}$/,
 		/IOMMU_IOAS_MAP, {flags=FIXED_IOVA\|READABLE, .*iova=0x1001001}\) = -1 EINVAL$/,
 		/^ {5}iova 0x1001001 is not a multiple of 0x800, the alignment of IOAS 1/,
+		/^ {5}-> Round the start down and the length up to the alignment/,
 		/IOMMU_IOAS_UNMAP, {ioas_id=1, iova=0x1[0-9a-f]+, length=1048576}\) = 0$/,
 		/IOMMU_DESTROY, {id=2}\) = 0$/,
 	];
 
-	test("prints each call on stderr, and below an error the rule that was broken", () => {
+	test("prints each call on stderr, and below an error the rule that was broken and what to do", () => {
 		const { status, stderr } = run("--quiet", "--trace", "--", process.execPath, example);
 		const printed = stderr.trimEnd().split("\n");
 		for (const [i, line] of lines.entries()) expect(printed[i]).toMatch(line);
