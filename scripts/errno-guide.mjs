@@ -25,7 +25,8 @@ const SHARED = ["the process has as many fds as RLIMIT_NOFILE allows", "ioasis c
 const { hints } = await loadBundled(new URL("../src/uapi/hints.ts", import.meta.url));
 const graph = new CallGraph(CHECKOUT, (file) => !NOT_SERVED.test(file));
 const sites = findSites(graph);
-const isRule = ({ file }) => file === "uapi/rules.ts";
+/** What any ioctl is answered with: the rules of structs, and what is no ioctl of the file. */
+const isRule = ({ file }) => file === "uapi/rules.ts" || file === "uapi/ioctl-names.ts";
 const isInjected = ({ reason }) => reason.startsWith("fault injection:");
 const commands = findCommands(graph).map(({ name, of, entries }) => {
 	const reached = graph.reachable(entries, GIVES_BACK);
