@@ -19,7 +19,7 @@ export class Media {
 			return `block ${bad} can't be read since Write Uncorrectable, until it is written`;
 		}
 		try {
-			namespace.store.read(first * 2 ** namespace.shift, into);
+			namespace.store.read(first * namespace.blockSize, into);
 			return undefined;
 		} catch (error) {
 			return this.#failure(error);
@@ -28,7 +28,7 @@ export class Media {
 
 	write(namespace: Namespace, first: number, count: number, from: Uint8Array): string | undefined {
 		try {
-			namespace.store.write(first * 2 ** namespace.shift, from);
+			namespace.store.write(first * namespace.blockSize, from);
 		} catch (error) {
 			return this.#failure(error);
 		}
@@ -39,7 +39,7 @@ export class Media {
 	/** Makes blocks read as zeroes. */
 	empty(namespace: Namespace, first: number, count: number): string | undefined {
 		try {
-			namespace.store.discard(first * 2 ** namespace.shift, count * 2 ** namespace.shift);
+			namespace.store.discard(first * namespace.blockSize, count * namespace.blockSize);
 		} catch (error) {
 			return this.#failure(error);
 		}

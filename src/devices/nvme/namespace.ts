@@ -11,12 +11,16 @@ export class Namespace {
 	/** NSID */
 	readonly id: number;
 	readonly store: BlockStore;
-	/** Which of LBA_SHIFTS it is formatted with. */
-	format: number;
 	/** While it is being formatted nothing else is done with it. */
 	isFormatting = false;
 	/** Blocks that can't be read until they are written: Write Uncorrectable. */
 	readonly uncorrectable = new BlockSet();
+	#format = 0;
+	/** Of a block's size in bytes, as a power of two. */
+	shift = 0;
+	blockSize = 0;
+	/** How many blocks it has. */
+	blocks = 0;
 
 	constructor(id: number, store: BlockStore, format: number) {
 		this.id = id;
@@ -24,13 +28,15 @@ export class Namespace {
 		this.format = format;
 	}
 
-	/** Of a block's size, as a power of two. */
-	get shift(): number {
-		return LBA_SHIFTS[this.format];
+	/** Which of LBA_SHIFTS it is formatted with. */
+	get format(): number {
+		return this.#format;
 	}
 
-	/** How many blocks it has. */
-	get blocks(): number {
-		return Math.floor(this.store.size / 2 ** this.shift);
+	set format(format: number) {
+		this.#format = format;
+		this.shift = LBA_SHIFTS[format];
+		this.blockSize = 2 ** this.shift;
+		this.blocks = Math.floor(this.store.size / this.blockSize);
 	}
 }

@@ -126,7 +126,7 @@ function compare(controller: Controller, command: Command): number {
 	for (let i = 0; i < length; i++)
 		if (given[i] !== stored[i]) {
 			const block = first + (i >>> namespace.shift);
-			return command.fail(Status.COMPARE_FAILURE, `byte ${i & (2 ** namespace.shift - 1)} of block ${block} differs`);
+			return command.fail(Status.COMPARE_FAILURE, `byte ${i & (namespace.blockSize - 1)} of block ${block} differs`);
 		}
 	return Status.SUCCESS;
 }
