@@ -1,31 +1,43 @@
 // The floors: small C programs that do the least that could be done. They are built when they are first asked for.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, renameSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Skipped } from "./figure.js";
 
-export type Floor = "trap-echo" | "calls" | "table";
+export type Floor = "trap-echo" | "calls" | "table" | "doorbell";
 
 export class Floors {
+	readonly #checkout: string;
 	readonly #sources: string;
 	readonly #cache: string;
 	readonly #compiler = process.env.CC ?? "cc";
-	readonly #built = new Map<Floor, string>();
+	readonly #built = new Map<string, string>();
 
 	constructor(checkout: string) {
+		this.#checkout = checkout;
 		this.#sources = join(checkout, "test", "bench", "floors");
 		this.#cache = join(checkout, ".cache", "bench");
 	}
 
 	/** The path of the program. @throws Skipped when there is no C compiler */
 	path(floor: Floor): string {
-		const known = this.#built.get(floor);
+		return this.#pathOf(floor, () => [join(this.#sources, `${floor}.c`)]);
+	}
+
+	/** The path of a program whose sources are in a directory of examples/. @throws Skipped when there is no C compiler */
+	example(name: string): string {
+		const directory = join(this.#checkout, "examples", name);
+		return this.#pathOf(`example-${name}`, () => readdirSync(directory).map((file) => join(directory, file)));
+	}
+
+	#pathOf(name: string, sourcesOf: () => string[]): string {
+		const known = this.#built.get(name);
 		if (known !== undefined) return known;
-		const source = join(this.#sources, `${floor}.c`);
-		const program = join(this.#cache, floor);
-		if (modified(program) < modified(source)) this.#build(source, program);
-		this.#built.set(floor, program);
+		const sources = sourcesOf();
+		const program = join(this.#cache, name);
+		if (modified(program) < Math.max(...sources.map(modified))) this.#build(sources, program);
+		this.#built.set(name, program);
 		return program;
 	}
 
@@ -39,15 +51,15 @@ export class Floors {
 		return this.run(floor, ...parameters)[0][0];
 	}
 
-	#build(source: string, program: string): void {
+	#build(sources: readonly string[], program: string): void {
 		mkdirSync(this.#cache, { recursive: true });
 		// Another process may build it at the same time.
 		const unfinished = `${program}.${process.pid}`;
-		const { error, status, stderr } = spawnSync(this.#compiler, ["-O2", "-o", unfinished, source], {
-			encoding: "utf8",
-		});
+		const files = sources.filter((file) => file.endsWith(".c"));
+		const words = ["-O2", "-pthread", "-o", unfinished, ...files];
+		const { error, status, stderr } = spawnSync(this.#compiler, words, { encoding: "utf8" });
 		if (error) throw new Skipped(`needs a C compiler, and there is no ${this.#compiler}`);
-		if (status !== 0) throw new Skipped(`${source} can't be compiled: ${stderr.split("\n")[0]}`);
+		if (status !== 0) throw new Skipped(`${files[0]} can't be compiled: ${stderr.split("\n")[0]}`);
 		renameSync(unfinished, program);
 	}
 }

@@ -1,7 +1,20 @@
-// What the NVMe controller takes for a command, with nothing around it: in this process, in front of plain memory.
+// What the NVMe controller takes for a command: with nothing around it, in this process, in front of plain memory; and for a program in C
+// under Ioasis, from the bell to the answer.
 
+import { spawnSync } from "node:child_process";
 import { PAGE, readOf, TestDriver, writeOf } from "../../../src/devices/nvme/driver.testing.js";
-import { type Figure, inTurns, type Measurement, once, ratio, type Setting } from "../figure.js";
+import {
+	atMost,
+	type Figure,
+	inTurns,
+	type Measurement,
+	noGoal,
+	once,
+	ratio,
+	type Setting,
+	Skipped,
+} from "../figure.js";
+import { ioasis } from "./trapped.js";
 
 const SIZE = 256 * 1024 * 1024;
 const BLOCKS_PER_PAGE = PAGE / 512;
@@ -63,7 +76,37 @@ function measure(setting: Setting, commandOf: typeof readOf): Measurement {
 	return { ...measured, note: `${perSecond.toLocaleString("en")} commands a second` };
 }
 
+/** What examples/nvme says of random reads, in microseconds. */
+interface Reads {
+	/** Of one read, from the bell to its completion. */
+	readonly median: number;
+	/** Of all by their number. */
+	readonly each: number;
+}
+
+function randomReads({ checkout, floors }: Setting, count: number, depth: number): Reads {
+	const [program, ...words] = [...ioasis(checkout, "intel"), floors.example("nvme"), "-n", depth, "random", count];
+	const { status, stdout, stderr } = spawnSync(String(program), words.map(String), { encoding: "utf8" });
+	if (status !== 0) throw new Skipped(`the example of an NVMe driver failed: ${stderr.trim()}`);
+	const perSecond = Number(/: (\d+) a second/.exec(stdout)?.[1]);
+	return { median: Number(/median ([\d.]+)/.exec(stdout)?.[1]), each: 1e6 / perSecond };
+}
+
+/** The same in front of Ioasis and of a thread that does no more than to copy. */
+function compareReads(setting: Setting, depth: number, which: keyof Reads): Measurement {
+	const { floors, rounds, short } = setting;
+	const count = short ? 20_000 : 200_000;
+	const result = { figure: [] as number[], floor: [] as number[] };
+	for (let round = 0; round < Math.ceil(rounds / 2); round++) {
+		const [[median, each]] = floors.run("doorbell", count, depth);
+		result.floor.push((which === "median" ? median : each) / 1e3);
+		result.figure.push(randomReads(setting, count, depth)[which]);
+	}
+	return { ...result, note: `${Math.round(1e6 / Math.min(...result.figure)).toLocaleString("en")} reads a second` };
+}
+
 const against = "copying 4 KiB once";
+const againstThread = "a thread that looks at a bell in shared memory, and copies 4 KiB";
 
 export const nvmeFigures: readonly Figure[] = [
 	{
@@ -81,5 +124,21 @@ export const nvmeFigures: readonly Figure[] = [
 		unit: "ns",
 		goal: ratio(10),
 		measure: (setting) => measure(setting, writeOf),
+	},
+	{
+		name: "nvme/latency",
+		what: "a random read of 4 KiB by a program in C, one at a time, from the bell to its completion",
+		against: againstThread,
+		unit: "us",
+		goal: noGoal,
+		measure: (setting) => compareReads(setting, 1, "median"),
+	},
+	{
+		name: "nvme/depth-32",
+		what: "random reads of 4 KiB by a program in C, 32 at a time: all of the time by their number",
+		against: againstThread,
+		unit: "us",
+		goal: atMost(10),
+		measure: (setting) => compareReads(setting, DEPTH, "each"),
 	},
 ];
