@@ -5,6 +5,7 @@ import { ADMIN_COMMANDS } from "./admin.js";
 import { COMMAND_SIZE, Command, PENDING } from "./command.js";
 import type { CommandEntry, CommandTable } from "./command-table.js";
 import type { Controller } from "./controller.js";
+import { checkPair, Fused } from "./fused.js";
 import { NVM_COMMANDS } from "./nvm.js";
 import type { CompletionQueue, SubmissionQueue } from "./queues.js";
 import { nameOfStatus, Status, statusField } from "./status.js";
@@ -36,6 +37,9 @@ export class Execution {
 		this.#entries.subarray(0, count * COMMAND_SIZE),
 	);
 	readonly #command = new Command(this.#entries);
+	/** The second of a fused operation. */
+	readonly #secondEntry = new Uint8Array(COMMAND_SIZE);
+	readonly #second = new Command(this.#secondEntry);
 	/** The submission queue whose turn it is next. */
 	next = 0;
 	/** In the order in which they came to be. */
@@ -63,14 +67,18 @@ export class Execution {
 	completeLater(submissionId: number, commandId: number, status: number, result: number, reason: string): void {
 		const queue = this.#controller.queues.submission[submissionId]!;
 		if (status !== Status.SUCCESS) this.#record(queue.id, commandId, status, reason);
-		const { completions } = queue;
+		this.#postOrKeep(queue, commandId, status, result);
+		this.#unflushed.push(queue.completions);
+	}
+
+	/** Posts a completion, or keeps it until its queue has room. */
+	#postOrKeep({ id, head, completions }: SubmissionQueue, commandId: number, status: number, result: number): void {
 		if (completions.room > 0 && this.late.length === 0) {
-			this.#post(completions, result, queue.head, submissionId, commandId, status);
-			this.#unflushed.push(completions);
-		} else {
-			const submissionHead = queue.head;
-			this.late.push({ completionId: completions.id, submissionId, submissionHead, commandId, status, result });
+			this.#post(completions, result, head, id, commandId, status);
+			return;
 		}
+		const late = { completionId: completions.id, submissionId: id, submissionHead: head, commandId, status, result };
+		this.late.push(late);
 	}
 
 	/** A completion queue is deleted, and what was to come to it. */
@@ -120,9 +128,12 @@ export class Execution {
 			this.#controller.fail(`submission queue ${queue.id} can't be read: ${fault.message}`);
 			return 0;
 		}
+		const first = queue.head;
 		const moved = transfer.moved;
 		let cost = 0;
 		for (let i = 0; i < count && cost < left && completions.room > 0 && this.#controller.isRunning; i++) {
+			// It may have been done already, as the second of a fused operation.
+			if (queue.head !== (first + i) % queue.size) continue;
 			queue.advance();
 			this.#command.begin(queue, i);
 			this.#do(this.#command);
@@ -138,12 +149,56 @@ export class Execution {
 	}
 
 	#do(command: Command): void {
-		const { queue } = command;
-		const entry = (queue.id === 0 ? adminCommands : nvmCommands)[command.opcode];
-		const status = this.#refuse(command, entry) || entry!.run(this.#controller, command);
+		const entry = entryOf(command);
+		let status = this.#refuse(command, entry);
+		if (command.fusedOperation !== Fused.NONE) {
+			if (status === Status.SUCCESS && command.fusedOperation === Fused.FIRST && this.#fetchSecond(command.queue)) {
+				this.#doPair(command, this.#second);
+				return;
+			}
+			if (status === Status.SUCCESS)
+				status = command.fail(
+					Status.MISSING_FUSED_COMMAND,
+					`it is the ${command.fusedOperation === Fused.FIRST ? "first" : "second"} of a fused operation, and the other isn't beside it`,
+				);
+		}
+		this.#end(command, entry, status || entry!.run(this.#controller, command));
+	}
+
+	/** Fetches the entry at the head, apart from all others. @returns whether it is the second of a fused operation */
+	#fetchSecond(queue: SubmissionQueue): boolean {
+		if (queue.waiting === 0) return false;
+		const fault = queue.fetch(this.#controller.memory, this.#secondEntry);
+		if (fault !== undefined) {
+			this.#controller.fail(`submission queue ${queue.id} can't be read: ${fault.message}`);
+			return false;
+		}
+		this.#second.begin(queue, 0);
+		return this.#second.fusedOperation === Fused.SECOND;
+	}
+
+	/** The second is done if the first goes well. Nothing comes between them, since nothing comes between any two commands. */
+	#doPair(first: Command, second: Command): void {
+		first.queue.advance();
+		const entry = entryOf(first);
+		const secondEntry = entryOf(second);
+		let status = checkPair(first, second);
+		let secondStatus = status || this.#refuse(second, secondEntry);
+		if (status === Status.SUCCESS)
+			if (secondStatus === Status.SUCCESS) status = entry!.run(this.#controller, first);
+			else status = first.fail(Status.FAILED_FUSED_COMMAND, `the second of the two, command ${second.id}, failed`);
+		if (secondStatus === Status.SUCCESS)
+			if (status === Status.SUCCESS) secondStatus = secondEntry!.run(this.#controller, second);
+			else secondStatus = second.fail(Status.FAILED_FUSED_COMMAND, `the first of the two, command ${first.id}, failed`);
+		this.#end(first, entry, status);
+		this.#end(second, secondEntry, secondStatus);
+	}
+
+	#end(command: Command, entry: CommandEntry | undefined, status: number): void {
 		if (status === PENDING) return;
+		const { queue } = command;
 		if (status !== Status.SUCCESS) this.#recordOf(command, entry?.name ?? "unknown", status);
-		this.#post(queue.completions, command.result, queue.head, queue.id, command.id, status);
+		this.#postOrKeep(queue, command.id, status, command.result);
 	}
 
 	/** What can be said of any command without looking at what it is for. @returns a status */
@@ -155,8 +210,12 @@ export class Execution {
 				`there is no ${isAdmin ? "admin" : "NVM"} command 0x${command.opcode.toString(16)}`,
 				0,
 			);
-		if (command.fusedOperation !== 0)
-			return command.invalidField("it is a part of a fused operation: this controller has none", 0, 8);
+		if (command.fusedOperation === 3 || (isAdmin && command.fusedOperation !== Fused.NONE))
+			return command.invalidField(
+				`FUSE is ${command.fusedOperation}: ${isAdmin ? "no admin command is fused" : "3 is reserved"}`,
+				0,
+				8,
+			);
 		if (command.transferKind === 3 || (isAdmin && command.transferKind !== 0))
 			return command.invalidField(
 				`PSDT is ${command.transferKind}: ${isAdmin ? "admin commands have PRPs" : "3 is reserved"}`,
@@ -240,6 +299,10 @@ export class Execution {
 		doorbells.askFor(completions, true, completions.head);
 		interrupts.posted(completions);
 	}
+}
+
+function entryOf(command: Command): CommandEntry | undefined {
+	return (command.queue.id === 0 ? adminCommands : nvmCommands)[command.opcode];
 }
 
 function byOpcode(table: CommandTable): (CommandEntry | undefined)[] {

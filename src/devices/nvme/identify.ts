@@ -7,6 +7,7 @@ import type { Controller } from "./controller.js";
 import { ERROR_LOG_ENTRIES } from "./error-log.js";
 import { MOST_REQUESTS } from "./events.js";
 import { NAMESPACE_NOTICES } from "./features.js";
+import { COMPARE_AND_WRITE } from "./fused.js";
 import { CRITICAL_TEMPERATURE, WARNING_TEMPERATURE } from "./health.js";
 import { FIRMWARE_REVISION } from "./log-pages.js";
 import { LBA_SHIFTS, type Namespace } from "./namespace.js";
@@ -172,6 +173,7 @@ function controllerData({ namespaces, serial, identity, subsystem }: Controller)
 		CQES: 0x44,
 		NN: namespaces.all.length,
 		ONCS: Object.values(Oncs).reduce((all, bit) => all | bit),
+		FUSES: COMPARE_AND_WRITE,
 		VWC: WRITE_CACHE,
 		SGLS: Sgls.SUPPORTED | Sgls.BIT_BUCKET,
 		SUBNQN: new TextEncoder().encode(subsystem),

@@ -203,7 +203,7 @@ class Host {
 			...(mistake === "namespace" ? { namespace: NAMESPACES + 1 } : { namespace: namespace + 1 }),
 			...(mistake === "memory" ? { prp1: UNMAPPED } : {}),
 			...(mistake === "prp" ? { prp1: address + 1 } : {}),
-			...(mistake === "fused" ? { flags: 1 } : {}),
+			...(mistake === "fused" ? { flags: 3 } : {}),
 			id,
 		};
 		this.driver.put(queue, command);
