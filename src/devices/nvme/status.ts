@@ -8,7 +8,6 @@ const STATUSES = {
 	INVALID_FIELD: [0x002, "Invalid Field in Command"],
 	COMMAND_ID_CONFLICT: [0x003, "Command ID Conflict"],
 	DATA_TRANSFER_ERROR: [0x004, "Data Transfer Error"],
-	INTERNAL_ERROR: [0x006, "Internal Error"],
 	ABORT_REQUESTED: [0x007, "Command Abort Requested"],
 	ABORTED_SQ_DELETION: [0x008, "Command Aborted due to SQ Deletion"],
 	FAILED_FUSED_COMMAND: [0x009, "Command Aborted due to Failed Fused Command"],
@@ -58,7 +57,6 @@ export function nameOfStatus(status: number): string {
 const WORTH_RETRYING = new Set<number>([
 	Status.COMMAND_ID_CONFLICT,
 	Status.DATA_TRANSFER_ERROR,
-	Status.INTERNAL_ERROR,
 	Status.ABORT_REQUESTED,
 	Status.ABORTED_SQ_DELETION,
 	Status.FAILED_FUSED_COMMAND,
