@@ -7,6 +7,8 @@ export interface EngineSettings {
 	readonly devices?: readonly string[] | undefined;
 	/** The allocation rule, by its name in `policies`. */
 	readonly policy: string;
+	/** How much of our own memory clients may have us use, in bytes. */
+	readonly memory: number;
 	/** The fd that the trace is written to; absent for none. */
 	readonly trace?: number | undefined;
 	/** The file of the report; absent for none. A path, because an fd would be inherited by the program. */

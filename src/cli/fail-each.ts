@@ -12,6 +12,7 @@ import { failTable, troubleInWords } from "./fail-table.js";
 import type { FailedRun } from "./failed-run.js";
 import { leaksBeyond, leftoversOf } from "./leaks.js";
 import { beginRuns, positive } from "./many-runs.js";
+import { parseMemory, usualMemory } from "./memory-size.js";
 import { killAll, NotStarted, type OneRun, runOnce } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
 import type { RunOptions } from "./run.js";
@@ -32,11 +33,12 @@ export async function failEach(program: readonly string[], options: RunOptions):
 	checkOptions(options);
 	const jobs = options.jobs === undefined ? availableParallelism() : positive("--jobs", options.jobs);
 	const timeout = options.timeout === undefined ? TIMEOUT : positive("--timeout", options.timeout);
+	const memory = options.memory === undefined ? usualMemory(jobs) : parseMemory(options.memory);
 	const directory = beginRuns();
 
 	const { machine, device } = options;
 	const common = ["--machine", machine, "--policy", policyNamed(options.policy).name, ...deviceOptions(device)];
-	const run = (nth: number) => runOnce([...common, "--fail-nth", String(nth)], program, { directory, timeout });
+	const run = (nth: number) => runOnce([...common, "--fail-nth", String(nth)], program, { directory, timeout, memory });
 	let runs: FailedRun[];
 	try {
 		const usual = await run(0);

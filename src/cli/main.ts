@@ -54,6 +54,7 @@ program
 	.addOption(new Option("-p, --policy <name>", POLICY_HELP).default("mainline"))
 	.addOption(new Option("--trace[=FILE]", "print each call, and the reason of each error, on stderr or to FILE"))
 	.addOption(new Option("--trace-to <file>").hideHelp())
+	.option("--memory <size>", "memory for clients (default: a quarter of all)")
 	.option("--walk <iova,...>", "print how an IOVA is translated, level by level, when that changes")
 	.option("--record <file>", "write all calls to a file, for `ioasis replay`")
 	.option("--report <file>", "write what fails, and how it ended, as JSON Lines")
@@ -98,6 +99,7 @@ program
 		new Option("-p, --policies <list>", "of posted, agreed, reordered, mainline").default("posted,agreed,mainline"),
 	)
 	.addOption(deviceOption())
+	.option("--memory <size>", "what each run's clients may have us use: 1G")
 	.option("-j, --jobs <n>", "how many run at a time (default: as many as there are CPUs)")
 	.option("--timeout <seconds>", "kill, and call a failure, what takes longer")
 	.option("--expect <file>", "which combinations may fail, as JSON: docs/matrix.md")

@@ -12,6 +12,7 @@ import { junit } from "./junit.js";
 import { findMachine, machinesWithIommus, makeMachine } from "./machine-files.js";
 import { beginRuns, positive } from "./many-runs.js";
 import { matrixTable } from "./matrix-table.js";
+import { parseMemory, usualMemory } from "./memory-size.js";
 import { killAll, NotStarted } from "./one-run.js";
 import { policyNamed } from "./policy-names.js";
 import type { Failure } from "./report-file.js";
@@ -23,6 +24,7 @@ export interface MatrixOptions {
 	readonly machines?: string;
 	readonly policies: string;
 	readonly device?: readonly string[];
+	readonly memory?: string;
 	readonly jobs?: string;
 	readonly timeout?: string;
 	readonly expect?: string;
@@ -40,13 +42,14 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 	const combinations = shardOf(await allCombinations(options), options.shard);
 	const jobs = options.jobs === undefined ? availableParallelism() : positive("--jobs", options.jobs);
 	const timeout = options.timeout === undefined ? undefined : positive("--timeout", options.timeout);
+	const memory = options.memory === undefined ? usualMemory(jobs) : parseMemory(options.memory);
 	if (options.junit !== undefined) write(options.junit, junit([], program)); // Better to know now that it can't be written.
 
 	const directory = beginRuns();
 	let outcomes: Outcome[];
 	try {
 		outcomes = await runAll(combinations, jobs, (one) =>
-			runCombination(one, deviceOptions(options.device), program, { directory, timeout }),
+			runCombination(one, deviceOptions(options.device), program, { directory, timeout, memory }),
 		);
 	} catch (error) {
 		if (!(error instanceof NotStarted)) throw error;

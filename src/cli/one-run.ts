@@ -36,6 +36,8 @@ export interface RunLimits {
 	readonly directory: string;
 	/** In seconds; undefined for none. */
 	readonly timeout: number | undefined;
+	/** As --memory, in bytes. */
+	readonly memory: number;
 }
 
 /** Beside us in dist/. Not bin/ioasis, which looks for changed sources: all runs are to be of the same build. */
@@ -57,10 +59,10 @@ let reports = 0;
 export async function runOnce(
 	options: readonly string[],
 	program: readonly string[],
-	{ directory, timeout }: RunLimits,
+	{ directory, timeout, memory }: RunLimits,
 ): Promise<OneRun> {
 	const reportFile = join(directory, `${++reports}.jsonl`);
-	const words = ["run", "--quiet", ...options, "--report", reportFile, "--", ...program];
+	const words = ["run", "--quiet", "--memory", String(memory), ...options, "--report", reportFile, "--", ...program];
 	const started = performance.now();
 	// A process group of its own, so that nothing of it is left when it has to be killed.
 	const child = spawn(process.execPath, [IOASIS, ...words], { stdio: ["ignore", "pipe", "pipe"], detached: true });

@@ -47,10 +47,12 @@ function readText(path: string): string {
 async function machineOf({ path, start }: NamedRecording, options: Instead): Promise<Machine> {
 	const policy = options.policy === undefined ? policies.get(start.policy) : policyNamed(options.policy);
 	if (policy === undefined) throw new RecordingError(1, `policy: there is no allocation rule "${start.policy}"`);
+	const { memory } = start;
 	try {
-		if (options.machine !== undefined) return makeMachine(await findMachine({ machine: options.machine }), policy);
+		if (options.machine !== undefined)
+			return makeMachine(await findMachine({ machine: options.machine }), policy, { memory });
 		await loadRecordedModels(start.machine, options);
-		return new Machine(checkMachineDescription(start.machine, `${path}:1: machine`), policy);
+		return new Machine(checkMachineDescription(start.machine, `${path}:1: machine`), policy, { memory });
 	} catch (error) {
 		refuse((error as Error).message, adviceOf(error));
 	}

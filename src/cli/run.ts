@@ -11,6 +11,7 @@ import type { EngineSettings } from "./engine-settings.js";
 import { FAILED, KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
 import { complainOf, endBy } from "./fail.js";
 import { parseIova } from "./iova.js";
+import { heapFor, parseMemory, usualMemory } from "./memory-size.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
@@ -24,6 +25,8 @@ export interface RunOptions {
 	readonly policy: string;
 	/** Functions that the machine has besides. */
 	readonly device?: readonly string[];
+	/** How much of our own memory clients may have us use: "4G". */
+	readonly memory?: string;
 	/** IOVAs whose translation is printed, separated by commas. */
 	readonly walk?: string;
 	/** The file of the recording. */
@@ -51,6 +54,7 @@ const PATIENCE = 1000;
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
 	const walk = options.walk?.split(",").map((iova) => parseIova(iova, "--walk ")) ?? [];
+	const memory = options.memory === undefined ? usualMemory() : parseMemory(options.memory);
 	refuseOptionsOfMany(options);
 	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
 	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
@@ -65,12 +69,14 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				machine: options.machine,
 				devices: options.device,
 				policy,
+				memory,
 				trace,
 				walk,
 				report: options.report,
 				record: options.record,
 				failNth,
 			} satisfies EngineSettings,
+			heap: heapFor(memory),
 			withheld: trace === undefined || trace === STDERR ? [] : [trace],
 			workers: {
 				launcher: new URL("./launcher-thread.js", import.meta.url),

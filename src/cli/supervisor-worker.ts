@@ -4,6 +4,7 @@ import { FailNth } from "../faults/fail-nth.js";
 import { BlockFile } from "../host/devices/block-file.js";
 import { FaultInjection } from "../host/fault-injection/fault-injection.js";
 import { supervise } from "../host/launch/supervisor-thread.js";
+import { discard } from "../host/memory/discard.js";
 import type { Tracer } from "../host/supervisor.js";
 import { policies } from "../iommufd/hwpt-policy.js";
 import type { Machine } from "../machine/machine.js";
@@ -29,7 +30,11 @@ const outside: Outside = {
 
 supervise(async (settings: EngineSettings, host) => {
 	const found = await findMachine(settings);
-	const machine = makeMachine(found, policies.get(settings.policy), { outside });
+	const machine = makeMachine(found, policies.get(settings.policy), {
+		outside,
+		memory: settings.memory,
+		discard,
+	});
 	const plan = settings.failNth === undefined ? undefined : new FailNth(settings.failNth);
 	const served = recorded(machine, found, settings);
 	served.settle = host.settle;
@@ -42,9 +47,13 @@ supervise(async (settings: EngineSettings, host) => {
 });
 
 /** The machine, or what stands in front of it and writes down all that it does. */
-function recorded(machine: Machine, { json }: FoundMachine, { policy, record }: EngineSettings): Machine | Recorder {
+function recorded(
+	machine: Machine,
+	{ json }: FoundMachine,
+	{ policy, memory, record }: EngineSettings,
+): Machine | Recorder {
 	if (record === undefined) return machine;
-	return new Recorder(machine, json, policy, recordTo(record));
+	return new Recorder(machine, json, { policy, memory }, recordTo(record));
 }
 
 /** Whoever wants to know of each call; undefined when that is nobody. */

@@ -62,7 +62,10 @@ export function failureOf(error: unknown): Failure {
 		case "ERR_WORKER_INIT_FAILED":
 			return { reason: `a thread can't be started: ${reasonIn(message)}`, advice: ADVICE[reasonIn(message)] };
 		case "ERR_WORKER_OUT_OF_MEMORY":
-			return { reason: "a thread has no memory left", advice: ADVICE.ENOMEM };
+			return {
+				reason: "a thread has no memory left: its heap is full",
+				advice: `a smaller --memory helps; ${PLEASE_REPORT}`,
+			};
 		case "MODULE_NOT_FOUND":
 		case "ERR_MODULE_NOT_FOUND":
 		case "ERR_DLOPEN_FAILED":

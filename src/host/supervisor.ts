@@ -75,7 +75,7 @@ export class Supervisor {
 	readonly #notification = new Notification();
 	readonly #parked: ParkedCalls;
 	readonly #events = new Events();
-	readonly #files = new HandedFiles(this.#events);
+	readonly #files: HandedFiles;
 	readonly #sharedFiles = new SharedFiles();
 	readonly #processes: Processes;
 	readonly #shadow: Shadow;
@@ -96,6 +96,7 @@ export class Supervisor {
 		this.#faults = faults;
 		this.#served = served;
 		this.#tracer = tracer;
+		this.#files = new HandedFiles(this.#events, served.budget.objects);
 		this.#parked = new ParkedCalls(this.#notification, (thread) => faults.forgetParked(thread));
 		this.#processes = new Processes({
 			notification: this.#notification,
@@ -293,7 +294,12 @@ export class Supervisor {
 		const pinned = new Extents();
 		this.#served.pinnedOf(memory, pinned);
 		const pages = pinned.count.reduce((sum, count) => sum + count, 0);
-		if (pages > 0 && pages <= MOST_KEPT) memory.keep(pinned, thread, isCertain);
+		if (pages === 0 || pages > MOST_KEPT) return;
+		try {
+			memory.keep(pinned, thread, isCertain, this.#served.budget.kept);
+		} catch (error) {
+			if (!(error instanceof Errno)) throw error; // There is no room for it.
+		}
 	}
 
 	/** Nearly all calls come this way, so nothing is made on it: what the others share in #find() costs 0.8 us. */

@@ -2,6 +2,7 @@
 // drivers/iommu/iommufd/device.c.
 
 import { allocation, iommufdFails } from "../faults/faults.js";
+import type { Share } from "../faults/memory-budget.js";
 import { Undo } from "../faults/undo.js";
 import type { Caller } from "../files/caller.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
@@ -32,6 +33,8 @@ export interface RwOptions {
 }
 
 const PAGE = BigInt(PAGE_SIZE);
+/** What a pin of an area takes, in bytes: here, in the area's uses and at whoever pins. */
+const PIN_BYTES = 400;
 
 export class Access extends IommufdObject implements MapUser {
 	override readonly kind = "ACCESS";
@@ -116,7 +119,7 @@ export class Access extends IommufdObject implements MapUser {
 			if (ioas.map.uses.of(area).isPrevented) throw beingUnmapped(area);
 			checkAligned(area, at, area.last < last);
 			checkMemory(area, write);
-			pinArea(area, area.indexOf(at), area.indexOf(end), into);
+			pinArea(area, area.indexOf(at), area.indexOf(end), into, this.#context.platform.budget.pins);
 			ioas.map.uses.add(area, this.#locks);
 			at = end + 1n;
 		}
@@ -135,6 +138,7 @@ export class Access extends IommufdObject implements MapUser {
 		for (const area of ioas.map.contiguous(first, last)) {
 			const end = area.last < last ? area.last : last;
 			area.pages.drop(area.indexOf(at), area.indexOf(end));
+			this.#context.platform.budget.pins.uncharge(PIN_BYTES);
 			ioas.map.uses.drop(area, this.#locks);
 			at = end + 1n;
 		}
@@ -171,7 +175,7 @@ export class Access extends IommufdObject implements MapUser {
 }
 
 /** Pins pages of an area that stand for IOVAs, and appends their frames. */
-function pinArea({ pages }: Area, first: number, last: number, into: Runs): void {
+function pinArea({ pages }: Area, first: number, last: number, into: Runs, budget: Share): void {
 	using undo = new Undo();
 	pages.hold(first, last);
 	undo.push(() => pages.drop(first, last));
@@ -179,6 +183,7 @@ function pinArea({ pages }: Area, first: number, last: number, into: Runs): void
 	if (iommufdFails("keeping pinned pages"))
 		throw new Errno("EINVAL", `fault injection: ${last - first + 1} pinned pages can't be remembered`);
 	allocation("an access to an area");
+	budget.charge(PIN_BYTES);
 	pages.runs(first, last, into);
 	undo.keep();
 }

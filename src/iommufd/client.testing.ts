@@ -1,6 +1,7 @@
 // A client of the engine without a process: for tests.
 
 import { allocation } from "../faults/faults.js";
+import { MemoryBudget } from "../faults/memory-budget.js";
 import type { Caller, CallerFile, Capability } from "../files/caller.js";
 import type { OpenFile, ReadableFile } from "../files/open-file.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
@@ -24,14 +25,17 @@ export const BUFFER_PAGES = 16;
 
 /** A machine of the engine alone, with the mock IOMMU. */
 export class TestPlatform implements Platform {
-	readonly frames = new Frames();
+	readonly budget: MemoryBudget;
+	readonly frames: Frames;
 	readonly memlock = new Memlock();
 	readonly tables: TableMemory;
 	readonly selftest: SelftestIommu;
 	policy: HwptPolicy = mainline;
 
-	constructor(options: TableMemoryOptions = {}) {
-		this.tables = new TableMemory(options);
+	constructor(options: TableMemoryOptions = {}, budget = new MemoryBudget()) {
+		this.budget = budget;
+		this.frames = new Frames("as-addresses", budget.pins);
+		this.tables = new TableMemory({ budget: budget.pageTables, ...options });
 		this.selftest = new SelftestIommu(this.tables);
 	}
 

@@ -9,9 +9,12 @@ import { MmapRegions } from "./mmap-regions.js";
 import { ObjectTable } from "./object.js";
 import type { Platform } from "./platform.js";
 
+/** What a context takes besides its objects, in bytes. */
+const CONTEXT_BYTES = 4096;
+
 export class Context {
 	readonly platform: Platform;
-	readonly objects = new ObjectTable();
+	readonly objects: ObjectTable;
 	/** What can be mapped with mmap(2) on the file. */
 	readonly mmapRegions = new MmapRegions();
 	/** What iommufd knows of a group that has devices bound here. */
@@ -30,7 +33,9 @@ export class Context {
 	/** @param asContainer opened as /dev/vfio/vfio, which counts memory as VFIO does */
 	constructor(platform: Platform, asContainer = false) {
 		allocation("a context");
+		platform.budget.objects.charge(CONTEXT_BYTES);
 		this.platform = platform;
+		this.objects = new ObjectTable(platform.budget.objects);
 		this.accountMode = asContainer ? "mm" : "user";
 	}
 
@@ -50,5 +55,6 @@ export class Context {
 		if (this.#holders > 0) return;
 		this.onEnd?.();
 		this.objects.removeAll();
+		this.platform.budget.objects.uncharge(CONTEXT_BYTES);
 	}
 }

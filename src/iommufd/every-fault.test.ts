@@ -5,6 +5,7 @@
 import { expect, test } from "vitest";
 import { FailNth } from "../faults/fail-nth.js";
 import { withFaults } from "../faults/faults.js";
+import { MemoryBudget, type Share } from "../faults/memory-budget.js";
 import { reportPageRequest } from "../iommu/core/fault.js";
 import { ArrayBacking } from "../memory/array-space.js";
 import { codeOf, Errno } from "../uapi/errno.js";
@@ -76,8 +77,8 @@ const DATA = 0x3000_0000;
 const LARGE = 0x4000_0000;
 const LARGE_BYTES = 0x20_0000;
 
-function newClient(): TestClient {
-	const client = new TestClient(new TestPlatform());
+function newClient(budget?: MemoryBudget): TestClient {
+	const client = new TestClient(new TestPlatform({}, budget));
 	client.memory.map(DATA, 0x4000);
 	client.memory.map(LARGE, LARGE_BYTES);
 	// Counted memory can be left over, too.
@@ -85,10 +86,33 @@ function newClient(): TestClient {
 	return client;
 }
 
+/** A budget that is used up once, when it is asked for the nth time. */
+class UsedUpBudget extends MemoryBudget {
+	readonly #nth: number;
+	/** From when on that counts. */
+	isArmed = false;
+	/** How often it was asked. */
+	passed = 0;
+	failed: { what: string } | undefined;
+
+	constructor(nth: number) {
+		super();
+		this.#nth = nth;
+	}
+
+	override take(bytes: number, share: Share): void {
+		if (this.isArmed && ++this.passed === this.#nth) {
+			this.failed = share;
+			throw new Errno("ENOMEM", `the budget is used up: ${share.what}`);
+		}
+		super.take(bytes, share);
+	}
+}
+
 interface Played {
 	/** After each step; fewer when a fault was hidden from the program, which then goes another way. */
 	readonly states: object[];
-	readonly faults: FailNth;
+	readonly faults: FailNth | UsedUpBudget;
 	/** The number of the step at which it failed. */
 	failedAt: number | undefined;
 }
@@ -96,15 +120,18 @@ interface Played {
 /**
  * Plays a scenario with one place failing.
  * @param givesUp whether the program ends then; else it makes the call again
+ * @param byBudget has it fail where the memory budget is asked, not at a place where Linux allocates memory
  */
-function play(scenario: Scenario, nth: number, givesUp = false): Played {
-	const faults = new FailNth(nth);
+function play(scenario: Scenario, nth: number, givesUp = false, byBudget = false): Played {
+	const faults = byBudget ? new UsedUpBudget(nth) : new FailNth(nth);
 	const played: Played = { states: [], faults, failedAt: undefined };
-	const client = newClient();
+	const client = newClient(faults instanceof UsedUpBudget ? faults : undefined);
+	if (faults instanceof UsedUpBudget) faults.isArmed = true;
 	for (const [number, step] of scenario(client).entries()) {
 		const before = stateOf(client);
 		try {
-			withFaults(faults, step);
+			if (faults instanceof FailNth) withFaults(faults, step);
+			else step();
 		} catch (error) {
 			const where = `step ${number}, where it failed: ${faults.failed?.what}`;
 			if (!(error instanceof Errno) || faults.failed === undefined || played.failedAt !== undefined) throw error;
@@ -127,7 +154,7 @@ function finish(client: TestClient, where: string): void {
 }
 
 function expectNothingLeft(client: TestClient, where: string): void {
-	const { frames, tables, memlock, selftest } = client.platform;
+	const { frames, tables, memlock, selftest, budget } = client.platform;
 	const { context } = client.fd;
 	expect(
 		{
@@ -139,6 +166,7 @@ function expectNothingLeft(client: TestClient, where: string): void {
 			tables: tables.tablesInUse,
 			bytes: tables.bytesInUse,
 			shown: memlock.shown(client.memory),
+			charged: [budget.areas, budget.ranges, budget.objects, budget.events].map(({ used }) => used),
 			firstFreeDevice: selftest.addDevice(0).number,
 		},
 		where,
@@ -151,23 +179,24 @@ function expectNothingLeft(client: TestClient, where: string): void {
 		tables: 0,
 		bytes: 0,
 		shown: { pinned: 0, locked: 0 },
+		charged: [0, 0, 0, 0],
 		firstFreeDevice: 0,
 	});
 }
 
 /** Plays it with every place failing in turn. @returns what failed, in order */
-function failEach(scenario: Scenario): string[] {
-	const good = play(scenario, 0);
+function failEach(scenario: Scenario, byBudget = false): string[] {
+	const good = play(scenario, 0, false, byBudget);
 	const failed: string[] = [];
 	for (let nth = 1; nth <= good.faults.passed; nth++) {
-		play(scenario, nth, true);
-		const played = play(scenario, nth);
+		play(scenario, nth, true, byBudget);
+		const played = play(scenario, nth, false, byBudget);
 		failed.push(played.faults.failed!.what);
 		// A call that hides a fault, as an attach does that takes another HWPT then, goes another way from there on.
 		if (played.failedAt !== undefined)
 			expect(played.states, `after what failed: ${played.faults.failed?.what}`).toEqual(good.states);
 	}
-	expect(good.faults.passed).toBeGreaterThan(10);
+	expect(good.faults.passed).toBeGreaterThan(byBudget ? 5 : 10);
 	return failed;
 }
 
@@ -434,6 +463,10 @@ const scenarios: { readonly [name: string]: Scenario } = {
 
 test.each(Object.keys(scenarios))("%s: what fails changes nothing, can be done again, and leaves nothing", (name) => {
 	failEach(scenarios[name]);
+});
+
+test.each(Object.keys(scenarios))("%s: a budget that is used up changes nothing, and leaves nothing", (name) => {
+	failEach(scenarios[name], true);
 });
 
 test("the places that can fail are of all kinds", () => {

@@ -30,9 +30,15 @@ export class FaultQueue extends EventQueue {
 		return this.#waiting.length > 0;
 	}
 
-	/** Takes a group of faults in. It is the fault handler of a domain. */
+	/** Takes a group of faults in. It is the fault handler of a domain. @throws ENOMEM; the device has been told so then */
 	deliver(group: FaultGroup): void {
 		const wasReadable = this.readable;
+		try {
+			this.context.platform.budget.events.charge(bytesOf(group));
+		} catch (error) {
+			group.respond(PageResponseCode.INVALID);
+			throw error;
+		}
 		this.#waiting.push(group);
 		this.notify(wasReadable);
 	}
@@ -73,6 +79,11 @@ export class FaultQueue extends EventQueue {
 	#answer(cookie: number, group: FaultGroup, code: number): void {
 		this.#unanswered.delete(cookie);
 		this.#lowestCookie = Math.min(this.#lowestCookie, cookie);
+		this.#finish(group, code);
+	}
+
+	#finish(group: FaultGroup, code: number): void {
+		this.context.platform.budget.events.uncharge(bytesOf(group));
 		group.respond(code);
 	}
 
@@ -108,15 +119,20 @@ export class FaultQueue extends EventQueue {
 		const wasReadable = this.readable;
 		const unread = this.#waiting.filter((group) => group.attachment === attachment);
 		this.#waiting = this.#waiting.filter((group) => group.attachment !== attachment);
-		for (const group of unread) group.respond(PageResponseCode.INVALID);
+		for (const group of unread) this.#finish(group, PageResponseCode.INVALID);
 		for (const [cookie, group] of this.#unanswered)
 			if (group.attachment === attachment) this.#answer(cookie, group, PageResponseCode.INVALID);
 		this.notify(wasReadable);
 	}
 
 	override destroy(): void {
-		for (const group of [...this.#waiting, ...this.#unanswered.values()]) group.respond(PageResponseCode.INVALID);
+		for (const group of [...this.#waiting, ...this.#unanswered.values()]) this.#finish(group, PageResponseCode.INVALID);
 	}
+}
+
+/** What a group takes until it is answered. */
+function bytesOf({ requests }: FaultGroup): number {
+	return 300 + 150 * requests.length;
 }
 
 /** What is read of a group. */

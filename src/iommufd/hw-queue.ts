@@ -79,13 +79,13 @@ class QueueMemory {
 		undo.push(() => objects.destroyUser(access));
 		access.attach(viommu.hwpt.ioas);
 		allocation("a list of a queue's pages");
-		const frames = new Runs();
+		const frames = new Runs(2);
 		access.pin(iova - offset, pages * PAGE, false, frames);
 		undo.push(() => access.unpin(iova - offset, pages * PAGE));
 		if (frames.length > 1)
 			throw new Errno(
 				"EFAULT",
-				`the queue's ${pages} pages lie in ${frames.length} pieces, and must be contiguous`,
+				`the queue's ${pages} pages don't lie side by side, and must be contiguous`,
 				"hw-queue",
 			);
 		undo.keep();

@@ -1,7 +1,8 @@
 // The I/O address space and its ioctls. drivers/iommu/iommufd/ioas.c.
 
 import { allocation } from "../faults/faults.js";
-import { copyIn, copyOut } from "../memory/address-space.js";
+import { Undo } from "../faults/undo.js";
+import { type AddressSpace, copyIn, copyOut } from "../memory/address-space.js";
 import { CACHE, READ, WRITE } from "../pagetable/format.js";
 import { Errno, hex } from "../uapi/errno.js";
 import {
@@ -20,8 +21,9 @@ import type { Call } from "./call.js";
 import type { Context } from "./context.js";
 import { DmaBuf } from "./dmabuf.js";
 import type { PagingHwpt } from "./hwpt.js";
+import type { IntervalSet } from "./io-pagetable/interval-set.js";
 import { IoPagetable } from "./io-pagetable/io-pagetable.js";
-import { type Interval, LAST_IOVA } from "./io-pagetable/iova-ranges.js";
+import { LAST_IOVA } from "./io-pagetable/iova-ranges.js";
 import { FilePages, type Pages, UserPages } from "./io-pagetable/pages.js";
 import { IommufdObject } from "./object.js";
 
@@ -51,6 +53,7 @@ export class Ioas extends IommufdObject {
 
 	override destroy(): void {
 		this.#map?.unmap(0n, LAST_IOVA);
+		this.#map?.dispose();
 		if (this.#context.vfioIoas === this) this.#context.vfioIoas = undefined;
 	}
 }
@@ -92,40 +95,47 @@ export function ioasIovaRanges(call: Call, query: Args<typeof IoasIovaRanges>): 
 
 /** IOMMU_IOAS_ALLOW_IOVAS */
 export function ioasAllowIovas(call: Call, allow: Args<typeof IoasAllowIovas>): void {
-	const ioas = call.context.objects.get(allow.ioasId, Ioas, "ioas_id");
-	ioas.map.allow(readRanges(call, allow.allowedIovas, allow.numIovas));
+	const { map } = call.context.objects.get(allow.ioasId, Ioas, "ioas_id");
+	const ranges = map.ranges.newSet();
+	using undo = new Undo();
+	undo.push(() => ranges.dispose());
+	readRanges(call.caller.memory, allow.allowedIovas, allow.numIovas, ranges);
+	map.allow(ranges);
+	undo.keep();
 }
 
-/** Reads the caller's array of ranges, and sorts it. Read one by one, because a bad range ends it before a bad address. */
-function readRanges(call: Call, address: number, count: number): Interval[] {
-	const ranges: Interval[] = [];
-	const range = IovaRange.newView();
-	for (let i = 0; i < count; i++) {
-		copyIn(call.caller.memory, address + i * IovaRange.size, range.bytes, "allowed_iovas");
-		const { start: first, last } = range;
-		if (first >= last)
-			throw new Errno(
-				"EINVAL",
-				`allowed_iovas[${i}] ends at ${hex(last)}, which is not after its start ${hex(first)}`,
-				"range-list",
-			);
-		// Binary search: the ranges before are sorted and don't overlap.
-		let at = 0;
-		for (let end = ranges.length; at < end; ) {
-			const middle = (at + end) >>> 1;
-			if (ranges[middle].last < first) at = middle + 1;
-			else end = middle;
-		}
-		if (at < ranges.length && ranges[at].first <= last)
-			throw new Errno(
-				"EINVAL",
-				`allowed_iovas[${i}], ${hex(first)} to ${hex(last)}, overlaps another of the ranges`,
-				"range-list",
-			);
-		allocation("an allowed range");
-		ranges.splice(at, 0, { first, last });
+/** Of a caller's array, so many ranges are read at a time. */
+const READ_AT_ONCE = 4096;
+const rangeBytes = new Uint8Array(READ_AT_ONCE * IovaRange.size);
+const rangeWords = new Uint32Array(rangeBytes.buffer);
+
+/** Reads the caller's array of ranges. They count one by one, so a bad range comes before a bad address that is behind it. */
+function readRanges(memory: AddressSpace, address: number, count: number, into: IntervalSet): void {
+	const { size } = IovaRange;
+	for (let done = 0; done < count; ) {
+		const some = Math.min(READ_AT_ONCE, count - done);
+		const at = address + done * size;
+		const read = Math.floor(memory.read(at, rangeBytes.subarray(0, some * size)) / size);
+		for (let i = 0; i < read; i++) addRange(done + i, rangeWords.subarray(i * 4, i * 4 + 4), into);
+		// Where it ends says why.
+		if (read < some) copyIn(memory, at + read * size, rangeBytes.subarray(0, size), "allowed_iovas");
+		done += read;
 	}
-	return ranges;
+}
+
+/** @param words of a struct iommu_iova_range: start, last */
+function addRange(index: number, words: Uint32Array, into: IntervalSet): void {
+	const [firstLow, firstHigh, lastLow, lastHigh] = words;
+	const inWords = () => `${hex(join(firstLow, firstHigh))} to ${hex(join(lastLow, lastHigh))}`;
+	if (firstHigh > lastHigh || (firstHigh === lastHigh && firstLow >= lastLow))
+		throw new Errno("EINVAL", `allowed_iovas[${index}], ${inWords()}, doesn't end after its start`, "range-list");
+	allocation("an allowed range");
+	if (!into.add(firstLow, firstHigh, lastLow, lastHigh))
+		throw new Errno("EINVAL", `allowed_iovas[${index}], ${inWords()}, overlaps another of the ranges`, "range-list");
+}
+
+function join(low: number, high: number): bigint {
+	return (BigInt(high) << 32n) | BigInt(low);
 }
 
 /** IOMMU_IOAS_MAP */
@@ -172,6 +182,8 @@ export function ioasCopy(call: Call, copy: Args<typeof IoasCopy>): void {
 	const protection = protectionOf(flags);
 	const source = context.objects.get(copy.srcIoasId, Ioas, "src_ioas_id");
 	const slices = source.map.slices(srcIova, copy.length);
+	using undo = new Undo();
+	undo.push(() => source.map.releaseSlices(slices));
 	const destination = context.objects.get(copy.dstIoasId, Ioas, "dst_ioas_id");
 	copy.dstIova = destination.map.map(slices, copy.length, fixedIova(flags, copy.dstIova), protection);
 	call.respond();

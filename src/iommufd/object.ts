@@ -1,6 +1,7 @@
 // The objects of a context, by number. drivers/iommu/iommufd/main.c.
 
 import { allocation, iommufdFails } from "../faults/faults.js";
+import { MemoryBudget, type Share } from "../faults/memory-budget.js";
 import { Errno } from "../uapi/errno.js";
 
 /** What an id can name. enum iommufd_object_type */
@@ -46,12 +47,36 @@ export type ObjectClass<T extends IommufdObject> = abstract new (...args: any[])
 /** Ids go up to here: they are 31 bits wide. */
 const LAST_ID = 0x7fffffff;
 
+/** What an object takes at most, in bytes, with what belongs to it: a domain, queues, what a driver keeps of it. */
+const OBJECT_BYTES: { readonly [kind in ObjectKind]: number } = {
+	IOAS: 1024,
+	HWPT_PAGING: 8192,
+	HWPT_NESTED: 2048,
+	DEVICE: 2048,
+	ACCESS: 1024,
+	FAULT: 1024,
+	VIOMMU: 2048,
+	VDEVICE: 1024,
+	VEVENTQ: 1024,
+	HW_QUEUE: 1024,
+	SELFTEST: 2048,
+};
+
 export class ObjectTable {
+	readonly #budget: Share;
 	/** By id; `null` is an id that is taken by something that is not finished yet, or no longer there. */
 	readonly #slots: (IommufdObject | null | undefined)[] = [undefined];
 	/** No id below this is free. */
 	#lowestFree = 1;
 	#size = 0;
+
+	/** By id, for which kind it is charged. */
+	readonly #kinds: ObjectKind[] = [];
+
+	/** @param budget what the objects are charged to */
+	constructor(budget: Share = new MemoryBudget().objects) {
+		this.#budget = budget;
+	}
 
 	/** Ids in use. */
 	get size(): number {
@@ -68,6 +93,8 @@ export class ObjectTable {
 		let id = this.#lowestFree;
 		while (id < this.#slots.length && this.#slots[id] !== undefined) id++;
 		if (id > LAST_ID) throw new Errno("ENOMEM", "all object ids of this context are taken", "ids-exhausted");
+		this.#budget.charge(OBJECT_BYTES[what]);
+		this.#kinds[id] = what;
 		this.#slots[id] = null;
 		this.#lowestFree = id + 1;
 		this.#size++;
@@ -76,6 +103,7 @@ export class ObjectTable {
 
 	/** Gives back an id that was reserved, for an object that was never installed. */
 	cancel(id: number): void {
+		this.#budget.uncharge(OBJECT_BYTES[this.#kinds[id]]);
 		this.#slots[id] = undefined;
 		this.#lowestFree = Math.min(this.#lowestFree, id);
 		this.#size--;

@@ -1,5 +1,6 @@
 // What the contexts of one machine have in common: its physical memory, its accounts, its IOMMUs.
 
+import type { MemoryBudget } from "../faults/memory-budget.js";
 import type { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { Frames } from "../memory/frames.js";
 import type { Memlock } from "../memory/memlock.js";
@@ -8,6 +9,8 @@ import type { HwptPolicy } from "./hwpt-policy.js";
 export interface Platform {
 	readonly frames: Frames;
 	readonly memlock: Memlock;
+	/** How much of our own memory clients may have us use. */
+	readonly budget: MemoryBudget;
 	/** The mock IOMMU of CONFIG_IOMMUFD_TEST; absent where the kernel is built without it. */
 	readonly selftest: SelftestIommu | undefined;
 	/** The rule by which page tables are allocated. */

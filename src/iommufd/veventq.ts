@@ -54,6 +54,7 @@ export class VeventQueue extends EventQueue {
 	deliver(data: Uint8Array): void {
 		try {
 			allocation("an event");
+			if (this.#events.length < this.#depth) this.context.platform.budget.events.charge(bytesOf(data));
 		} catch (error) {
 			this.#take(undefined);
 			throw error;
@@ -98,7 +99,7 @@ export class VeventQueue extends EventQueue {
 			);
 		copyOut(memory, address, bytes, "an event");
 		if (event === undefined) this.#lost = undefined;
-		else this.#events.shift();
+		else this.context.platform.budget.events.uncharge(bytesOf(this.#events.shift()!.data));
 		return bytes.length;
 	}
 
@@ -107,9 +108,15 @@ export class VeventQueue extends EventQueue {
 	}
 
 	override destroy(): void {
+		for (const { data } of this.#events) this.context.platform.budget.events.uncharge(bytesOf(data));
 		this.#viommu.eventQueues.delete(this.type);
 		this.#viommu.users--;
 	}
+}
+
+/** What an event takes in the queue. */
+function bytesOf(data: Uint8Array): number {
+	return 250 + data.length;
 }
 
 /** A header and what is behind it. */

@@ -1,6 +1,7 @@
 // A machine: its physical memory, its IOMMUs, the PCI functions behind them, and the files that all this shows.
 
 import type { Endpoint } from "../devices/endpoint.js";
+import { MemoryBudget } from "../faults/memory-budget.js";
 import type { Opener } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
 import { Dma } from "../iommu/dma/dma.js";
@@ -13,7 +14,7 @@ import type { Platform } from "../iommufd/platform.js";
 import type { AddressSpace, Backing, Extents } from "../memory/address-space.js";
 import { Frames } from "../memory/frames.js";
 import { Memlock } from "../memory/memlock.js";
-import { TableMemory } from "../pagetable/table-memory.js";
+import { type Discard, TableMemory } from "../pagetable/table-memory.js";
 import type { DeviceEvent } from "../trace/event.js";
 import { Container, ContainerFile, type ContainerPlatform } from "../vfio/container.js";
 import type { VfioDevice } from "../vfio/device.js";
@@ -38,12 +39,18 @@ export interface Surroundings {
 	readonly outside?: Outside;
 	/** Where models run instead. */
 	placeOfModels?(machine: Machine): ModelPlace | undefined;
+	/** How much of our own memory clients may have us use, in bytes. */
+	readonly memory?: number | undefined;
+	/** See TableMemory. */
+	readonly discard?: Discard | undefined;
 }
 
 export class Machine {
 	readonly name: string;
 	readonly frames: Frames;
-	readonly tables = new TableMemory();
+	/** How much of our own memory clients may have us use. */
+	readonly budget: MemoryBudget;
+	readonly tables: TableMemory;
 	/** What its devices do to memory. */
 	readonly dma: Dma;
 	/** The models of functions that run in this thread. */
@@ -78,11 +85,14 @@ export class Machine {
 	 */
 	constructor(description: MachineDescription, policy: HwptPolicy = mainline, surroundings: Surroundings = {}) {
 		this.name = description.name;
-		this.frames = new Frames(description.memory?.contiguity);
+		this.budget = new MemoryBudget(surroundings.memory);
+		this.tables = new TableMemory({ budget: this.budget.pageTables, discard: surroundings.discard });
+		this.frames = new Frames(description.memory?.contiguity, this.budget.pins);
 		this.dma = new Dma(this.frames);
 		this.#platform = {
 			frames: this.frames,
 			memlock: new Memlock(),
+			budget: this.budget,
 			selftest: description.selftest ? new SelftestIommu(this.tables) : undefined,
 			policy,
 			settle: (mappingsToo) => this.settle(mappingsToo),
@@ -137,9 +147,9 @@ export class Machine {
 	}
 
 	#containerPlatform(): ContainerPlatform {
-		const { frames, memlock } = this.#platform;
+		const { frames, memlock, budget } = this.#platform;
 		const takesNoIommu = this.#iommus.some(({ description }) => description.driver === "none");
-		return { frames, memlock, settle: () => this.settle(), takesNoIommu };
+		return { frames, memlock, budget, settle: () => this.settle(), takesNoIommu };
 	}
 
 	/** The paths that open() serves. */

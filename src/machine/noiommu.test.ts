@@ -31,7 +31,7 @@ test("its devices are called otherwise, and are opened by who may reach all memo
 
 test("an open that was refused is refused in a replay, too", () => {
 	const lines: RecordLine[] = [];
-	const recorder = new Recorder(machine(), JSON.parse(text), "mainline", (line) => lines.push(line));
+	const recorder = new Recorder(machine(), JSON.parse(text), { policy: "mainline" }, (line) => lines.push(line));
 	expect(codeOf(() => recorder.open(DEVICE, nobody))).toBe("EPERM");
 	(recorder.open(DEVICE, root) as OpenFile).release();
 	const replayer = new Replayer(machine());

@@ -5,6 +5,7 @@
 // program aligned for huge pages is aligned in physical memory too. How the frames lie within a block, and so which page sizes
 // an I/O page table can use, is the machine's contiguity.
 
+import { MemoryBudget, type Share } from "../faults/memory-budget.js";
 import type { Backing, Extents } from "./address-space.js";
 import { PAGES_PER_BLOCK, PinCounts } from "./pin-counts.js";
 import type { Runs } from "./runs.js";
@@ -23,6 +24,10 @@ const SCATTER = 0x9e35;
 // The inverses of SCATTER modulo 2^18 (pages of a block) and modulo 2^9 (chunks of a block).
 const GATHER_PAGES = inverseOfOdd(SCATTER, PAGES_PER_BLOCK);
 const GATHER_CHUNKS = inverseOfOdd(SCATTER, 512);
+
+/** What a block takes at most besides the counts that it has already: itself, and the arrays that one pin more can need. */
+const MOST_MORE = 16 * 1024;
+const BLOCK_BYTES = 400;
 
 interface Block {
 	readonly backing: Backing;
@@ -55,22 +60,45 @@ export class Frames {
 	#idle: Block | undefined;
 	/** The sum over all pages of how often each is pinned. */
 	pinned = 0;
+	readonly #budget: Share;
 
-	constructor(contiguity: Contiguity = "as-addresses") {
+	/** @param budget what the counts are charged to */
+	constructor(contiguity: Contiguity = "as-addresses", budget = new MemoryBudget().pins) {
 		this.contiguity = contiguity;
+		this.#budget = budget;
 		this.#slotSize = contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
 	}
 
-	/** Pins `count` pages of a backing from `page` on, once more each. */
+	/** Pins `count` pages of a backing from `page` on, once more each. @throws ENOMEM; none is pinned then */
 	pin(backing: Backing, page: number, count: number): void {
-		this.pinned += count;
 		for (let at = page; at < page + count; ) {
+			try {
+				this.#budget.charge(MOST_MORE);
+			} catch (error) {
+				this.pinned += at - page;
+				this.unpin(backing, page, at - page);
+				throw error;
+			}
+			this.#budget.uncharge(MOST_MORE);
 			const block = this.#blockAt(backing, at) ?? this.#addBlock(backing, Math.floor(at / PAGES_PER_BLOCK));
 			const offset = at - block.index * PAGES_PER_BLOCK;
 			const length = Math.min(PAGES_PER_BLOCK - offset, page + count - at);
 			if (block.pins.total === 0) backing.hold?.();
-			block.pins.add(offset, length, 1);
+			this.#count(block, offset, length, 1);
 			at += length;
+		}
+		this.pinned += count;
+	}
+
+	/** Pins all that was found. @throws ENOMEM; none of it is pinned then */
+	pinAll({ backing, page, count, length }: Extents): void {
+		for (let i = 0; i < length; i++) {
+			try {
+				this.pin(backing[i], page[i], count[i]);
+			} catch (error) {
+				while (--i >= 0) this.unpin(backing[i], page[i], count[i]);
+				throw error;
+			}
 		}
 	}
 
@@ -81,13 +109,19 @@ export class Frames {
 			const block = this.#blockAt(backing, at)!;
 			const offset = at - block.index * PAGES_PER_BLOCK;
 			const length = Math.min(PAGES_PER_BLOCK - offset, page + count - at);
-			block.pins.add(offset, length, -1);
+			this.#count(block, offset, length, -1);
 			if (block.pins.total === 0) {
 				backing.drop?.();
 				this.#retire(block);
 			}
 			at += length;
 		}
+	}
+
+	#count({ pins }: Block, offset: number, length: number, change: number): void {
+		const before = pins.bytes;
+		pins.add(offset, length, change);
+		if (pins.bytes !== before) this.#budget.adjust(pins.bytes - before);
 	}
 
 	/** Appends what is pinned of a backing to `into`. */
@@ -108,16 +142,20 @@ export class Frames {
 		return block === undefined ? -1 : block.base + this.#scatter(page - block.index * PAGES_PER_BLOCK);
 	}
 
-	/** Appends the frames of `count` pinned pages from `page` on to `into`. */
-	runs(backing: Backing, page: number, count: number, into: Runs): void {
+	/**
+	 * Appends the frames of `count` pinned pages from `page` on to `into`.
+	 * @returns how many pages had room there
+	 */
+	runs(backing: Backing, page: number, count: number, into: Runs): number {
 		for (let at = page; at < page + count; ) {
 			const block = this.#blockAt(backing, at)!;
 			const offset = at - block.index * PAGES_PER_BLOCK;
 			const stretch = this.#stretchFrom(offset);
 			const length = Math.min(stretch, page + count - at);
-			into.add(block.base + this.#scatter(offset), length);
+			if (!into.add(block.base + this.#scatter(offset), length)) return at - page;
 			at += length;
 		}
+		return count;
 	}
 
 	/** What a frame holds; undefined when it is not memory, or memory that nothing near by is pinned in. */
@@ -167,6 +205,7 @@ export class Frames {
 		const slot = this.#freeSlots.pop() ?? this.#slots.length;
 		const block = { backing, index, base: FIRST_FRAME + slot * this.#slotSize, pins: new PinCounts() };
 		this.#slots[slot] = block;
+		this.#budget.adjust(BLOCK_BYTES);
 		let ofBacking = this.#blocks.get(backing);
 		if (ofBacking === undefined) {
 			ofBacking = new Map();
@@ -187,6 +226,7 @@ export class Frames {
 		const slot = (block.base - FIRST_FRAME) / this.#slotSize;
 		this.#slots[slot] = undefined;
 		this.#freeSlots.push(slot);
+		this.#budget.uncharge(BLOCK_BYTES + block.pins.bytes);
 		const ofBacking = this.#blocks.get(block.backing)!;
 		ofBacking.delete(block.index);
 		if (ofBacking.size === 0) this.#blocks.delete(block.backing);

@@ -11,6 +11,8 @@ export const PAGES_PER_BLOCK = PAGES_PER_CHUNK * CHUNKS_PER_BLOCK;
 /** Two bytes a page as long as they do. */
 type PageCounts = Int16Array | Int32Array;
 const INT16_LIMIT = 0x7fff;
+/** What a typed array takes besides its items. */
+const ARRAY_BYTES = 200;
 
 export class PinCounts {
 	#whole = 0;
@@ -18,6 +20,8 @@ export class PinCounts {
 	#pages: (PageCounts | undefined)[] | undefined;
 	/** The sum over all pages of the block. */
 	total = 0;
+	/** What the counts take, in bytes. */
+	bytes = 0;
 
 	/** How often `page` (0 to PAGES_PER_BLOCK - 1) is pinned. */
 	of(page: number): number {
@@ -53,16 +57,29 @@ export class PinCounts {
 	}
 
 	#addChunk(chunk: number, change: number): void {
-		this.#chunks ??= new Int32Array(CHUNKS_PER_BLOCK);
+		if (this.#chunks === undefined) {
+			this.#chunks = new Int32Array(CHUNKS_PER_BLOCK);
+			this.bytes += CHUNKS_PER_BLOCK * 4 + ARRAY_BYTES;
+		}
 		this.#chunks[chunk] += change;
 	}
 
 	#addPages(chunk: number, from: number, count: number, change: number): void {
-		this.#pages ??= new Array(CHUNKS_PER_BLOCK);
-		let counts = this.#pages[chunk] ?? new Int16Array(PAGES_PER_CHUNK);
+		if (this.#pages === undefined) {
+			this.#pages = new Array(CHUNKS_PER_BLOCK);
+			this.bytes += CHUNKS_PER_BLOCK * 8;
+		}
+		let counts = this.#pages[chunk];
+		if (counts === undefined) {
+			counts = new Int16Array(PAGES_PER_CHUNK);
+			this.bytes += PAGES_PER_CHUNK * 2 + ARRAY_BYTES;
+		}
 		for (let page = from; page < from + count; page++) {
 			const next = counts[page] + change;
-			if (Math.abs(next) > INT16_LIMIT && counts instanceof Int16Array) counts = Int32Array.from(counts);
+			if (Math.abs(next) > INT16_LIMIT && counts instanceof Int16Array) {
+				counts = Int32Array.from(counts);
+				this.bytes += PAGES_PER_CHUNK * 2;
+			}
 			counts[page] = next;
 		}
 		this.#pages[chunk] = counts;

@@ -30,6 +30,8 @@ export interface Start {
 	readonly machine: unknown;
 	/** The rule by which page tables are allocated. */
 	readonly policy: string;
+	/** How much memory clients could have ioasis use, in bytes: what was beyond it is ENOMEM in a replay, too. */
+	readonly memory?: number;
 }
 
 /** What a name stands for, before it is first used. */

@@ -330,6 +330,11 @@ const all = {
 	"table-config": {
 		advice: "No page table of this width exists: look at the registers in the machine's description.",
 	},
+	"memory-budget": {
+		advice:
+			"`ioasis run --memory` gives more. Is it a loop that never frees, or a mapping that is larger than was meant?",
+		more: "Page tables, areas, objects and all else that a program has the kernel keep is memory, in Linux of the program's memory cgroup. Here it is what --memory says, a quarter of the computer's if nothing is said. Memory in small scattered pieces takes a page table entry of 8 bytes for each 4 KiB: aligned to 2 MiB or 1 GiB it takes next to nothing.",
+	},
 	"table-memory": {
 		advice: "Map larger or better aligned pieces, so that large pages serve; or destroy HWPTs that nobody uses.",
 	},

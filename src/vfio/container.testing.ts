@@ -28,8 +28,8 @@ export class ContainerProgram {
 	readonly containers: ContainerPlatform;
 
 	constructor(takesNoIommu = false) {
-		const { frames, memlock } = this.client.platform;
-		this.containers = { frames, memlock, settle: () => this.client.platform.settle(), takesNoIommu };
+		const { frames, memlock, budget } = this.client.platform;
+		this.containers = { frames, memlock, budget, settle: () => this.client.platform.settle(), takesNoIommu };
 	}
 
 	/** Adds a function in a group of its own, or in one that is there. */

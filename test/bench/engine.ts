@@ -1,5 +1,6 @@
 // The engine in this process: a map of IOVAs with a domain of a real IOMMU, and a client with as much memory as one likes.
 
+import { MemoryBudget } from "../../src/faults/memory-budget.js";
 import type { Caller } from "../../src/files/caller.js";
 import { DEFAULT_CAPABILITY_HEADER } from "../../src/iommu/drivers/amd/registers.js";
 import { AmdDriver } from "../../src/iommu/drivers/amd.js";
@@ -47,7 +48,7 @@ const caller: Caller = {
 
 /** An IOAS's map that an AMD IOMMU shows: it tracks dirty pages, and has all page sizes. */
 export class Engine {
-	readonly tables = new TableMemory();
+	readonly tables = new TableMemory({ budget: new MemoryBudget(Number.POSITIVE_INFINITY).pageTables });
 	readonly platform: Platform;
 	readonly hasHolders = false;
 	readonly map: IoPagetable;
@@ -57,6 +58,7 @@ export class Engine {
 		this.platform = {
 			frames: new Frames(contiguity),
 			memlock: new Memlock(),
+			budget: new MemoryBudget(Number.POSITIVE_INFINITY),
 			selftest: undefined,
 			policy: mainline,
 			settle() {},

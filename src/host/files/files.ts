@@ -11,6 +11,7 @@
 
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { allocation } from "../../faults/faults.js";
+import type { Share } from "../../faults/memory-budget.js";
 import { isPositioned, isQueue, type MappableFile, type OpenFile, type ReadableFile } from "../../files/open-file.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
@@ -67,6 +68,9 @@ interface StoredOpen {
 	taken: number;
 }
 
+/** What a file takes, in bytes, with what the engine has for it: a device's, a queue's. */
+const FILE_BYTES = 4096;
+
 /** One open of one of our paths, as long as somebody has it. */
 export interface HeldFile {
 	readonly file: OpenFile;
@@ -85,6 +89,7 @@ export class HandedFiles {
 	readonly #inotify = startInotify();
 	/** Tells that something was closed. */
 	readonly #told: Events;
+	readonly #budget: Share;
 	readonly #held = new Set<HeldFile>();
 	/** A file that shows memory can be found at two places. */
 	readonly #byPlace = new Map<string, HeldFile>();
@@ -106,8 +111,10 @@ export class HandedFiles {
 	#mount = "";
 	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
 
-	constructor(events: Events) {
+	/** @param budget what open files are charged to */
+	constructor(events: Events, budget: Share) {
 		this.#told = events;
+		this.#budget = budget;
 		events.add(this.#inotify, EPOLLIN, () => this.#readEvents());
 	}
 
@@ -143,6 +150,7 @@ export class HandedFiles {
 	create(file: OpenFile, flags: number): number {
 		try {
 			allocation("an open file");
+			this.#budget.charge(FILE_BYTES);
 		} catch (error) {
 			file.release();
 			throw error;
@@ -151,6 +159,7 @@ export class HandedFiles {
 		const fd = isPipe ? this.#createQueue(file) : this.#createMemfd(file, flags);
 		if (fd !== undefined) return fd;
 		const problem = errorName(errno());
+		this.#budget.uncharge(FILE_BYTES);
 		file.release();
 		throw new Errno("ENOMEM", `ioasis can't have more files open itself (${problem})`, "fd-limit");
 	}
@@ -364,6 +373,7 @@ export class HandedFiles {
 	}
 
 	#release(held: HeldFile): void {
+		this.#budget.uncharge(FILE_BYTES);
 		this.#held.delete(held);
 		this.#lingering.delete(held);
 		this.#byPlace.delete(held.place);

@@ -51,7 +51,7 @@ async function childOf({ supervisor }: Running): Promise<number> {
 }
 
 test.each(["SIGKILL", "SIGTERM"] as const)("%s before the program is there leaves nobody behind", async (signal) => {
-	const running = start(["/bin/echo", "started"], [], "never answers");
+	const running = start(["/bin/echo", "started"], [], "never lets a program begin");
 	const child = await childOf(running);
 	running.supervisor.kill(signal);
 	const { stdout } = await running.outcome; // The child has it open, too.

@@ -16,6 +16,8 @@ export interface Launch {
 	readonly program: readonly string[];
 	/** For the function that the supervisor's worker calls supervise() with: what structuredClone() can copy. */
 	readonly settings: unknown;
+	/** How large the heap of the supervisor's thread may get, in MiB. */
+	readonly heap?: number;
 	/** Fds of our own that the program is not to inherit. */
 	readonly withheld?: readonly number[];
 	/** The workers' files: launcher-thread.ts, and one that calls supervise(). */
@@ -95,6 +97,7 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 		workerData: supervisorData,
 		transferList: [asker.port],
 		execArgv: [],
+		...(what.heap === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: what.heap } }),
 	});
 	const launcher = new Worker(what.workers.launcher, { workerData: launcherData, execArgv: [] });
 

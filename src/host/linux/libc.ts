@@ -49,6 +49,8 @@ export const flock: Call2 = libc.func("int flock(int, int)");
 export const ftruncate: Call2 = libc.func("int ftruncate(int, int64)");
 /** mmap(address, length, protection, flags, fd, offset); the address, or -1 */
 export const mmap: Call6 = libc.func("int64 mmap(int64, int64, int, int, int, int64)");
+/** madvise(address, length, advice) */
+export const madvise: Call3 = libc.func("int madvise(int64, int64, int)");
 export const munmap: Call2 = libc.func("int munmap(int64, int64)");
 /** poll(pollfds, count, milliseconds) */
 export const poll: Call3 = libc.func("int poll(int64, int64, int)");

@@ -2,6 +2,7 @@
 // What it consists of is vma.ts's concern, how bytes come over remote.ts's.
 
 import { readdirSync } from "node:fs";
+import type { Share } from "../../faults/memory-budget.js";
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { addressOf, errno, errors, NativeMemory } from "../linux/libc.js";
@@ -34,7 +35,12 @@ export class ProcessMemory implements AddressSpace, Backing {
 	readonly #sharedFiles: SharedFiles;
 	/** What was pinned when the memory was about to go, which an execve(2) that fails prevents. */
 	#kept: KeptMemory | undefined;
+	/** What that is charged to, and how much, in bytes. */
+	#keptBudget: Share | undefined;
+	#keptBytes = 0;
 	#isGone = false;
+	/** How often somebody has pages of it pinned. */
+	#holders = 0;
 
 	/** The memory that a thread has now. */
 	constructor(process: number, thread: number, sharedFiles: SharedFiles) {
@@ -113,12 +119,28 @@ export class ProcessMemory implements AddressSpace, Backing {
 		return this.#vmas.find(address) ? this.#vmas : undefined;
 	}
 
+	hold(): void {
+		this.#holders++;
+	}
+
+	drop(): void {
+		if (--this.#holders === 0 && (this.#isGone || !this.alive)) this.#discardKept();
+	}
+
 	/**
 	 * The memory is about to go: copies what has to be there afterwards.
 	 * @param thread one that has it, stopped
 	 * @param isCertain whether nothing can prevent it any more
+	 * @param budget what the copy is charged to
+	 * @throws ENOMEM; nothing is kept then
 	 */
-	keep(pinned: Extents, thread: number, isCertain: boolean): void {
+	keep(pinned: Extents, thread: number, isCertain: boolean, budget: Share): void {
+		this.#discardKept();
+		let pages = 0;
+		for (let i = 0; i < pinned.length; i++) pages += pinned.count[i];
+		budget.charge(pages * PAGE_SIZE);
+		this.#keptBudget = budget;
+		this.#keptBytes = pages * PAGE_SIZE;
 		this.stopped = thread;
 		this.#kept = new KeptMemory(pinned, (address, into) => this.read(address, into));
 		this.stopped = 0;
@@ -127,8 +149,14 @@ export class ProcessMemory implements AddressSpace, Backing {
 
 	/** It didn't go. */
 	forgetKept(): void {
-		this.#kept = undefined;
+		this.#discardKept();
 		this.#isGone = false;
+	}
+
+	#discardKept(): void {
+		this.#kept = undefined;
+		this.#keptBudget?.uncharge(this.#keptBytes);
+		this.#keptBudget = undefined;
 	}
 
 	/** The copy, if that is what counts by now. The process's own calls see its memory to the end. */

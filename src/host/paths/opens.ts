@@ -1,6 +1,7 @@
 // What open(2) does with a path that leads to a file of ours: a device, another file of the machine, or a file of the engine's.
 
 import { constants } from "node:fs";
+import type { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Opener as Credentials } from "../../files/caller.js";
 import type { OpenFile } from "../../files/open-file.js";
 import type { FileTree, Node, RegularFile } from "../../machine/file-tree.js";
@@ -27,6 +28,8 @@ export interface ServedFiles {
 	readonly files: FileTree;
 	/** A new file for a path that it serves. @throws Errno */
 	open(path: string, opener: Credentials): OpenFile | undefined;
+	/** How much of our own memory clients may have us use. */
+	readonly budget: MemoryBudget;
 	/** What is pinned of some memory, in pages, for who looks into /proc. */
 	counts(memory: AddressSpace): MemoryCounts;
 	/** Appends the pages that are pinned of a backing to `into`. */

@@ -1,6 +1,7 @@
 // A machine that knows nothing of IOMMUs, but tells its clients what the host tells it. The tests of this room run this
 // worker instead of the real one.
 
+import { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Caller } from "../../files/caller.js";
 import type { EventFd } from "../../files/event-fd.js";
 import type { OpenFile } from "../../files/open-file.js";
@@ -10,7 +11,9 @@ import { Errno } from "../../uapi/errno.js";
 import { WaitQueue } from "../../uapi/later.js";
 import { Refusal } from "../failure.js";
 import { type Host, type Machine, supervise } from "../launch/supervisor-thread.js";
+import { syscalls } from "../linux/syscalls.js";
 import { Supervisor } from "../supervisor.js";
+import { Notification } from "../trap/seccomp.js";
 import { FakeQueue, FakeRegion, FakeRegisters } from "./fake-files.testing.js";
 import { ANSWERED, ASK, ASK_BYTES, COUNT, type Files, PATHS, type Question } from "./questions.testing.js";
 
@@ -47,6 +50,7 @@ interface Gate {
 class FakeMachine implements Machine {
 	readonly paths = PATHS;
 	readonly files = fakeFiles();
+	readonly budget = new MemoryBudget();
 	readonly #host: Host;
 	readonly #open: number[] = [];
 	readonly #released: number[] = [];
@@ -270,8 +274,11 @@ const troubles: { readonly [name: string]: () => void } = {
 	"can't start": () => {
 		throw new Refusal("the fake machine can't be had", "try another");
 	},
-	"never answers": () => {
-		Supervisor.prototype.run = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+	"never lets a program begin": () => {
+		const { proceed } = Notification.prototype;
+		Notification.prototype.proceed = function (this: Notification) {
+			if (this.syscall !== syscalls.execve) proceed.call(this);
+		};
 	},
 	throws: () => {
 		Supervisor.prototype.run = () => {

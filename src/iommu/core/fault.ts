@@ -7,6 +7,9 @@ import type { Attachment, Device, Domain } from "./iommu.js";
 import type { PageRequest } from "./page-request.js";
 import { NO_PASID } from "./pasid.js";
 
+/** A device that never ends a group would have us keep all of its requests. */
+const MOST_UNFINISHED = 65536;
+
 /**
  * Lets a device ask for pages from now on. A driver calls it when it attaches a domain that has a fault handler.
  * @throws ENODEV where the driver has no way to answer, EBUSY when the device may do so already
@@ -73,6 +76,8 @@ export function reportPageRequest(device: Device, request: PageRequest): void {
 	}
 	if (!(request.flags & PgfaultFlags.LAST_PAGE)) {
 		allocation("a page fault");
+		if (unfinished.length === MOST_UNFINISHED)
+			throw new Errno("ENOMEM", `${device.name} has ${MOST_UNFINISHED} page faults of groups without a last one`);
 		unfinished.push(request);
 		return;
 	}

@@ -8,7 +8,7 @@ import { PageMap } from "./page-map.js";
 /** Tags what belongs to all of a guest's address spaces: Arm's entries without nG. */
 export const GLOBAL = -1;
 
-/** More than this, and all of it is forgotten: an IOMMU may forget whatever it likes. */
+/** More leaves and tables than this, and all of it is forgotten: an IOMMU may forget whatever it likes. */
 const CAPACITY = 65536;
 
 const PAGE_LG2 = 12n;
@@ -53,7 +53,8 @@ export class Iotlb {
 	#asid = 0;
 	#space: CachedSpace | undefined;
 	#global: CachedSpace | undefined;
-	#leaves = 0;
+	/** How often something was added since it was empty. */
+	#added = 0;
 	/** PagingDomain.flushes of the second stage when it was last looked at. */
 	#flushes = 0;
 
@@ -87,8 +88,7 @@ export class Iotlb {
 
 	/** @param asid GLOBAL for what all address spaces have */
 	addLeaf(asid: number, { firstPage, pagesLg2, guestPage, protection, isDirty }: CachedLeaf): void {
-		if (this.#leaves >= CAPACITY) this.clear();
-		this.#leaves++;
+		this.#makeRoom();
 		const bits = protection | (isDirty ? IS_DIRTY : 0);
 		this.#makeSpace(asid).leaves.set(firstPage, pagesLg2, guestPage, bits);
 	}
@@ -98,7 +98,13 @@ export class Iotlb {
 	 * @param table its own page, guest-physical
 	 */
 	addTable(asid: number, page: number, pagesLg2: number, table: number, level: number, protection: number): void {
+		this.#makeRoom();
 		this.#makeSpace(asid).tables.set(page, pagesLg2, table, protection | (level << LEVEL_SHIFT));
+	}
+
+	#makeRoom(): void {
+		if (this.#added >= CAPACITY) this.clear();
+		this.#added++;
 	}
 
 	/** Forgets what concerns a range of IOVAs, in bytes, both ends included. */
@@ -120,7 +126,7 @@ export class Iotlb {
 	}
 
 	clear(): void {
-		this.#leaves = 0;
+		this.#added = 0;
 		// A guest with one address space will need its maps again, so they stay, empty.
 		if (this.#spaces.size === 1 && this.#space !== undefined) {
 			this.#space.leaves.clear();

@@ -39,6 +39,7 @@ export function cutAfter(map: IoPagetable, iova: bigint): void {
 			"cut-area",
 		);
 	const { pages, protection } = area;
+	map.areas.prepare(2);
 	allocation("the left part of an area");
 	allocation("the right part of an area");
 	const left = Area.of(area.first, rest - area.first, pages, area.startByte(area.first), protection);

@@ -4,6 +4,7 @@
 // and the Pages beside it, which is less than half of what an object would take. All numbers are exact doubles, so a search
 // compares no bigint. An Area is made of the row that was asked for.
 
+import { MemoryBudget, type Share } from "../../faults/memory-budget.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
 import { Area } from "./area.js";
@@ -11,6 +12,8 @@ import type { Interval } from "./iova-ranges.js";
 import type { Pages } from "./pages.js";
 
 const BLOCK = 128;
+/** What a block takes, in bytes: its rows, its list of Pages, itself. */
+const BLOCK_BYTES = 5600;
 
 // What a row consists of.
 const FIRST_PAGE = 0;
@@ -142,6 +145,7 @@ class Block {
 }
 
 export class AreaTree {
+	readonly #budget: Share;
 	/** None before the first insert; after that at least one, and only a single one can be empty. */
 	readonly #blocks: Block[] = [];
 	#size = 0;
@@ -152,13 +156,33 @@ export class AreaTree {
 	#crowded = 0;
 	#crowdedFor = Number.POSITIVE_INFINITY;
 
+	/** @param budget what the areas are charged to */
+	constructor(budget = new MemoryBudget().areas) {
+		this.#budget = budget;
+	}
+
 	get size(): number {
 		return this.#size;
 	}
 
-	/** Adds an area that overlaps none of the others. */
+	/** Gives back what an empty tree takes. It can be used again. */
+	dispose(): void {
+		this.#budget.uncharge(this.#blocks.length * BLOCK_BYTES);
+		this.#blocks.length = 0;
+	}
+
+	/** Makes sure that so many inserts don't fail that follow at once. @throws ENOMEM */
+	prepare(inserts: number): void {
+		this.#budget.charge(inserts * BLOCK_BYTES);
+		this.#budget.uncharge(inserts * BLOCK_BYTES);
+	}
+
+	/** Adds an area that overlaps none of the others. @throws ENOMEM */
 	insert(area: Area): void {
-		if (this.#blocks.length === 0) this.#blocks.push(new Block());
+		if (this.#blocks.length === 0) {
+			this.#budget.charge(BLOCK_BYTES);
+			this.#blocks.push(new Block());
+		}
 		this.#seek(area.firstPage, area.firstOffset);
 		// After the one at or before it; before everything when there is none.
 		let place = this.#place + 1;
@@ -176,6 +200,7 @@ export class AreaTree {
 		block.remove(this.#place);
 		if (block.length === 0 && this.#blocks.length > 1) {
 			this.#blocks.splice(this.#block, 1);
+			this.#budget.uncharge(BLOCK_BYTES);
 			this.#crowded = Math.min(this.#crowded, this.#block);
 		}
 		this.#size--;
@@ -302,8 +327,9 @@ export class AreaTree {
 		this.#place = from - 1;
 	}
 
-	/** Splits the full block of the last search. @returns the place that stood for `place` before, now in #block */
+	/** Splits the full block of the last search. @throws ENOMEM @returns the place that stood for `place` before, now in #block */
 	#makeRoom(place: number): number {
+		this.#budget.charge(BLOCK_BYTES);
 		// Who inserts in ascending order, or in descending order, leaves full blocks behind, not halves.
 		const isAtEnd = place === BLOCK && this.#block === this.#blocks.length - 1;
 		const isAtBegin = place === 0 && this.#block === 0;

@@ -106,16 +106,21 @@ export class Area {
 		const sizes = smallPagesOnly ? domain.pageSizes & BigInt(2 * PAGE_SIZE - 1) : domain.pageSizes;
 		const start = firstGranule(this, granule);
 		const end = start + countGranules(this, granule);
+		const { pages, lastIndex } = this;
 		let skip = this.pageOffset / powerOfTwo(granule);
 		let at = start;
-		runs.clear();
-		this.pages.runs(this.index, this.lastIndex, runs);
 		try {
-			for (let i = 0; i < runs.length; i++) {
-				const count = Math.min(runs.count[i] * perPage - skip, end - at);
-				domain.map(at, runs.frame[i] * perPage + skip, count, this.protection, sizes);
-				at += count;
-				skip = 0;
+			for (let index = this.index; index <= lastIndex; ) {
+				runs.clear();
+				index = pages.runs(index, lastIndex, runs);
+				// The last one may go on, and is mapped as a whole: how large its pages are depends on that.
+				if (index <= lastIndex) index -= runs.count[--runs.length];
+				for (let i = 0; i < runs.length; i++) {
+					const count = Math.min(runs.count[i] * perPage - skip, end - at);
+					domain.map(at, runs.frame[i] * perPage + skip, count, this.protection, sizes);
+					at += count;
+					skip = 0;
+				}
 			}
 		} catch (error) {
 			if (at > start) domain.unmap(start, at - start);

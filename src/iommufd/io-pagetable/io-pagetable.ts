@@ -1,6 +1,7 @@
 // The map of an IOAS from IOVA to memory, and the domains that mirror it. drivers/iommu/iommufd/io_pagetable.c.
 
 import { allocation, iommufdFails } from "../../faults/faults.js";
+import { Undo } from "../../faults/undo.js";
 import type { Device, PagingDomain } from "../../iommu/core/iommu.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { WRITE } from "../../pagetable/format.js";
@@ -8,6 +9,7 @@ import { Errno, hex } from "../../uapi/errno.js";
 import { Area } from "./area.js";
 import { AreaTree } from "./area-tree.js";
 import { AreaUses } from "./area-uses.js";
+import type { IntervalSet } from "./interval-set.js";
 import { alignmentFor, type Interval, IovaRanges, LAST_IOVA } from "./iova-ranges.js";
 import type { Pages, PagesContext } from "./pages.js";
 
@@ -27,10 +29,14 @@ export interface MapUser {
 	unmap?(first: bigint, last: bigint): void;
 }
 
+/** What an Area and a Slice take while they are worked with, in bytes. */
+const AREA_BYTES = 100;
+const SLICE_BYTES = 150;
+
 export class IoPagetable {
-	readonly areas = new AreaTree();
+	readonly areas: AreaTree;
 	readonly uses = new AreaUses();
-	readonly ranges = new IovaRanges();
+	readonly ranges: IovaRanges;
 	/** Domains that show every area, so that its pages are held for them. The last one moves into the place of one that goes. */
 	readonly domains: PagingDomain[] = [];
 	readonly accesses: MapUser[] = [];
@@ -45,6 +51,14 @@ export class IoPagetable {
 	constructor(platform: PagesContext["platform"], name: string) {
 		this.#platform = platform;
 		this.#name = name;
+		this.areas = new AreaTree(platform.budget.areas);
+		this.ranges = new IovaRanges(platform.budget.ranges);
+	}
+
+	/** Gives back what it has; nothing is mapped, and no domain, device or access uses it any more. */
+	dispose(): void {
+		this.areas.dispose();
+		this.ranges.dispose();
 	}
 
 	/**
@@ -58,7 +72,10 @@ export class IoPagetable {
 		if (length === 0n || length & (this.alignment - 1n))
 			throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of ${this.#alignmentInWords()}`, "alignment");
 		const first = iova === undefined ? this.#choose(slices[0], length) : this.#check(iova, length);
+		const { areas: budget } = this.#platform.budget;
 		const areas: Area[] = [];
+		const transient = slices.length * AREA_BYTES;
+		budget.charge(transient);
 		try {
 			for (const slice of slices) {
 				const at = areas.length === 0 ? first : areas[areas.length - 1].last + 1n;
@@ -68,6 +85,8 @@ export class IoPagetable {
 		} catch (error) {
 			for (const area of areas) this.#takeOut(area);
 			throw error;
+		} finally {
+			budget.uncharge(transient);
 		}
 		return first;
 	}
@@ -104,7 +123,7 @@ export class IoPagetable {
 	}
 
 	/**
-	 * The slices behind a range, which mappings must cover without a gap.
+	 * The slices behind a range, which mappings must cover without a gap. They are charged until they are released.
 	 * @throws ENOENT for a gap, EINVAL for an empty range, EOVERFLOW
 	 */
 	slices(iova: bigint, length: bigint): Slice[] {
@@ -117,16 +136,25 @@ export class IoPagetable {
 				"overflow",
 			);
 		const slices: Slice[] = [];
+		using undo = new Undo();
+		undo.push(() => this.releaseSlices(slices));
 		let at = iova;
 		for (const area of this.contiguous(iova, last)) {
 			const end = area.last < last ? area.last : last;
 			allocation("what is to be copied of an area");
+			this.#platform.budget.areas.charge(SLICE_BYTES);
 			slices.push({ pages: area.pages, startByte: area.startByte(at), length: end - at + 1n });
 			at = end + 1n;
 		}
 		if (at <= last)
 			throw new Errno("ENOENT", `there is no mapping at IOVA ${hex(at)} of ${this.#name}`, "nothing-mapped");
+		undo.keep();
 		return slices;
+	}
+
+	/** Nobody needs them any more. */
+	releaseSlices(slices: readonly Slice[]): void {
+		this.#platform.budget.areas.uncharge(slices.length * SLICE_BYTES);
 	}
 
 	/** The areas that cover first..last from `first` on, up to the first gap. */
@@ -228,18 +256,18 @@ export class IoPagetable {
 	}
 
 	/**
-	 * Makes ranges available for good: nothing that would narrow them is let in.
+	 * Makes ranges available for good, from ranges.newSet(): nothing that would narrow them is let in.
 	 * @throws EADDRINUSE when one of them is reserved already; nothing changes then
 	 */
-	allow(ranges: readonly Interval[]): void {
-		for (const range of ranges) {
-			const reserved = this.ranges.reservedIn(range.first, range.last);
-			if (reserved !== undefined)
-				throw new Errno(
-					"EADDRINUSE",
-					`${inWords(range)} can't be allowed: ${inWords(reserved)} is reserved`,
-					"reserved-iova",
-				);
+	allow(ranges: IntervalSet): void {
+		const range = this.ranges.firstReserved(ranges);
+		if (range !== undefined) {
+			const reserved = this.ranges.reservedIn(range.first, range.last)!;
+			throw new Errno(
+				"EADDRINUSE",
+				`${inWords(range)} can't be allowed: ${inWords(reserved)} is reserved`,
+				"reserved-iova",
+			);
 		}
 		this.ranges.allow(ranges);
 	}
@@ -347,8 +375,13 @@ export class IoPagetable {
 				`the memory begins ${hex(area.pageOffset)} bytes into a page, which is not a multiple of ${this.#alignmentInWords()}`,
 				"alignment",
 			);
-		this.areas.insert(area);
 		area.pages.addArea();
+		try {
+			this.areas.insert(area);
+		} catch (error) {
+			area.pages.removeArea();
+			throw error;
+		}
 		return area;
 	}
 

@@ -1,6 +1,9 @@
 // The IOVAs of an IOAS that are reserved, allowed and free, and the choice of an IOVA for who doesn't name one.
 // struct io_pagetable's reserved_itree and allowed_itree, and iopt_alloc_iova(), in drivers/iommu/iommufd/io_pagetable.c.
 
+import { MemoryBudget, type Share } from "../../faults/memory-budget.js";
+import { IntervalSet } from "./interval-set.js";
+
 export const LAST_IOVA = (1n << 64n) - 1n;
 
 const PAGE = 4096n;
@@ -18,14 +21,31 @@ interface Reservation extends Interval {
 	readonly owner: object | undefined;
 }
 
+/** What a reservation takes, in bytes. */
+const RESERVATION_BYTES = 120;
+
 export class IovaRanges {
 	/** By first IOVA. They may overlap: several devices have the same window. */
 	readonly #reserved: Reservation[] = [];
-	/** By first IOVA, without overlap. */
-	#allowed: readonly Interval[] = [];
+	#allowed: IntervalSet;
+	readonly #budget: Share;
 
-	/** Takes a range away until unreserve(owner). */
+	/** @param budget what they are charged to */
+	constructor(budget = new MemoryBudget().ranges) {
+		this.#budget = budget;
+		this.#allowed = new IntervalSet(budget);
+	}
+
+	/** Gives back what they take. */
+	dispose(): void {
+		this.#allowed.dispose();
+		this.#budget.uncharge(this.#reserved.length * RESERVATION_BYTES);
+		this.#reserved.length = 0;
+	}
+
+	/** Takes a range away until unreserve(owner). @throws ENOMEM */
 	reserve(first: bigint, last: bigint, owner: object | undefined): void {
+		this.#budget.charge(RESERVATION_BYTES);
 		let at = this.#reserved.length;
 		while (at > 0 && this.#reserved[at - 1].first > first) at--;
 		this.#reserved.splice(at, 0, { first, last, owner });
@@ -33,8 +53,10 @@ export class IovaRanges {
 
 	/** Gives back everything that was reserved for an owner. */
 	unreserve(owner: object | undefined): void {
-		for (let i = this.#reserved.length - 1; i >= 0; i--)
-			if (this.#reserved[i].owner === owner) this.#reserved.splice(i, 1);
+		let kept = 0;
+		for (const reservation of this.#reserved) if (reservation.owner !== owner) this.#reserved[kept++] = reservation;
+		this.#budget.uncharge((this.#reserved.length - kept) * RESERVATION_BYTES);
+		this.#reserved.length = kept;
 	}
 
 	/** The first reserved range that has a byte of first..last. */
@@ -44,11 +66,27 @@ export class IovaRanges {
 
 	/** The first allowed range that has a byte of first..last. */
 	allowedIn(first: bigint, last: bigint): Interval | undefined {
-		return firstIn(this.#allowed, first, last);
+		return this.#allowed.firstIn(first, last);
 	}
 
-	/** Replaces the allowed ranges, which are sorted and don't overlap. None means that everything is allowed. */
-	allow(ranges: readonly Interval[]): void {
+	/** A set that can be allowed. */
+	newSet(): IntervalSet {
+		return new IntervalSet(this.#budget);
+	}
+
+	/** The first of some ranges that has something which is reserved. */
+	firstReserved(ranges: IntervalSet): Interval | undefined {
+		let first: Interval | undefined;
+		for (const reserved of this.#reserved) {
+			const range = ranges.firstIn(reserved.first, reserved.last);
+			if (range !== undefined && (first === undefined || range.first < first.first)) first = range;
+		}
+		return first;
+	}
+
+	/** Replaces the allowed ranges. None means that everything is allowed. */
+	allow(ranges: IntervalSet): void {
+		this.#allowed.dispose();
 		this.#allowed = ranges;
 	}
 
@@ -84,7 +122,7 @@ export class IovaRanges {
 
 	/** The allowed ranges with neighbours joined; without any, all but the first and the last page. */
 	*#allowedSpans(): Generator<Interval> {
-		if (this.#allowed.length === 0) yield { first: PAGE, last: LAST_IOVA - PAGE };
+		if (this.#allowed.size === 0) yield { first: PAGE, last: LAST_IOVA - PAGE };
 		else
 			for (const span of joined(this.#allowed)) {
 				const first = span.first < PAGE ? PAGE : span.first;

@@ -5,6 +5,7 @@
 // long as any domain or access holds it, however many do.
 
 import { allocation, iommufdFails } from "../../faults/faults.js";
+import type { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Caller, CallerFile } from "../../files/caller.js";
 import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
 import type { Frames } from "../../memory/frames.js";
@@ -17,6 +18,8 @@ import { type Gap, PinnedStretches } from "./pinned-stretches.js";
 /** Longer than this, in bytes, and rounding up to pages would wrap. */
 const LONGEST = (1n << 64n) - 1n - BigInt(PAGE_SIZE);
 const LAST_ADDRESS = (1n << 64n) - 1n;
+/** What a Pages takes, in bytes. */
+const PAGES_BYTES = 144;
 /** How many pages Linux asks for at a time; the bounds of user space are checked for the first of them. */
 const PIN_BATCH = 8192;
 
@@ -25,7 +28,12 @@ const found = new Extents();
 
 /** What Pages has to know of the context that it is made in. */
 export interface PagesContext {
-	readonly platform: { readonly frames: Frames; readonly memlock: Memlock; settle(): void };
+	readonly platform: {
+		readonly frames: Frames;
+		readonly memlock: Memlock;
+		readonly budget: MemoryBudget;
+		settle(): void;
+	};
 	/** Whether files that have been closed, and not looked at yet, may hold something of it. */
 	readonly hasHolders: boolean;
 }
@@ -102,13 +110,19 @@ export abstract class Pages {
 		this.#account = { ...this.#account, mode };
 	}
 
-	/** An area shows some of it, until removeArea(). */
+	/** An area shows some of it, until removeArea(). @throws ENOMEM */
 	addArea(): void {
-		if (this.#areas++ === 0) this.holdSource();
+		if (this.#areas === 0) {
+			this.#context.platform.budget.areas.charge(PAGES_BYTES);
+			this.holdSource();
+		}
+		this.#areas++;
 	}
 
 	removeArea(): void {
-		if (--this.#areas === 0) this.dropSource();
+		if (--this.#areas > 0) return;
+		this.#context.platform.budget.areas.uncharge(PAGES_BYTES);
+		this.dropSource();
 	}
 
 	/** Whether the memory has been taken away, so that no domain may show it. */
@@ -137,9 +151,11 @@ export abstract class Pages {
 		found.clear();
 		const gaps = pinned.gaps(first, last);
 		for (const gap of gaps) this.findToPin(gap.first, gap.count);
+		pinned.prepare(found.length + gaps.length + 2);
+		this.#context.platform.frames.pinAll(found);
 		// Nothing can fail from here on.
 		pinned.hold(first, last);
-		this.pinFound(gaps);
+		this.addFound(gaps);
 	}
 
 	// `private`, not #: for the sake of private methods with a # each object would have a field more.
@@ -217,17 +233,25 @@ export abstract class Pages {
 		this.#account = memlock.account(mode, caller.owner, caller.memory);
 	}
 
-	/** Appends the frames of pages that are held, first..last. */
-	runs(first: number, last: number, into: Runs): void {
+	/**
+	 * Appends the frames of pages that are held, first..last.
+	 * @returns the page before which there was no more room; last + 1 if there was
+	 */
+	runs(first: number, last: number, into: Runs): number {
 		const { frames } = this.#context.platform;
-		if (this.#stretches === undefined) frames.runs(this.#backing!, this.page + first, last + 1 - first, into);
-		else this.#stretches.each(first, last, (backing, page, count) => frames.runs(backing, page, count, into));
+		if (this.#stretches === undefined)
+			return first + frames.runs(this.#backing!, this.page + first, last + 1 - first, into);
+		return this.#stretches.each(first, last, (backing, page, count) => frames.runs(backing, page, count, into));
 	}
 
 	/** Appends where pages that are held lie, first..last. */
 	extents(first: number, last: number, into: Extents): void {
 		if (this.#stretches === undefined) into.add(this.#backing!, this.page + first, last + 1 - first);
-		else this.#stretches.each(first, last, (backing, page, count) => into.add(backing, page, count));
+		else
+			this.#stretches.each(first, last, (backing, page, count) => {
+				into.add(backing, page, count);
+				return count;
+			});
 	}
 
 	/** The backing's page that the first page is. */
@@ -244,18 +268,23 @@ export abstract class Pages {
 	private pinAll(): void {
 		found.clear();
 		this.findToPin(0, this.count);
+		const { frames, budget } = this.#context.platform;
 		if (found.length > 1) {
-			this.pinFound([{ first: 0, count: this.count }]);
+			const stretches = new PinnedStretches(budget.pins);
+			stretches.prepare(found.length);
+			frames.pinAll(found);
+			this.#stretches = stretches;
+			this.addFound([{ first: 0, count: this.count }]);
 			return;
 		}
+		frames.pin(found.backing[0], found.page[0], this.count);
 		this.#holders = 1;
 		this.#backing = found.backing[0];
 		this.#backingStart = found.page[0] === this.startPage ? undefined : found.page[0];
-		this.#context.platform.frames.pin(this.#backing, this.page, this.count);
 	}
 
-	/** Pins what was found for the gaps, for one holder. */
-	private pinFound(gaps: readonly Gap[]): void {
+	/** Notes what was found for the gaps, and has been pinned for one holder. */
+	private addFound(gaps: readonly Gap[]): void {
 		const pinned = this.stretched();
 		let extent = 0;
 		let used = 0;
@@ -263,7 +292,6 @@ export abstract class Pages {
 			for (let done = 0; done < gap.count; ) {
 				const length = Math.min(found.count[extent] - used, gap.count - done);
 				const page = found.page[extent] + used;
-				this.#context.platform.frames.pin(found.backing[extent], page, length);
 				pinned.add(gap.first + done, length, found.backing[extent], page);
 				done += length;
 				used += length;
@@ -278,7 +306,7 @@ export abstract class Pages {
 	/** What is pinned, as stretches from now on. */
 	private stretched(): PinnedStretches {
 		if (this.#stretches !== undefined) return this.#stretches;
-		this.#stretches = new PinnedStretches();
+		this.#stretches = new PinnedStretches(this.#context.platform.budget.pins);
 		if (this.#holders > 0) this.#stretches.add(0, this.count, this.#backing!, this.page, this.#holders);
 		this.#holders = 0;
 		this.#backing = undefined;

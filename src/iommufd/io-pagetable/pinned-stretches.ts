@@ -1,6 +1,7 @@
 // Which pages of some Pages are pinned, where they lie, and by how many they are held, where that is not the same for all of
 // them. struct iopt_pages' pinned_pfns and access_itree in drivers/iommu/iommufd/pages.c.
 
+import type { Share } from "../../faults/memory-budget.js";
 import type { Backing } from "../../memory/address-space.js";
 
 /** A stretch of pinned pages that lie side by side in one backing and have the same holders. */
@@ -21,16 +22,40 @@ export interface Gap {
 	readonly count: number;
 }
 
+/** What a stretch takes, in bytes. */
+const STRETCH_BYTES = 80;
+
 export class PinnedStretches {
 	/** In order, without overlap. */
 	readonly #stretches: PinnedStretch[] = [];
+	readonly #budget: Share;
+	/** How many have been charged for. */
+	#charged = 0;
 	/** Pages that are pinned. */
 	count = 0;
+
+	constructor(budget: Share) {
+		this.#budget = budget;
+	}
+
+	/** Makes sure that there is room for so many more, for who is about to add them. @throws ENOMEM */
+	prepare(more: number): void {
+		this.#budget.charge(more * STRETCH_BYTES);
+		this.#budget.uncharge(more * STRETCH_BYTES);
+	}
+
+	#updateCharge(): void {
+		const { length } = this.#stretches;
+		if (length === this.#charged) return;
+		this.#budget.adjust((length - this.#charged) * STRETCH_BYTES);
+		this.#charged = length;
+	}
 
 	/** Adds pages that have just been pinned, for one holder. */
 	add(first: number, count: number, backing: Backing, page: number, holders = 1): void {
 		this.count += count;
 		this.#stretches.splice(this.#firstAt(first), 0, { first, count, holders, backing, page });
+		this.#updateCharge();
 	}
 
 	/** One holder more of those that are pinned of first..last. */
@@ -38,6 +63,7 @@ export class PinnedStretches {
 		this.#cutAt(first);
 		this.#cutAt(last + 1);
 		for (const stretch of this.#between(first, last)) stretch.holders++;
+		this.#updateCharge();
 	}
 
 	/** One holder less of first..last, which are all pinned. @param unpin is told what nobody holds any more */
@@ -58,6 +84,21 @@ export class PinnedStretches {
 			}
 		}
 		stretches.splice(kept, to - kept);
+		this.#join(kept);
+		this.#join(from);
+		this.#updateCharge();
+	}
+
+	/** Makes one of two stretches side by side that differ in nothing, so that what was cut doesn't stay so for ever. */
+	#join(at: number): void {
+		const before = this.#stretches[at - 1];
+		const stretch = this.#stretches[at];
+		if (before === undefined || stretch === undefined) return;
+		const { first, count, backing, page, holders } = before;
+		if (first + count !== stretch.first || page + count !== stretch.page) return;
+		if (backing !== stretch.backing || holders !== stretch.holders) return;
+		before.count += stretch.count;
+		this.#stretches.splice(at, 1);
 	}
 
 	/** The parts of first..last that are not pinned. */
@@ -72,13 +113,21 @@ export class PinnedStretches {
 		return gaps;
 	}
 
-	/** Tells where each part of first..last lies that is pinned. */
-	each(first: number, last: number, tell: (backing: Backing, page: number, count: number) => void): void {
-		for (const stretch of this.#between(first, last)) {
+	/**
+	 * Tells where each part of first..last lies that is pinned.
+	 * @param tell takes in a part, or only its first pages: then there is no more to be told
+	 * @returns the page that it ended before
+	 */
+	each(first: number, last: number, tell: (backing: Backing, page: number, count: number) => number): number {
+		const stretches = this.#stretches;
+		for (let at = this.#firstAt(first); at < stretches.length && stretches[at].first <= last; at++) {
+			const stretch = stretches[at];
 			const from = Math.max(first, stretch.first);
 			const to = Math.min(last + 1, stretch.first + stretch.count);
-			tell(stretch.backing, stretch.page + from - stretch.first, to - from);
+			const taken = tell(stretch.backing, stretch.page + from - stretch.first, to - from);
+			if (taken < to - from) return from + taken;
 		}
+		return last + 1;
 	}
 
 	/** Stretches that have a page of first..last. */

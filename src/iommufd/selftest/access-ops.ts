@@ -113,7 +113,7 @@ function pinPages(call: Call, args: TestArgs<"ACCESS_PAGES">): void {
 	if (!file.needsPinPages) throw new Errno("EOPNOTSUPP", `${access} was made without NEEDS_PIN_PAGES`);
 	const iova = flags & AccessPagesFlags.SYZ ? decodeIova(access, args.iova) : args.iova;
 	allocation("a list of pages to compare");
-	const pinned = new Runs();
+	const pinned = new Runs(Number(MAX_LENGTH) / PAGE_SIZE + 1);
 	using undo = new Undo();
 	access.pin(iova, length, (flags & AccessPagesFlags.WRITE) !== 0, pinned);
 	undo.push(() => access.unpin(iova, length));

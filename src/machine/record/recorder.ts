@@ -1,5 +1,6 @@
 // Writes down all that a machine is asked: a machine for the host, in front of the one that answers.
 
+import type { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Opener } from "../../files/caller.js";
 import type { OpenFile } from "../../files/open-file.js";
 import type { AddressSpace, Backing, Extents } from "../../memory/address-space.js";
@@ -11,6 +12,14 @@ import { Questions } from "./questions.js";
 import { recordedFile } from "./recorded-file.js";
 import { RecordingMemories } from "./recording-memory.js";
 
+/** What a machine is made with besides its description. */
+interface Settings {
+	/** The name of its allocation rule. */
+	readonly policy: string;
+	/** How much memory clients may have us use, in bytes. */
+	readonly memory?: number;
+}
+
 export class Recorder {
 	readonly #machine: Machine;
 	readonly #questions: Questions;
@@ -18,18 +27,22 @@ export class Recorder {
 
 	/**
 	 * @param description the machine's, as its file has it
-	 * @param policy the name of its allocation rule
+	 * @param settings what else it was made with
 	 * @param write gets each line, in order
 	 */
-	constructor(machine: Machine, description: unknown, policy: string, write: (line: RecordLine) => void) {
+	constructor(machine: Machine, description: unknown, settings: Settings, write: (line: RecordLine) => void) {
 		this.#machine = machine;
 		this.#questions = new Questions(write);
 		this.#memories = new RecordingMemories(this.#questions);
-		write({ kind: "start", version: RECORD_VERSION, machine: description, policy });
+		write({ kind: "start", version: RECORD_VERSION, machine: description, ...settings });
 	}
 
 	get paths(): readonly string[] {
 		return this.#machine.paths;
+	}
+
+	get budget(): MemoryBudget {
+		return this.#machine.budget;
 	}
 
 	get files(): FileTree {

@@ -24,7 +24,7 @@ let client: TestClient;
 beforeEach(() => {
 	lines = [];
 	// As a file would: what is written can't change any more.
-	recorder = new Recorder(machine(), JSON.parse(SELFTEST), "mainline", (line) =>
+	recorder = new Recorder(machine(), JSON.parse(SELFTEST), { policy: "mainline" }, (line) =>
 		lines.push(JSON.parse(JSON.stringify(line))),
 	);
 	client = new TestClient(undefined, {}, recorder.open("/dev/iommu", root) as IommufdFile);

@@ -33,6 +33,8 @@ export class Mapping {
 	pinned: readonly PinnedPages[] = [];
 	/** Pages of that which are charged. Those of a device aren't. */
 	locked = 0;
+	/** What all this takes of our own memory, in bytes. */
+	bytes = 0;
 	/** The program has said that the memory is no longer where it was: UNMAP_DMA with the flag VADDR. */
 	isVaddrInvalid = false;
 	/** Present while dirty pages are tracked. */

@@ -3,6 +3,7 @@
 // one by one and charged to the process, there is a limit for how many there are, and memory of devices can be mapped.
 
 import { allocation } from "../../faults/faults.js";
+import type { MemoryBudget } from "../../faults/memory-budget.js";
 import { Undo } from "../../faults/undo.js";
 import type { Group, PagingDomain } from "../../iommu/core/iommu.js";
 import type { ReservedRegion } from "../../iommu/core/reserved.js";
@@ -20,6 +21,10 @@ import { Mapping, type MappingOwner, Mappings } from "./mapping.js";
 /** The parameter dma_entry_limit of the module. */
 export const DMA_ENTRY_LIMIT = 0xffff;
 
+/** What a mapping takes, and each stretch of pages that is pinned for it, in bytes. */
+const MAPPING_BYTES = 200;
+const PINNED_BYTES = 64;
+
 const PAGE_BITS = BigInt(PAGE_SIZE - 1);
 const ALL_SIZES = (1n << 64n) - 1n;
 const found = new Extents();
@@ -29,6 +34,7 @@ const runs = new Runs();
 export interface Type1Platform {
 	readonly frames: Frames;
 	readonly memlock: Memlock;
+	readonly budget: MemoryBudget;
 	/** Has closed files released, before a limit is found to be exceeded for their sake. */
 	settle(): void;
 }
@@ -337,11 +343,17 @@ export class Type1 {
 			throw problem;
 		}
 		mapping.locked = locked;
+		using undo = new Undo();
+		undo.push(() => this.#platform.memlock.unlock(mapping.owner.space, locked));
+		mapping.bytes = MAPPING_BYTES + found.length * PINNED_BYTES;
+		this.#platform.budget.areas.charge(mapping.bytes);
+		undo.push(() => this.#platform.budget.areas.uncharge(mapping.bytes));
+		this.#platform.frames.pinAll(found);
+		undo.keep();
 		const pinned = [];
 		for (let i = 0; i < found.length; i++)
 			pinned.push({ backing: found.backing[i], page: found.page[i], count: found.count[i] });
 		mapping.pinned = pinned;
-		for (const { backing, page, count } of pinned) this.#platform.frames.pin(backing, page, count);
 	}
 
 	#charge({ space, owner, isUnlimited }: MappingOwner, pages: number): void {
@@ -360,6 +372,7 @@ export class Type1 {
 	#unpin(mapping: Mapping): void {
 		for (const { backing, page, count } of mapping.pinned) this.#platform.frames.unpin(backing, page, count);
 		this.#platform.memlock.unlock(mapping.owner.space, mapping.locked);
+		this.#platform.budget.areas.uncharge(mapping.bytes);
 	}
 
 	// --- Page tables ---
@@ -380,16 +393,28 @@ export class Type1 {
 	/** Maps what is pinned into a domain, as large as its pages can be. */
 	#putIn(mapping: Mapping, domain: PagingDomain): void {
 		const perPage = PAGE_SIZE / powerOfTwo(domain.table.format.granuleLg2);
-		runs.clear();
-		for (const { backing, page, count } of mapping.pinned) this.#platform.frames.runs(backing, page, count, runs);
+		const { frames } = this.#platform;
 		const start = mapping.page * perPage;
 		let at = start;
-		try {
-			for (let i = 0; i < runs.length; i++) {
+		const put = (ready: number): void => {
+			for (let i = 0; i < ready; i++) {
 				const count = runs.count[i] * perPage;
 				domain.map(at, runs.frame[i] * perPage, count, mapping.protection, domain.pageSizes);
 				at += count;
 			}
+		};
+		runs.clear();
+		try {
+			for (const { backing, page, count } of mapping.pinned) {
+				let done = frames.runs(backing, page, count, runs);
+				while (done < count) {
+					// The last one may go on, and is mapped as a whole: how large its pages are depends on that.
+					put(runs.length - 1);
+					runs.keepLast();
+					done += frames.runs(backing, page + done, count - done, runs);
+				}
+			}
+			put(runs.length);
 		} catch (error) {
 			if (at > start) domain.unmap(start, at - start);
 			throw error;
