@@ -17,8 +17,8 @@ const DOCUMENT = join(CHECKOUT, "docs", "errno.md");
 const GIVES_BACK = new Set(["destroy", "preDestroy", "release", "close", "drop", "removeAll", "settle"]);
 /** Who finds out which command an ioctl is. */
 const DISPATCHES = new Set(["ioctl", "#serve", "containerIoctl"]);
-/** Tests, memory in an array, which no program runs in, and replays, which make no answers of their own. */
-const NOT_SERVED = /^cli\/|^machine\/record\/|\.test\.ts$|\.testing\.ts$|^memory\/array-space\.ts$/;
+/** Tests, memory in an array, which no program runs in, and replays and Errno itself, which make no answers of their own. */
+const NOT_SERVED = /^cli\/|^machine\/record\/|^uapi\/errno\.ts$|\.test\.ts$|\.testing\.ts$|^memory\/array-space\.ts$/;
 /** One reason for two sites: the same limit, met by an open and by an ioctl that hands out or takes an fd. */
 const SHARED = ["the process has as many fds as RLIMIT_NOFILE allows", "ioasis can't have more files open itself"];
 

@@ -32,6 +32,9 @@ function codesOf(node, graph) {
 	return found.length > 0 ? found : ["?"];
 }
 
+/** Of a value in words: `nameIn(names, value)`. */
+const NAMING = new Set(["nameIn", "flagsIn"]);
+
 const ERRNO = /^E[A-Z0-9]+$/;
 
 /** The errnos that are given anywhere for a property, a variable or a parameter of that name. */
@@ -79,7 +82,7 @@ function inWords(node, graph) {
 	}
 }
 
-/** What stands for a value: `hex(map.userVa)` is *userVa*, and so is `nameIn(names, map.userVa)`. */
+/** What stands for a value: `hex(map.userVa)` is *userVa*, and so is `nameIn(names, map.userVa)` or flagsIn of it. */
 function valueName(node, graph) {
 	switch (node.kind) {
 		case SyntaxKind.StringLiteral:
@@ -100,7 +103,7 @@ function valueName(node, graph) {
 			);
 		case SyntaxKind.CallExpression:
 			if (node.expression.name?.text === "toString") return valueName(node.expression.expression, graph);
-			if (node.expression.text === "nameIn") return valueName(node.arguments[1], graph);
+			if (NAMING.has(node.expression.text)) return valueName(node.arguments[1], graph);
 			if (sentencesOf(node, graph).length > 0) return `(${sentencesOf(node, graph).join(" or: ")})`;
 			return node.arguments.length === 1 && !/^(has|is)/.test(node.expression.text ?? "")
 				? valueName(node.arguments[0], graph)

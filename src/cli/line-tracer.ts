@@ -6,7 +6,15 @@ import type { Tracer } from "../host/supervisor.js";
 import type { Machine } from "../machine/machine.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
-import { printCall, printDevice, printDma, printInterrupt, printOpen, printTransfer } from "../trace/print.js";
+import {
+	printCall,
+	printDevice,
+	printDma,
+	printInterrupt,
+	printOpen,
+	printRemark,
+	printTransfer,
+} from "../trace/print.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
@@ -51,9 +59,10 @@ export class LineTracer implements Tracer {
 	}
 }
 
-/** Lines for what the devices do: what goes wrong with their DMA, their interrupts, and what they say themselves. */
+/** Lines for what no call's answer says: what goes wrong with devices' DMA, their interrupts, what they and the engine say themselves. */
 export function traceDevices(machine: Machine, lines: LineFile): void {
 	const { dma, vfioDevices } = machine;
+	machine.remark = (text) => lines.write(printRemark(text));
 	machine.report = (event) => lines.write(printDevice(event));
 	dma.report = (event) => lines.write(printDma(event));
 	for (const { interrupts } of vfioDevices) interrupts.report = (event) => lines.write(printInterrupt(event));

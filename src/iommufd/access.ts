@@ -12,7 +12,7 @@ import { Errno, hex } from "../uapi/errno.js";
 import type { Context } from "./context.js";
 import type { Area } from "./io-pagetable/area.js";
 import { inWords, type MapUser } from "./io-pagetable/io-pagetable.js";
-import { LAST_IOVA } from "./io-pagetable/iova-ranges.js";
+import { type Interval, LAST_IOVA } from "./io-pagetable/iova-ranges.js";
 import { rwPages } from "./io-pagetable/pages-rw.js";
 import type { Ioas } from "./ioas.js";
 import { IommufdObject } from "./object.js";
@@ -46,8 +46,13 @@ export class Access extends IommufdObject implements MapUser {
 	/** As long as it leaves an IOAS it may still unpin there, but pin no more. */
 	#unpinFrom: Ioas | undefined;
 
-	private constructor(context: Context, id: number, ops: AccessOps | undefined) {
+	readonly #purpose: string | undefined;
+	/** What it keeps from being unmapped. */
+	#locked: Interval | undefined;
+
+	private constructor(context: Context, id: number, ops: AccessOps | undefined, purpose: string | undefined) {
 		super(id);
+		this.#purpose = purpose;
 		this.#context = context;
 		this.#ops = ops;
 		this.iovaAlignment = ops === undefined || ops.needsPinPages ? PAGE : 1n;
@@ -56,9 +61,10 @@ export class Access extends IommufdObject implements MapUser {
 	/**
 	 * Makes an access that is attached to nothing. destroyUser() of the table of objects undoes it.
 	 * @param ops undefined for one of iommufd's own, which lives no longer than the context
+	 * @param purpose whose it is then, for a reason
 	 */
-	static create(context: Context, ops: AccessOps | undefined): Access {
-		const access = new Access(context, context.objects.reserve("ACCESS"), ops);
+	static create(context: Context, ops: AccessOps | undefined, purpose?: string): Access {
+		const access = new Access(context, context.objects.reserve("ACCESS"), ops, purpose);
 		access.users++; // the driver
 		if (ops !== undefined) context.hold();
 		context.objects.install(access);
@@ -76,6 +82,10 @@ export class Access extends IommufdObject implements MapUser {
 	/** Whether what it pins can't be unmapped before it unpins it of its own accord. */
 	get #locks(): boolean {
 		return this.#ops === undefined;
+	}
+
+	hasLocked(first: bigint, last: bigint): boolean {
+		return this.#locked !== undefined && this.#locked.first <= last && this.#locked.last >= first;
 	}
 
 	unmap(first: bigint, last: bigint): void {
@@ -124,11 +134,13 @@ export class Access extends IommufdObject implements MapUser {
 			at = end + 1n;
 		}
 		if (at <= last) throw gap(ioas, at);
+		if (this.#locks) this.#locked = { first: iova, last };
 		undo.keep();
 	}
 
 	/** Undoes one pin() of the very same range. */
 	unpin(iova: bigint, length: bigint): void {
+		this.#locked = undefined;
 		this.#unpin(this.#unpinFrom!, iova, iova + length - 1n);
 	}
 
@@ -166,6 +178,18 @@ export class Access extends IommufdObject implements MapUser {
 	#attached(): Ioas {
 		if (this.#ioas === undefined) throw new Errno("ENOENT", `${this} is attached to no IOAS`);
 		return this.#ioas;
+	}
+
+	override uses(): readonly IommufdObject[] {
+		return this.#ioas === undefined ? [] : [this.#ioas];
+	}
+
+	override keptBy(): readonly string[] {
+		return [this.#purpose ?? "the driver that has made it"];
+	}
+
+	override toString(): string {
+		return this.#purpose ?? super.toString();
 	}
 
 	override destroy(): void {

@@ -42,6 +42,13 @@ export class TestPlatform implements Platform {
 	/** What has been closed, and not looked after yet. */
 	readonly closed: { release(): void }[] = [];
 
+	/** What was said of calls. */
+	readonly remarks: string[] = [];
+
+	remark(text: string): void {
+		this.remarks.push(text);
+	}
+
 	settle(): void {
 		for (const file of this.closed.splice(0)) file.release();
 	}

@@ -64,6 +64,15 @@ export class BoundDevice extends IommufdObject {
 		if (this.#keepsContext) this.context.drop();
 	}
 
+	override uses(): readonly IommufdObject[] {
+		const attachments = [...this.group.attachments.values()];
+		return attachments.filter(({ devices }) => devices.has(this)).map(({ hwpt }) => hwpt);
+	}
+
+	override keptBy(): readonly string[] {
+		return ["the driver that it is bound to"];
+	}
+
 	override toString(): string {
 		return `device ${this.id} (${this.device.name})`;
 	}
@@ -106,7 +115,7 @@ function claimGroup(context: Context, device: Device): IommufdGroup {
 		);
 	const known = context.groups.get(device.group);
 	if (known === undefined) allocation("a group");
-	device.group.claim(context);
+	device.group.claim(context, "another open of /dev/iommu");
 	if (known !== undefined) return known;
 	const group = new IommufdGroup(device.group);
 	context.groups.set(device.group, group);

@@ -89,3 +89,25 @@ test("a HWPT without the flag, and a range that can't be one, are refused", () =
 	expect(get({ hwptId: automatic })).toBe("EOPNOTSUPP");
 	expect(codeOf(() => client.call(HwptSetDirtyTracking, { hwptId: automatic, flags: 1 }))).toBe("EOPNOTSUPP");
 });
+
+test("dirty pages that can't be reported are lost, and that is said", () => {
+	const { client, hwptId } = tracked();
+	write(client, hwptId, 0b1000_0000_0010_0101);
+	const length = BigInt(PAGES) * 4096n;
+	client.call(HwptGetDirtyBitmap, { hwptId, iova: IOVA, length, pageSize: 4096n, data: 0 });
+	expect(client.platform.remarks).toEqual([
+		`IOMMU_HWPT_GET_DIRTY_BITMAP: of HWPT ${hwptId}'s dirty pages 4 bits are lost: the bitmap can't be written from 0x0 on, and these pages count as clean now`,
+	]);
+	expect(read(client, hwptId)).toBe("0".repeat(32));
+});
+
+test("dirty pages in the part of a bitmap that isn't memory are lost, and no others", () => {
+	const { client, hwptId } = tracked();
+	write(client, hwptId, 0b1000_0000_0010_0101);
+	const length = BigInt(PAGES) * 4096n;
+	const flags = HwptGetDirtyBitmapFlags.NO_CLEAR;
+	client.call(HwptGetDirtyBitmap, { hwptId, flags, iova: IOVA, length, pageSize: 4096n, data: BITMAP + 4095 });
+	expect(client.platform.remarks).toEqual([
+		`IOMMU_HWPT_GET_DIRTY_BITMAP: of HWPT ${hwptId}'s dirty pages 1 bit is lost: the bitmap can't be written from 0x40001000 on`,
+	]);
+});

@@ -39,6 +39,10 @@ export function hwptGetDirtyBitmap(call: Call, args: Args<typeof HwptGetDirtyBit
 	const clear = (args.flags & HwptGetDirtyBitmapFlags.NO_CLEAR) === 0;
 	readDirty(hwpt.ioas.map, domain, args.iova, args.iova + args.length - 1n, pageLg2, clear, bitmap);
 	bitmap.flush();
+	if (bitmap.lost !== undefined)
+		call.context.platform.remark(
+			`IOMMU_HWPT_GET_DIRTY_BITMAP: of ${hwpt}'s dirty pages ${bitmap.lost}${clear ? ", and these pages count as clean now" : ""}`,
+		);
 }
 
 /** @throws EINVAL or EOVERFLOW for a range that the bitmap can't have */

@@ -68,6 +68,10 @@ export abstract class EventQueue extends IommufdObject {
 		this.context.drop();
 	}
 
+	override keptBy(): readonly string[] {
+		return this.#file === undefined ? [] : ["its fd, which is open"];
+	}
+
 	/** Tells who waits for events, if there is something to tell. */
 	protected notify(wasReadable: boolean): void {
 		if (wasReadable !== this.readable) this.#file?.onReadableChange?.();

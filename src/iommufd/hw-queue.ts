@@ -42,6 +42,11 @@ export class HwQueue extends IommufdObject {
 		return dependsOn && this.#viommu.hwQueues.get(dependsOn);
 	}
 
+	override uses(): readonly IommufdObject[] {
+		const before = this.#before;
+		return before === undefined ? [this.#viommu] : [this.#viommu, before];
+	}
+
 	override destroy(): void {
 		const before = this.#before;
 		if (before) before.users--;
@@ -64,10 +69,11 @@ class QueueMemory {
 
 	/**
 	 * Pins the pages of a queue.
+	 * @param id the queue's
 	 * @param iova of the vIOMMU's HWPT, in bytes
 	 * @throws EFAULT when they are not contiguous, ERANGE or ENOMEM for a length beyond all memory, and what pinning throws
 	 */
-	constructor(viommu: Viommu, iova: bigint, length: bigint) {
+	constructor(viommu: Viommu, id: number, iova: bigint, length: bigint) {
 		const offset = iova % PAGE;
 		const pages = (offset + length + PAGE - 1n) / PAGE;
 		if (offset + length + PAGE - 1n > LAST_IOVA)
@@ -75,7 +81,7 @@ class QueueMemory {
 		if (pages > MAX_PAGES) throw new Errno("ENOMEM", `a queue of ${pages} pages is too long`, "hw-queue");
 		const { objects } = viommu.context;
 		using undo = new Undo();
-		const access = Access.create(viommu.context, undefined);
+		const access = Access.create(viommu.context, undefined, `HW_QUEUE ${id}`);
 		undo.push(() => objects.destroyUser(access));
 		access.attach(viommu.hwpt.ioas);
 		allocation("a list of a queue's pages");
@@ -122,7 +128,7 @@ export function hwQueueAlloc(call: Call, alloc: Args<typeof HwQueueAlloc>): void
 	using undo = new Undo();
 	const id = context.objects.reserve("HW_QUEUE");
 	undo.push(() => context.objects.cancel(id));
-	const memory = new QueueMemory(viommu, iova, length);
+	const memory = new QueueMemory(viommu, id, iova, length);
 	undo.push(() => memory.free());
 	const initialized = driver.hwQueueInit({ type, index, iova, length }, memory.physicalAddress);
 	undo.push(() => initialized.free());

@@ -5,8 +5,8 @@ import { allocation, iommufdFails } from "../faults/faults.js";
 import { Undo } from "../faults/undo.js";
 import type { Pasid } from "../iommu/core/pasid.js";
 import type { UserData } from "../iommu/core/user-data.js";
-import { Errno, hex } from "../uapi/errno.js";
-import { nameIn } from "../uapi/field.js";
+import { Errno } from "../uapi/errno.js";
+import { flagsIn, nameIn } from "../uapi/field.js";
 import { type HwptAlloc, HwptAllocFlags, HwptDataType } from "../uapi/iommufd.js";
 import type { Args } from "../uapi/struct.js";
 import { attachHwpt, detachHwpt } from "./attachment.js";
@@ -119,7 +119,7 @@ function checkNested(flags: number, data: UserData): void {
 	if (flags & ~known)
 		throw new Errno(
 			"EOPNOTSUPP",
-			`a nested HWPT takes the flags FAULT_ID_VALID and PASID, and flags has ${hex(flags & ~known)}`,
+			`a nested HWPT takes the flags FAULT_ID_VALID and PASID, and flags has ${flagsIn(HwptAllocFlags, flags & ~known)}`,
 			"flags-together",
 		);
 	if (data.length === 0)

@@ -5,7 +5,8 @@
 import type { Device, PagingDomain } from "../iommu/core/iommu.js";
 import type { UserData } from "../iommu/core/user-data.js";
 import { copyIn, PAGE_SIZE } from "../memory/address-space.js";
-import { Errno, hex } from "../uapi/errno.js";
+import { Errno } from "../uapi/errno.js";
+import { flagsIn } from "../uapi/field.js";
 import { HwptAllocFlags } from "../uapi/iommufd.js";
 
 /** What is asked of a new HWPT. */
@@ -80,7 +81,7 @@ export const mainline: HwptPolicy = {
 		if (flags & ~KNOWN_FLAGS)
 			throw new Errno(
 				"EOPNOTSUPP",
-				`flags has ${hex(flags & ~KNOWN_FLAGS)}, which is no flag of HWPT_ALLOC`,
+				`flags has ${flagsIn(HwptAllocFlags, flags & ~KNOWN_FLAGS)}, which is no flag of HWPT_ALLOC`,
 				"unknown-flag",
 			);
 		if (flags & HwptAllocFlags.DIRTY_TRACKING && !driver.capable(device, "dirty-tracking"))

@@ -24,6 +24,9 @@ export abstract class Hwpt extends IommufdObject {
 	/** The HWPT whose IOAS the devices' reserved regions come from. */
 	abstract get paging(): PagingHwpt;
 
+	/** What it was made on. */
+	protected abstract get base(): IommufdObject;
+
 	get faultQueue(): FaultQueue | undefined {
 		return this.#faultQueue;
 	}
@@ -33,6 +36,11 @@ export abstract class Hwpt extends IommufdObject {
 		this.#faultQueue = queue;
 		queue.users++;
 		this.domain.faultHandler = (group) => queue.deliver(group);
+	}
+
+	override uses(): readonly IommufdObject[] {
+		const base = this.base;
+		return this.#faultQueue === undefined ? [base] : [base, this.#faultQueue];
 	}
 
 	/** The part of destroy() that all kinds have. */
@@ -68,9 +76,13 @@ export class PagingHwpt extends Hwpt {
 		return this;
 	}
 
+	protected override get base(): Ioas {
+		return this.ioas;
+	}
+
 	/** Maps the IOAS into the domain, and keeps it so. */
 	show(): void {
-		this.ioas.map.addDomain(this.domain);
+		this.ioas.map.addDomain(this.domain, this.toString());
 		this.ioas.hwpts.push(this);
 	}
 
@@ -101,14 +113,14 @@ export class NestedHwpt extends Hwpt {
 	override readonly kind = "HWPT_NESTED";
 	override readonly domain: NestedDomain;
 	readonly parent: PagingHwpt;
-	/** What it was made on: the parent, or a vIOMMU that is on the parent. */
-	readonly #base: PagingHwpt | Viommu;
+	/** The parent, or a vIOMMU that is on the parent. */
+	protected override readonly base: PagingHwpt | Viommu;
 
 	constructor(id: number, flags: number, base: PagingHwpt | Viommu, domain: NestedDomain) {
 		super(id, flags);
 		this.parent = base instanceof PagingHwpt ? base : base.hwpt;
 		this.domain = domain;
-		this.#base = base;
+		this.base = base;
 		base.users++;
 	}
 
@@ -118,6 +130,6 @@ export class NestedHwpt extends Hwpt {
 
 	override destroy(): void {
 		this.freeDomain();
-		this.#base.users--;
+		this.base.users--;
 	}
 }

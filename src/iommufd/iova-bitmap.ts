@@ -2,6 +2,7 @@
 
 import { allocation } from "../faults/faults.js";
 import type { AddressSpace } from "../memory/address-space.js";
+import { hex } from "../uapi/errno.js";
 
 /** Bytes of the caller's bitmap that are worked on at a time. */
 const WINDOW = 64 * 1024;
@@ -15,6 +16,9 @@ export class IovaBitmap {
 	/** First byte of the window in the bitmap, and how many were read; 0 when there is no window. */
 	#start = 0;
 	#length = 0;
+	/** Bits that were to be set where the caller's memory can't be had, and the first such place, in bytes. */
+	#lostBits = 0;
+	#lostAt: number | undefined;
 
 	/**
 	 * @param address where the bitmap is, in bytes
@@ -30,13 +34,16 @@ export class IovaBitmap {
 
 	/**
 	 * Sets bits first..last; those beyond the bitmap's last byte are left out. Memory that can't be written is passed over,
-	 * as in Linux.
+	 * as in Linux; `lost` says so.
 	 */
 	set(first: number, last: number): void {
 		const end = Math.min(last, this.#size * 8 - 1);
 		for (let bit = first; bit <= end; ) {
 			const byte = Math.floor(bit / 8);
-			if (!this.#moveTo(byte)) return;
+			if (!this.#moveTo(byte)) {
+				this.#lose(byte, end - bit + 1);
+				return;
+			}
 			const stop = Math.min(end, (this.#start + this.#length) * 8 - 1);
 			setBits(this.#window, bit - this.#start * 8, stop - this.#start * 8);
 			bit = stop + 1;
@@ -45,8 +52,23 @@ export class IovaBitmap {
 
 	/** Writes what has been set to the caller. */
 	flush(): void {
-		if (this.#length > 0) this.#memory.write(this.#address + this.#start, this.#window.subarray(0, this.#length));
+		const window = this.#window.subarray(0, this.#length);
+		const written = this.#length > 0 ? this.#memory.write(this.#address + this.#start, window) : 0;
+		if (written < this.#length) this.#lose(this.#start + written, countBits(window.subarray(written)));
 		this.#length = 0;
+	}
+
+	/** What was set and hasn't reached the caller, in words; undefined when all has. */
+	get lost(): string | undefined {
+		if (this.#lostAt === undefined) return undefined;
+		const bits = this.#lostBits === 1 ? "1 bit is" : `${this.#lostBits} bits are`;
+		return `${bits} lost: the bitmap can't be written from ${hex(this.#address + this.#lostAt)} on`;
+	}
+
+	#lose(byte: number, bits: number): void {
+		if (bits === 0) return;
+		this.#lostBits += bits;
+		this.#lostAt = Math.min(byte, this.#lostAt ?? byte);
 	}
 
 	#moveTo(byte: number): boolean {
@@ -59,6 +81,12 @@ export class IovaBitmap {
 		);
 		return this.#length > 0;
 	}
+}
+
+function countBits(bytes: Uint8Array): number {
+	let count = 0;
+	for (let byte of bytes) for (; byte !== 0; byte &= byte - 1) count++;
+	return count;
 }
 
 function setBits(bytes: Uint8Array, first: number, last: number): void {

@@ -6,18 +6,22 @@ const destroyed: number[] = [];
 
 class Thing extends IommufdObject {
 	override readonly kind = "IOAS";
-	readonly uses: Thing | undefined;
+	readonly #base: Thing | undefined;
 
-	constructor(table: ObjectTable, uses?: Thing) {
+	constructor(table: ObjectTable, base?: Thing) {
 		super(table.reserve("SELFTEST"));
-		this.uses = uses;
-		if (uses) uses.users++;
+		this.#base = base;
+		if (base) base.users++;
 		table.install(this);
+	}
+
+	override uses(): readonly Thing[] {
+		return this.#base === undefined ? [] : [this.#base];
 	}
 
 	override destroy(): void {
 		destroyed.push(this.id);
-		if (this.uses) this.uses.users--;
+		if (this.#base) this.#base.users--;
 	}
 }
 

@@ -34,6 +34,16 @@ export abstract class IommufdObject {
 	/** The driver that made the object is done with it: has objects of user space that depend on it go first. */
 	preDestroy?(): void;
 
+	/** The objects that it needs: none of them can be destroyed before it. */
+	uses(): readonly IommufdObject[] {
+		return [];
+	}
+
+	/** What else than an object of the table keeps it from being destroyed, in words. */
+	keptBy(): readonly string[] {
+		return [];
+	}
+
 	/** For a reason: "IOAS 1". */
 	toString(): string {
 		return `${this.kind} ${this.id}`;
@@ -61,6 +71,9 @@ const OBJECT_BYTES: { readonly [kind in ObjectKind]: number } = {
 	HW_QUEUE: 1024,
 	SELFTEST: 2048,
 };
+
+/** In the reason of an EBUSY. */
+const MOST_USERS_NAMED = 4;
 
 export class ObjectTable {
 	readonly #budget: Share;
@@ -152,13 +165,18 @@ export class ObjectTable {
 	 */
 	remove(object: IommufdObject): void {
 		if (object.users !== 1)
-			throw new Errno(
-				"EBUSY",
-				`${object} is in use: ${object.users - 1} other object${object.users === 2 ? "" : "s"} or drivers hold it`,
-				"object-in-use",
-			);
+			throw new Errno("EBUSY", `${object} is in use by ${this.#usersInWords(object)}`, "object-in-use");
 		this.cancel(object.id);
 		object.destroy();
+	}
+
+	/** Who keeps an object from being destroyed: the first few, by name. */
+	#usersInWords(object: IommufdObject): string {
+		const users = [...this].filter((other) => other.uses().includes(object)).map(String);
+		users.push(...object.keptBy());
+		if (users.length === 0) return "the kernel itself";
+		const more = users.length - MOST_USERS_NAMED;
+		return more > 0 ? `${users.slice(0, MOST_USERS_NAMED).join(", ")} and ${more} more` : users.join(" and ");
 	}
 
 	/** Drops one use, and destroys the object when that was the last one. For objects that nobody asked for by name. */

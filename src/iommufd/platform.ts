@@ -21,4 +21,6 @@ export interface Platform {
 	 * @param mappingsToo also releases mappings that are gone, which takes a look at every process
 	 */
 	settle(mappingsToo?: boolean): void;
+	/** Says what the answer to the call that is under way doesn't: that it did less, or something else, than one would think. */
+	remark(text: string): void;
 }

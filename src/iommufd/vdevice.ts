@@ -31,6 +31,10 @@ export class Vdevice extends IommufdObject {
 		device.users++;
 	}
 
+	override uses(): readonly IommufdObject[] {
+		return [this.#viommu, this.device];
+	}
+
 	override destroy(): void {
 		this.#driver?.free();
 		this.#viommu.vdevices.delete(this.#virtualId);

@@ -10,6 +10,7 @@ import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import type { Context } from "./context.js";
 import { EventQueue } from "./eventq.js";
+import type { IommufdObject } from "./object.js";
 import { Viommu } from "./viommu.js";
 
 const LAST_SEQUENCE = 0x7fffffff;
@@ -105,6 +106,10 @@ export class VeventQueue extends EventQueue {
 
 	override write(): number {
 		throw new Errno("EINVAL", "events of a vIOMMU take no answer");
+	}
+
+	override uses(): readonly IommufdObject[] {
+		return [this.#viommu];
 	}
 
 	override destroy(): void {

@@ -77,6 +77,14 @@ export class Viommu extends IommufdObject implements ViommuCore {
 		this.context.mmapRegions.remove(offset);
 	}
 
+	override uses(): readonly IommufdObject[] {
+		return [this.hwpt];
+	}
+
+	override keptBy(): readonly string[] {
+		return this.context.mmapRegions.isMapped(this) ? ["a mapping of its registers"] : [];
+	}
+
 	override destroy(): void {
 		this.driver.free();
 		this.hwpt.users--;

@@ -57,6 +57,8 @@ export class Machine {
 	readonly endpoints: ReadonlyMap<VfioDevice, Endpoint>;
 	/** Is told what devices say. */
 	report: ((event: DeviceEvent) => void) | undefined;
+	/** Is told what the answer to a call doesn't say. */
+	remark: ((text: string) => void) | undefined;
 	/** The functions that VFIO can have, in the order of the description. */
 	readonly vfioDevices: readonly VfioDevice[];
 	/** Which driver each function has, and which functions there are. */
@@ -96,6 +98,7 @@ export class Machine {
 			selftest: description.selftest ? new SelftestIommu(this.tables) : undefined,
 			policy,
 			settle: (mappingsToo) => this.settle(mappingsToo),
+			remark: (text) => this.remark?.(text),
 		};
 		const drivers = new Drivers(this.tables);
 		const bus = new PciBus(description.iommus.flatMap(({ devices }) => devices));

@@ -124,7 +124,7 @@ test("a group with a function that a driver of the kernel's uses isn't viable, a
 	on.pci.unbind("igb", "0000:00:02.0");
 	expect(status()).toBe(VfioGroupFlags.VIABLE);
 	const { group: iommuGroup } = on.vfioDevices[0].device;
-	iommuGroup.claimAlone({});
+	iommuGroup.claimAlone({}, "a test");
 	expect(codeOf(() => on.pci.bind("igb", "0000:00:02.0"))).toBe("EBUSY");
 	iommuGroup.release();
 	expect(codeOf(() => on.pci.bind("igb", "0000:00:02.0"))).toBe("ok");

@@ -4,7 +4,7 @@
 // has named, a file for one, is printable().
 
 import { Errno, hex } from "../uapi/errno.js";
-import { type Names, nameIn } from "../uapi/field.js";
+import { flagsIn, type Names, nameIn } from "../uapi/field.js";
 import { hints } from "../uapi/hints.js";
 import { ioctlsOf } from "../uapi/ioctl-names.js";
 import { type AnyCommand, type AnyStruct, ioctlNumber, isSizeField, type PlainCommand } from "../uapi/struct.js";
@@ -70,6 +70,11 @@ export function printDma({ kind, message }: DmaEvent): string {
 
 export function printDevice({ device, message }: DeviceEvent): string {
 	return `device: ${printable(`${device}: ${message}`)}`;
+}
+
+/** What the answer to a call doesn't say: a line that stands before that of the call. */
+export function printRemark(text: string): string {
+	return `note: ${printable(text)}`;
 }
 
 export function printInterrupt({ device, message }: InterruptEvent): string {
@@ -174,7 +179,7 @@ function printValue(field: PlacedField, value: FieldValue): string {
 
 function printOne(field: PlacedField, value: number | bigint): string {
 	if (field.scalar === "pointer") return printPointer(Number(value));
-	if (field.print === "flags") return printFlags(BigInt(value), field.names);
+	if (field.print === "flags") return flagsIn(field.names, value);
 	if (field.print === "enum") return nameIn(field.names, Number(value));
 	if (field.print === "hexadecimal" || value > Number.MAX_SAFE_INTEGER) return hex(value);
 	return String(value);
@@ -182,15 +187,6 @@ function printOne(field: PlacedField, value: number | bigint): string {
 
 function printPointer(address: number): string {
 	return address === 0 ? "NULL" : hex(address);
-}
-
-function printFlags(value: bigint, names: Names): string {
-	if (value === 0n) return "0";
-	const known = Object.entries(names).filter(([, bit]) => (value & BigInt(bit)) !== 0n);
-	const unknown = known.reduce((rest, [, bit]) => rest & ~BigInt(bit), value);
-	const parts = known.map(([name]) => name);
-	if (unknown !== 0n) parts.push(hex(unknown));
-	return parts.join("|");
 }
 
 function isZero(value: FieldValue): boolean {

@@ -53,6 +53,11 @@ export class Errno {
 		this.hint = hint;
 	}
 
+	/** The same, where something was done before it that Linux leaves done. @param done a sentence about that */
+	after(done: string): Errno {
+		return new Errno(this.code, `${this.reason}. ${done}`, this.hint);
+	}
+
 	/** The positive number, as in `errno`. */
 	get number(): number {
 		return errnoNumbers[this.code];

@@ -81,6 +81,19 @@ export function nameIn(names: Names, value: number): string {
 	return Object.keys(names).find((name) => names[name] === value) ?? hex(value);
 }
 
+/** How people know flags: the names of those that are set, and the bits without one: "READABLE|0x80". */
+export function flagsIn(names: Names, value: number | bigint): string {
+	let rest = BigInt(value);
+	const parts: string[] = [];
+	for (const [name, bit] of Object.entries(names)) {
+		if ((rest & BigInt(bit)) === 0n) continue;
+		parts.push(name);
+		rest &= ~BigInt(bit);
+	}
+	if (rest !== 0n) parts.push(hex(rest));
+	return parts.join("|") || "0";
+}
+
 /** Reserved: anything but zero is EOPNOTSUPP. */
 export function mustBeZero<Value>(type: Field<Value, "in">): Field<Value, "in"> {
 	return { ...type, print: "hexadecimal", forbids: "any bit", filler: true };

@@ -7,7 +7,7 @@ import { Errno } from "../uapi/errno.js";
 /** @returns somebody's hold on it @throws EBADF, EINVAL for a file that is no eventfd */
 export function eventFdOf(caller: Caller, fd: number): EventFd {
 	const file = caller.file(fd);
-	if (file === undefined) throw new Errno("EBADF", `an eventfd is ${fd}, which is not open`, "fd");
-	if (file.kind !== "eventfd") throw new Errno("EINVAL", `fd ${fd} is to be signalled, and is no eventfd`, "eventfd");
+	if (file === undefined) throw new Errno("EBADF", `fd ${fd}, which is to be an eventfd, is not open`, "fd");
+	if (file.kind !== "eventfd") throw new Errno("EINVAL", `fd ${fd} is open, but is no eventfd`, "eventfd");
 	return file.open();
 }

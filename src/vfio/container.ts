@@ -6,6 +6,7 @@ import type { Caller, Opener } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
 import type { PagingDomain } from "../iommu/core/iommu.js";
 import { Errno } from "../uapi/errno.js";
+import { nameIn } from "../uapi/field.js";
 import { belongsTo, nameOfIoctl, strayIoctl } from "../uapi/ioctl-names.js";
 import { VFIO_API_VERSION, VfioCheckExtension, VfioExtension, VfioGetApiVersion, VfioSetIommu } from "../uapi/vfio.js";
 import type { VfioGroup } from "./group.js";
@@ -69,7 +70,7 @@ export class Container {
 				`group ${group.name} and the container's: those with an IOMMU and those without don't mix`,
 				"noiommu-mix",
 			);
-		if (!group.isNoIommu) group.iommuGroup.claimAlone(group);
+		if (!group.isNoIommu) group.iommuGroup.claimAlone(group, `a container, by ${group.path},`);
 		if (this.#backEnd?.kind === "type1") {
 			try {
 				this.#backEnd.type1.attachGroup(group.iommuGroup);
@@ -143,11 +144,15 @@ export class Container {
 		if (!type1Has(undefined, type))
 			throw new Errno(
 				"ENODEV",
-				`no back end for groups with an IOMMU is of type ${type}: TYPE1_IOMMU and TYPE1v2_IOMMU are`,
+				`no back end for groups with an IOMMU is of type ${nameIn(VfioExtension, type)}: TYPE1_IOMMU and TYPE1v2_IOMMU are`,
 				"container-type",
 			);
 		if (type !== VfioExtension.TYPE1_IOMMU && type !== VfioExtension.TYPE1v2_IOMMU)
-			throw new Errno("EINVAL", `type ${type} is an extension, and not a type of IOMMU`, "container-type");
+			throw new Errno(
+				"EINVAL",
+				`${nameIn(VfioExtension, type)} is an extension, and not a type of IOMMU`,
+				"container-type",
+			);
 		const type1 = new Type1(this.#platform, type === VfioExtension.TYPE1v2_IOMMU);
 		const attached: VfioGroup[] = [];
 		try {
@@ -167,7 +172,7 @@ export class Container {
 		if (type !== VfioExtension.NOIOMMU_IOMMU || !this.#platform.takesNoIommu)
 			throw new Errno(
 				"ENODEV",
-				`no back end for groups without an IOMMU is of type ${type}: only NOIOMMU_IOMMU is`,
+				`no back end for groups without an IOMMU is of type ${nameIn(VfioExtension, type)}: only NOIOMMU_IOMMU is`,
 				"container-type",
 			);
 		if (!caller.capable("CAP_SYS_RAWIO"))

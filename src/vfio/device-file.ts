@@ -216,14 +216,19 @@ export class DeviceFile implements PositionedFile, MappableFile {
 
 	/** @param token where a VF token is, if one is given */
 	#bindToIommufd(caller: Caller, argument: number, iommufd: number, token: number | undefined): void {
-		if (this.#isBound) throw new Errno("EINVAL", `this open of ${this.path} is bound already`, "bound-elsewhere");
+		if (this.#isBound)
+			throw new Errno(
+				"EINVAL",
+				`this open of ${this.path} is bound already: it is bound once, and stays so until it is closed`,
+				"bound-elsewhere",
+			);
 		let uuid: Uint8Array | undefined;
 		if (token !== undefined) {
 			uuid = new Uint8Array(UUID_SIZE);
 			copyIn(caller.memory, token, uuid, "token_uuid_ptr");
 		}
 		checkToken(this.device.sriov, uuid, this.device.name);
-		VfioDeviceBindIommufd.view.outDevid = this.device.bind(iommufdOf(caller, iommufd).context);
+		VfioDeviceBindIommufd.view.outDevid = this.device.bind(iommufdOf(caller, iommufd).context, caller.thread);
 		try {
 			respondField(caller.memory, argument, VfioDeviceBindIommufd, "outDevid");
 		} catch (error) {
@@ -278,7 +283,10 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		checkFields(VfioDevicePciHotReset);
 		const { count } = VfioDevicePciHotReset.view;
 		if (this.#group === undefined && count !== 0)
-			throw new Errno("EINVAL", "count must be 0: a device that was opened by its own file is reset without group fds");
+			throw new Errno(
+				"EINVAL",
+				`count is ${count}, and must be 0: a device that was opened by its own file is reset without group fds`,
+			);
 		if (this.#group !== undefined && count === 0)
 			throw new Errno("EINVAL", "count is 0: a device that was opened through its group is reset with group fds");
 		throw this.#noBusReset();

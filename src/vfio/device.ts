@@ -38,6 +38,8 @@ export class VfioDevice {
 	#configSpace: ConfigSpace | undefined;
 	/** How often it is open: more than once only through its group. */
 	#opens = 0;
+	/** The thread that has bound it last. */
+	#boundBy = 0;
 	/** Waits for nobody to have it. */
 	#whenClosed: (() => void) | undefined;
 	/** Gives back what the first open has taken. */
@@ -78,16 +80,18 @@ export class VfioDevice {
 
 	/**
 	 * Gives the function to the program that has opened its own file.
+	 * @param thread the caller's id, for a reason
 	 * @returns its id in the iommufd
 	 * @throws EINVAL when it has been given away already, and what bindDevice() throws
 	 */
-	bind(context: Context): number {
+	bind(context: Context, thread: number): number {
 		if (this.#opens > 0)
 			throw new Errno(
 				"EINVAL",
-				`${this.name} is bound already: a device can be bound by one open of its file only`,
+				`${this.name} is bound already, by thread ${this.#boundBy}: one open of its file can bind it`,
 				"bound-elsewhere",
 			);
+		this.#boundBy = thread;
 		this.#open(() => this.bindTo(context));
 		return this.#theBound().id;
 	}

@@ -195,7 +195,7 @@ test("a group that another owner has isn't viable, and can't be put into a conta
 	const { program, device } = scene();
 	const group = program.openGroup(device);
 	const owner = {};
-	device.device.group.claim(owner);
+	device.device.group.claim(owner, "a test");
 	expect(program.status(group)).toBe(0);
 	expect(codeOf(() => program.setContainer(group, program.openContainer()))).toBe("EPERM");
 	device.device.group.release();

@@ -102,13 +102,23 @@ export class VfioGroup {
 		if (this.#cdevUsers > 0)
 			throw new Errno(
 				"EBUSY",
-				`a device of group ${this.name} is bound by its own file, in /dev/vfio/devices`,
+				`${this.#openDevices()} of group ${this.name} was opened by its own file, in /dev/vfio/devices: the group can't be opened as long as it is`,
 				"group-in-use",
 			);
 		if (this.#file !== undefined)
-			throw new Errno("EBUSY", `${this.path} is open already: one program can have it, once`, "bound-elsewhere");
+			throw new Errno(
+				"EBUSY",
+				`${this.path} is open already, or a device that was opened through it: only one open of it can be`,
+				"bound-elsewhere",
+			);
 		this.#file = new GroupFile(this, settle);
 		return this.#file;
+	}
+
+	/** By name. */
+	#openDevices(): string {
+		const names = this.devices.filter(({ isOpen }) => isOpen).map(({ name }) => name);
+		return names.join(", ") || "a device";
 	}
 
 	/** Its file has been closed, but devices that were opened through the container keep it. */
@@ -133,7 +143,7 @@ export class VfioGroup {
 		if (this.#file !== undefined)
 			throw new Errno(
 				"EBUSY",
-				`${this.path} is open: devices of the group can be opened through that only`,
+				`${this.path} is open: as long as it is, devices of the group are opened through it only`,
 				"group-in-use",
 			);
 		this.#cdevUsers++;
@@ -192,7 +202,7 @@ export class VfioGroup {
 		if (this.#containerUsers > 0)
 			throw new Errno(
 				"EBUSY",
-				`${this.#containerUsers} devices of group ${this.name} are open: the container is needed`,
+				`${this.#openDevices()} of group ${this.name} is open, and needs the container`,
 				"container-in-use",
 			);
 		this.#leave();

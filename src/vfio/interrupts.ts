@@ -74,7 +74,7 @@ export class Interrupts {
 
 	/** A message is a write to memory. */
 	#send(vector: number, index: Index): void {
-		const message = `${nameOf(index)} vector ${vector}`;
+		const message = `${irqName(index)} vector ${vector}`;
 		const eventFd = this.#vectors.get(vector);
 		if (!this.#config.isBusMaster) this.#tell(`${message} is lost: ${NO_MASTER}`);
 		else if (eventFd === undefined) this.#tell(`${message} is lost: it has no eventfd`);
@@ -138,7 +138,7 @@ export class Interrupts {
 		else
 			throw new Errno(
 				"ENOTTY",
-				`interrupt ${request.index} of ${this.#name} has no action ${action}: INTx has MASK, UNMASK and TRIGGER, all others TRIGGER`,
+				`flags asks ${irqName(request.index)} of ${this.#name} to ${actionsInWords(action)}: INTx takes one of MASK, UNMASK and TRIGGER, all others TRIGGER alone`,
 				"interrupt-flags",
 			);
 	}
@@ -160,11 +160,15 @@ export class Interrupts {
 			return;
 		}
 		if (this.#messages !== undefined)
-			throw new Errno("EINVAL", `${this.#nameOfMessages()} is on, and INTx can't be as well`, "one-interrupt-kind");
+			throw new Errno(
+				"EINVAL",
+				`${this.#nameOfMessages()} of ${this.#name} is on, so INTx can't be switched on: one kind of interrupt at a time`,
+				"one-interrupt-kind",
+			);
 		if (start !== 0 || count !== 1)
 			throw new Errno(
 				"EINVAL",
-				`start is ${start} and count ${count}: INTx has one vector, and is switched off when it is on`,
+				`start is ${start} and count ${count}: INTx of ${this.#name} is off, and is switched on with start 0 and count 1`,
 				"intx-vector",
 			);
 		if (flags & DATA_EVENTFD) {
@@ -178,11 +182,7 @@ export class Interrupts {
 			return;
 		}
 		if (this.#intx === undefined)
-			throw new Errno(
-				"EINVAL",
-				`INTx of ${this.#name} is triggered, and has no eventfd: it is not on`,
-				"interrupt-off",
-			);
+			throw new Errno("EINVAL", `INTx of ${this.#name} can't be triggered: it is off`, "interrupt-off");
 		if (isMeant(flags, data)) this.#sendIntx(this.#intx);
 	}
 
@@ -200,7 +200,12 @@ export class Interrupts {
 
 	#maskIntx({ flags, start, count, data }: IrqRequest): void {
 		const intx = this.#theIntx("masked", start, count);
-		if (flags & DATA_EVENTFD) throw new Errno("ENOTTY", "INTx can't be masked by an eventfd");
+		if (flags & DATA_EVENTFD)
+			throw new Errno(
+				"ENOTTY",
+				"INTx can't be masked by an eventfd: DATA_EVENTFD goes with UNMASK and TRIGGER",
+				"interrupt-flags",
+			);
 		if (isMeant(flags, data)) intx.isMasked = true;
 	}
 
@@ -214,7 +219,10 @@ export class Interrupts {
 		const unmask = fd < 0 ? undefined : eventFdOf(caller, fd);
 		if (unmask !== undefined && intx.unmask !== undefined) {
 			unmask.release();
-			throw new Errno("EBUSY", `fd ${fd} is to unmask INTx of ${this.#name}, and another eventfd does already`);
+			throw new Errno(
+				"EBUSY",
+				`INTx of ${this.#name} has an eventfd already that unmasks it: fd -1 takes that away, and then fd ${fd} can be set`,
+			);
 		}
 		if (unmask === undefined) intx.unmask?.release();
 		intx.unmask = unmask;
@@ -230,9 +238,13 @@ export class Interrupts {
 
 	#theIntx(what: string, start: number, count: number): Intx {
 		if (this.#intx === undefined)
-			throw new Errno("EINVAL", `INTx of ${this.#name} is to be ${what}, and is not on`, "interrupt-off");
+			throw new Errno("EINVAL", `INTx of ${this.#name} can't be ${what}: it is off`, "interrupt-off");
 		if (start !== 0 || count !== 1)
-			throw new Errno("EINVAL", `${count} vectors from ${start} on are to be ${what}: INTx has one`, "intx-vector");
+			throw new Errno(
+				"EINVAL",
+				`start is ${start} and count ${count}: INTx is ${what} with start 0 and count 1`,
+				"intx-vector",
+			);
 		return this.#intx;
 	}
 
@@ -248,7 +260,7 @@ export class Interrupts {
 		if (!isOn && (this.#intx !== undefined || this.#messages !== undefined))
 			throw new Errno(
 				"EINVAL",
-				`${this.#intx ? "INTx" : this.#nameOfMessages()} is on, and ${nameOf(index)} can't be as well`,
+				`${this.#intx ? "INTx" : this.#nameOfMessages()} of ${this.#name} is on, so ${irqName(index)} can't be used: one kind of interrupt at a time`,
 				"one-interrupt-kind",
 			);
 		if (flags & DATA_EVENTFD) {
@@ -258,7 +270,7 @@ export class Interrupts {
 		if (!isOn)
 			throw new Errno(
 				"EINVAL",
-				`${nameOf(index)} of ${this.#name} is triggered or switched off, and is not on`,
+				`${irqName(index)} of ${this.#name} is off, and so it can neither be triggered nor switched off`,
 				"interrupt-off",
 			);
 		for (let i = 0; i < count; i++)
@@ -268,7 +280,11 @@ export class Interrupts {
 	#setEventFds(caller: Caller, { start, count, data }: IrqRequest, index: Index, isOn: boolean): void {
 		if (!isOn) {
 			if (start + count === 0)
-				throw new Errno("ERANGE", `${nameOf(index)} is to be switched on with no vector at all`, "interrupt-off");
+				throw new Errno(
+					"ERANGE",
+					`start and count are 0: ${irqName(index)} of ${this.#name} is switched on with one vector at least`,
+					"interrupt-off",
+				);
 			this.#messages = { index, allocated: start + count };
 		}
 		for (let i = 0; i < count; i++) {
@@ -278,7 +294,9 @@ export class Interrupts {
 				// None of them keeps what it has, also if it had it before.
 				for (let vector = start; vector <= start + i; vector++) this.#dropVector(vector);
 				if (!isOn) this.#switchOffMessages();
-				throw error;
+				throw error instanceof Errno && isOn
+					? error.after(`Vectors ${start} to ${start + i} have no eventfd now`)
+					: error;
 			}
 		}
 	}
@@ -290,7 +308,7 @@ export class Interrupts {
 		if (index === VfioPciIrq.MSI && vector >= allocated)
 			throw new Errno(
 				"EINVAL",
-				`vector ${vector}, and MSI was switched on with ${allocated}: it doesn't grow, unlike MSI-X`,
+				`vector ${vector} isn't there: MSI of ${this.#name} was switched on with ${allocated}, and unlike MSI-X it can't grow`,
 				"msi-vectors",
 			);
 		const eventFd = fd < 0 ? undefined : eventFdOf(caller, fd);
@@ -308,7 +326,7 @@ export class Interrupts {
 	}
 
 	#nameOfMessages(): string {
-		return nameOf(this.#messages?.index ?? VfioPciIrq.MSI);
+		return irqName(this.#messages?.index ?? VfioPciIrq.MSI);
 	}
 
 	// --- ERR and REQ ---
@@ -317,18 +335,28 @@ export class Interrupts {
 		const known = this.#others.get(index);
 		if (flags & DATA_NONE) {
 			if (known === undefined)
-				throw new Errno("EINVAL", `${nameOf(index)} of ${this.#name} has no eventfd`, "interrupt-off");
+				throw new Errno(
+					"EINVAL",
+					`${irqName(index)} of ${this.#name} has no eventfd that could be signalled or taken away`,
+					"interrupt-off",
+				);
 			if (count > 0) known.signal();
 			else this.#setOther(index, undefined);
 			return;
 		}
-		if (count === 0) throw new Errno("EINVAL", `count is 0, and ${nameOf(index)} is switched off with DATA_NONE`);
+		if (count === 0)
+			throw new Errno(
+				"EINVAL",
+				`count is 0: ${irqName(index)} is switched off with DATA_NONE, not with DATA_BOOL or DATA_EVENTFD`,
+				"interrupt-flags",
+			);
 		if (flags & DATA_BOOL) {
 			if (data.getUint8(0) !== 0) known?.signal();
 			return;
 		}
 		const fd = data.getInt32(0, true);
-		if (fd < -1) throw new Errno("EINVAL", `${nameOf(index)} gets fd ${fd}: only -1 takes its eventfd away`, "eventfd");
+		if (fd < -1)
+			throw new Errno("EINVAL", `${irqName(index)} gets fd ${fd}: only -1 takes its eventfd away`, "eventfd");
 		this.#setOther(index, fd < 0 ? undefined : eventFdOf(caller, fd));
 	}
 
@@ -344,13 +372,21 @@ export class Interrupts {
 	}
 }
 
+function actionsInWords(action: number): string {
+	const names = Object.entries({ MASK: ACTION_MASK, UNMASK: ACTION_UNMASK, TRIGGER: ACTION_TRIGGER });
+	const asked = names.filter(([, bit]) => (action & bit) !== 0).map(([name]) => name);
+	return asked.length === 0 ? "do nothing" : asked.join(" and ");
+}
+
 /** Of DATA_NONE and DATA_BOOL, for one vector. */
 function isMeant(flags: number, data: DataView): boolean {
 	return (flags & DATA_NONE) !== 0 || ((flags & DATA_BOOL) !== 0 && data.getUint8(0) !== 0);
 }
 
-function nameOf(index: number): string {
+/** "INTx", "MSI-X" */
+export function irqName(index: number): string {
 	return Object.entries(VfioPciIrq)
 		.find(([, number]) => number === index)![0]
-		.replace("MSIX", "MSI-X");
+		.replace("MSIX", "MSI-X")
+		.replace("INTX", "INTx");
 }

@@ -3,6 +3,7 @@
 import type { Caller } from "../files/caller.js";
 import { copyIn } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
+import { flagsIn } from "../uapi/field.js";
 import type { Args } from "../uapi/struct.js";
 import {
 	VFIO_PCI_NUM_IRQS,
@@ -13,6 +14,7 @@ import {
 	VfioPciIrq,
 } from "../uapi/vfio.js";
 import type { VfioDevice } from "./device.js";
+import { irqName } from "./interrupts.js";
 
 const { EVENTFD, MASKABLE, AUTOMASKED, NORESIZE } = VfioIrqInfoFlags;
 const { DATA_NONE, DATA_BOOL, DATA_EVENTFD } = VfioIrqSetFlags;
@@ -42,7 +44,7 @@ export function getIrqInfo(device: VfioDevice, info: Args<typeof VfioDeviceGetIr
 	if (index >= VFIO_PCI_NUM_IRQS)
 		throw new Errno(
 			"EINVAL",
-			`index is ${index}: ${device.name} has the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`,
+			`index is ${index}: the kinds of interrupts of ${device.name} are 0 (INTx) to ${VFIO_PCI_NUM_IRQS - 1} (REQ)`,
 			"no-such-interrupt",
 		);
 	info.count = vectorsOf(device, index);
@@ -67,23 +69,25 @@ export function setIrqs(
 	if (index >= VFIO_PCI_NUM_IRQS)
 		throw new Errno(
 			"EINVAL",
-			`index is ${index}: what can be set of ${device.name} is the interrupts 0 to ${VFIO_PCI_NUM_IRQS - 1}`,
+			`index is ${index}: the kinds of interrupts that can be set of ${device.name} are 0 (INTx) to ${VFIO_PCI_NUM_IRQS - 1} (REQ)`,
 			"no-such-interrupt",
 		);
-	if (flags & ~(DATA_TYPE_MASK | ACTION_TYPE_MASK))
-		throw new Errno("EINVAL", `flags has ${hex(flags)}, with unknown bits`, "interrupt-flags");
+	const known = DATA_TYPE_MASK | ACTION_TYPE_MASK;
+	if (flags & ~known)
+		throw new Errno("EINVAL", `flags has ${hex(flags & ~known)}, which is no flag of SET_IRQS`, "interrupt-flags");
 	const vectors = vectorsOf(device, index);
+	if (vectors === 0) throw new Errno("EINVAL", `${device.name} has no ${irqName(index)}`, "no-such-interrupt");
 	if (start >= vectors || start + count > vectors)
 		throw new Errno(
 			"EINVAL",
-			`vectors ${start} to ${start + count - 1}, of the ${vectors} that interrupt ${index} has`,
+			`start is ${start} and count ${count}: ${irqName(index)} of ${device.name} has ${vectors === 1 ? "one vector" : `the vectors 0 to ${vectors - 1}`}`,
 			"no-such-interrupt",
 		);
 	const bytes = count * bytesOfOne(flags);
 	if (argsz - VfioDeviceSetIrqs.size < bytes)
 		throw new Errno(
 			"EINVAL",
-			`argsz is ${argsz}, and the data of ${count} vectors takes ${bytes} more than the struct`,
+			`argsz is ${argsz}: the struct takes ${VfioDeviceSetIrqs.size} bytes, and the data of ${count} vectors ${bytes} more`,
 			"argsz",
 		);
 	const data = new Uint8Array(bytes);
@@ -100,6 +104,10 @@ function bytesOfOne(flags: number): number {
 		case DATA_EVENTFD:
 			return 4;
 		default:
-			throw new Errno("EINVAL", "flags must have one of DATA_NONE, DATA_BOOL and DATA_EVENTFD", "interrupt-flags");
+			throw new Errno(
+				"EINVAL",
+				`flags is ${flagsIn(VfioIrqSetFlags, flags)}: it must have one of DATA_NONE, DATA_BOOL and DATA_EVENTFD, and no two`,
+				"interrupt-flags",
+			);
 	}
 }

@@ -62,6 +62,7 @@ export class Engine {
 			selftest: undefined,
 			policy: mainline,
 			settle() {},
+			remark() {},
 		};
 		const driver = new AmdDriver(this.tables);
 		const unit = driver.addIommu({
@@ -72,7 +73,7 @@ export class Engine {
 		this.domain = driver.domainAllocPagingFlags(deviceBehind(unit), HwptAllocFlags.DIRTY_TRACKING, undefined);
 		this.map = new IoPagetable(this.platform, "IOAS 1");
 		if (smallPages) this.map.disableLargePages();
-		this.map.addDomain(this.domain);
+		this.map.addDomain(this.domain, "HWPT 2");
 	}
 
 	/** IOAS_MAP of the memory that has the same addresses. In bytes. */

@@ -18,7 +18,7 @@ function scene() {
 	const other = iommu.driver.domainAllocPagingFlags(device, 0, undefined);
 	const groups: FaultGroup[] = [];
 	taking.faultHandler = (group) => groups.push(group);
-	device.group.claim({});
+	device.group.claim({}, "a test");
 	const report = (flags: number = PgfaultFlags.LAST_PAGE, group = 1) =>
 		codeOf(() => reportPageRequest(device, { flags, pasid: PASID, group, permissions: 1, address: 0n }));
 	return { device, taking, other, groups, report };

@@ -77,7 +77,11 @@ export function reportPageRequest(device: Device, request: PageRequest): void {
 	if (!(request.flags & PgfaultFlags.LAST_PAGE)) {
 		allocation("a page fault");
 		if (unfinished.length === MOST_UNFINISHED)
-			throw new Errno("ENOMEM", `${device.name} has ${MOST_UNFINISHED} page faults of groups without a last one`);
+			throw new Errno(
+				"ENOMEM",
+				`${device.name} has ${MOST_UNFINISHED} page faults of groups without a last one`,
+				"page-faults",
+			);
 		unfinished.push(request);
 		return;
 	}

@@ -13,6 +13,8 @@ export class IommuGroup implements Group {
 	#domain: Domain | undefined;
 	readonly #attachments = new Map<Pasid, Attachment>();
 	#owner: object | undefined;
+	/** Who has claimed it last, for a reason. */
+	#ownerName = "";
 	#claims = 0;
 
 	constructor(id: number) {
@@ -23,34 +25,45 @@ export class IommuGroup implements Group {
 		return this.#attachments.get(pasid);
 	}
 
-	claim(owner: object): void {
+	claim(owner: object, name: string): void {
 		if (this.#claims > 0 && this.#owner !== owner)
 			throw new Errno(
 				"EPERM",
-				`group ${this.id} is in other hands: another iommufd's, a container's, or a kernel driver's`,
+				`group ${this.id} (${this.#members()}) is in other hands: ${this.#ownerName} has it`,
 				"group-in-use",
 			);
 		if (this.#claims === 0) this.#takeOver();
 		this.#owner = owner;
+		this.#ownerName = name;
 		this.#claims++;
 	}
 
-	claimAlone(owner: object): void {
+	claimAlone(owner: object, name: string): void {
 		if (this.#claims > 0)
 			throw new Errno(
 				"EPERM",
-				`group ${this.id} isn't viable: an iommufd, a container or a kernel driver has it`,
+				`group ${this.id} (${this.#members()}) isn't viable: ${this.#ownerName} has it`,
 				"group-in-use",
 			);
 		this.#takeOver();
 		this.#owner = owner;
+		this.#ownerName = name;
 		this.#claims = 1;
 	}
 
 	useByKernel(driver: string): void {
 		if (this.#claims > 0 && this.#owner !== undefined)
-			throw new Errno("EBUSY", `${driver} can't have a device of group ${this.id}: a program has the group`);
+			throw new Errno(
+				"EBUSY",
+				`${driver} can't have a device of group ${this.id}: ${this.#ownerName} has the group`,
+				"group-in-use",
+			);
+		this.#ownerName = `the kernel's driver ${driver}`;
 		this.#claims++;
+	}
+
+	#members(): string {
+		return this.devices.map(({ name }) => name).join(", ");
 	}
 
 	get isClaimed(): boolean {

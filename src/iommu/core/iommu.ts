@@ -44,10 +44,10 @@ export interface Group {
 	 * From then on its devices can't do DMA until something is attached.
 	 * @throws EPERM when another owner has it, EINVAL when the firmware wants memory mapped for a device at all times
 	 */
-	claim(owner: object): void;
+	claim(owner: object, name: string): void;
 
 	/** The same for an owner that comes once and wants the whole group. @throws EPERM also when it has it already, EINVAL */
-	claimAlone(owner: object): void;
+	claimAlone(owner: object, name: string): void;
 
 	/** Whether somebody has taken it over, or a driver of the kernel's uses a device of it. */
 	readonly isClaimed: boolean;

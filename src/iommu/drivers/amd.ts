@@ -3,8 +3,8 @@
 // Linux: drivers/iommu/amd/iommu.c and iommufd.c.
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import { Errno, hex } from "../../uapi/errno.js";
-import { nameIn } from "../../uapi/field.js";
+import { Errno } from "../../uapi/errno.js";
+import { flagsIn, nameIn } from "../../uapi/field.js";
 import { HwInfoAmd, HwInfoType, HwptAllocFlags } from "../../uapi/iommufd.js";
 import type {
 	Device,
@@ -68,7 +68,11 @@ export class AmdDriver implements IommuDriver {
 		const { features } = iommu;
 		const known = DIRTY_TRACKING | NEST_PARENT | PASID;
 		if (flags & ~known)
-			throw new Errno("EOPNOTSUPP", `amd: flags has ${hex(flags & ~known)}, which it doesn't know`, "hardware-lacks");
+			throw new Errno(
+				"EOPNOTSUPP",
+				`amd: flags has ${flagsIn(HwptAllocFlags, flags & ~known)}, which it doesn't have`,
+				"hardware-lacks",
+			);
 		if (data !== undefined) throw new Errno("EOPNOTSUPP", "amd: a paging HWPT takes no data", "no-user-domain");
 		if (flags & PASID && flags !== PASID)
 			throw new Errno(

@@ -3,8 +3,8 @@
 // Linux: drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.c and arm-smmu-v3-iommufd.c.
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import { Errno, hex } from "../../uapi/errno.js";
-import { nameIn } from "../../uapi/field.js";
+import { Errno } from "../../uapi/errno.js";
+import { flagsIn, nameIn } from "../../uapi/field.js";
 import { HwInfoArmSmmuV3, HwInfoType, HwptAllocFlags, ViommuType } from "../../uapi/iommufd.js";
 import type {
 	Device,
@@ -62,7 +62,11 @@ export class ArmSmmuV3Driver implements IommuDriver {
 		const { iommu } = device as SmmuDevice;
 		const unknown = flags & ~(NEST_PARENT | DIRTY_TRACKING | PASID);
 		if (unknown)
-			throw new Errno("EOPNOTSUPP", `arm-smmu-v3: flags has ${hex(unknown)}, which it doesn't know`, "hardware-lacks");
+			throw new Errno(
+				"EOPNOTSUPP",
+				`arm-smmu-v3: flags has ${flagsIn(HwptAllocFlags, unknown)}, which it doesn't have`,
+				"hardware-lacks",
+			);
 		if (data !== undefined) throw new Errno("EOPNOTSUPP", "arm-smmu-v3: a paging HWPT takes no data", "no-user-domain");
 		const request = {
 			stage: stageFor(iommu, flags),

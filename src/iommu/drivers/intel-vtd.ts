@@ -3,8 +3,8 @@
 // Linux: drivers/iommu/intel/iommu.c.
 
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import { Errno, hex } from "../../uapi/errno.js";
-import { nameIn } from "../../uapi/field.js";
+import { Errno } from "../../uapi/errno.js";
+import { flagsIn, nameIn } from "../../uapi/field.js";
 import { HwInfoType, HwInfoVtd, HwInfoVtdFlags, HwptAllocFlags } from "../../uapi/iommufd.js";
 import type { Device, HwInfo, IommuCapability, IommuDriver, PagingDomain } from "../core/iommu.js";
 import type { PciFunction } from "../core/pci.js";
@@ -70,7 +70,7 @@ export class IntelVtdDriver implements IommuDriver {
 		if (flags & ~HwptAllocFlags.PASID)
 			throw new Errno(
 				"EOPNOTSUPP",
-				`intel-vtd: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`,
+				`intel-vtd: a nested HWPT takes no flag but PASID, and flags has ${flagsIn(HwptAllocFlags, flags)}`,
 				"unknown-flag",
 			);
 		return allocNested(this, (device as VtdDevice).iommu, parent, data);

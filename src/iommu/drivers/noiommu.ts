@@ -5,7 +5,9 @@
 import { amdv1 } from "../../pagetable/formats/amdv1.js";
 import { FORCE_COHERENCE, PageTable } from "../../pagetable/pagetable.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
-import { Errno, hex } from "../../uapi/errno.js";
+import { Errno } from "../../uapi/errno.js";
+import { flagsIn } from "../../uapi/field.js";
+import { HwptAllocFlags } from "../../uapi/iommufd.js";
 import { PageTableDomain } from "../core/domain.js";
 import type { Device, IommuDriver, PagingDomain } from "../core/iommu.js";
 import { type Iommu, PciDevice } from "../core/pci.js";
@@ -40,7 +42,7 @@ export class NoIommuDriver implements IommuDriver {
 		if (flags !== 0 || length !== 0)
 			throw new Errno(
 				"EOPNOTSUPP",
-				`noiommu: flags is ${hex(flags)} and data_len ${length}: without an IOMMU there is nothing to choose`,
+				`noiommu: flags is ${flagsIn(HwptAllocFlags, flags)} and data_len ${length}: without an IOMMU there is nothing to choose`,
 				"no-user-domain",
 			);
 		return new NoIommuDomain(this, new PageTable(amdv1, TABLE, this.#memory));

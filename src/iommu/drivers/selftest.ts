@@ -4,7 +4,7 @@
 import { allocation } from "../../faults/faults.js";
 import type { TableMemory } from "../../pagetable/table-memory.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import { nameIn } from "../../uapi/field.js";
+import { flagsIn, nameIn } from "../../uapi/field.js";
 import { HwInfoType, HwptAllocFlags, HwptDataType, ViommuType } from "../../uapi/iommufd.js";
 import {
 	HwptSelftest,
@@ -81,7 +81,11 @@ export class SelftestDriver implements IommuDriver {
 	domainAllocPagingFlags(device: Device, flags: number, data: UserData | undefined): PagingDomain {
 		const known = HwptAllocFlags.DIRTY_TRACKING | HwptAllocFlags.NEST_PARENT | HwptAllocFlags.PASID;
 		if (flags & ~known)
-			throw new Errno("EOPNOTSUPP", `selftest: flags has ${hex(flags & ~known)}, which it can't do`, "hardware-lacks");
+			throw new Errno(
+				"EOPNOTSUPP",
+				`selftest: flags has ${flagsIn(HwptAllocFlags, flags & ~known)}, which it can't do`,
+				"hardware-lacks",
+			);
 		if (flags & HwptAllocFlags.DIRTY_TRACKING && !(device as MockDevice).tracksDirty)
 			throw new Errno("EOPNOTSUPP", `selftest: ${device.name} was made with NO_DIRTY`, "hardware-lacks");
 		let type: number = MockPageTable.DEFAULT;

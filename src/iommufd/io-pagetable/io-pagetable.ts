@@ -3,6 +3,7 @@
 import { allocation, iommufdFails } from "../../faults/faults.js";
 import { Undo } from "../../faults/undo.js";
 import type { Device, PagingDomain } from "../../iommu/core/iommu.js";
+import type { ReservedKind } from "../../iommu/core/reserved.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
@@ -27,11 +28,22 @@ export interface MapUser {
 	readonly iovaAlignment: bigint;
 	/** Asks it to let go of first..last. Absent where it can't. */
 	unmap?(first: bigint, last: bigint): void;
+	/** Whether it keeps something of first..last from being unmapped. */
+	hasLocked?(first: bigint, last: bigint): boolean;
 }
 
 /** What an Area and a Slice take while they are worked with, in bytes. */
 const AREA_BYTES = 100;
 const SLICE_BYTES = 150;
+
+/** Why a device can't use a range. */
+const regionNames: { readonly [kind in ReservedKind]: string } = {
+	direct: "memory that the firmware has mapped for",
+	"direct-relaxable": "memory that the firmware has mapped for",
+	reserved: "what the platform reserves for",
+	msi: "the interrupt (MSI) window of",
+	"software-msi": "where the kernel maps the interrupts (MSI) of",
+};
 
 export class IoPagetable {
 	readonly areas: AreaTree;
@@ -46,6 +58,8 @@ export class IoPagetable {
 	largePagesDisabled = false;
 	readonly #platform: PagesContext["platform"];
 	readonly #name: string;
+	/** What reasons call the domains. */
+	readonly #domainNames = new Map<PagingDomain, string>();
 
 	/** @param name what reasons call it: "IOAS 1" */
 	constructor(platform: PagesContext["platform"], name: string) {
@@ -69,7 +83,7 @@ export class IoPagetable {
 	 * mapped read-only, ENOSPC when there is no room, and what pinning and mapping throw; nothing is mapped then
 	 */
 	map(slices: readonly Slice[], length: bigint, iova: bigint | undefined, protection: number): bigint {
-		if (length === 0n || length & (this.alignment - 1n))
+		if (length & (this.alignment - 1n))
 			throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of ${this.#alignmentInWords()}`, "alignment");
 		const first = iova === undefined ? this.#choose(slices[0], length) : this.#check(iova, length);
 		const { areas: budget } = this.#platform.budget;
@@ -98,12 +112,22 @@ export class IoPagetable {
 	 * @throws ENOENT for an area that lies in it only in part, EBUSY for one that is locked; areas before it are gone then
 	 */
 	unmap(first: bigint, last: bigint, done = { bytes: 0n }): bigint {
+		try {
+			this.#unmapEach(first, last, done);
+		} catch (error) {
+			if (!(error instanceof Errno) || done.bytes === 0n) throw error;
+			throw error.after(`What is mapped before it in the range, ${hex(done.bytes)} bytes, is unmapped by now`);
+		}
+		return done.bytes;
+	}
+
+	#unmapEach(first: bigint, last: bigint, done: { bytes: bigint }): void {
 		let from = first;
 		for (let area = this.areas.firstIn(from, last); area !== undefined; area = this.areas.firstIn(from, last)) {
 			if (this.uses.of(area).locks > 0)
 				throw new Errno(
 					"EBUSY",
-					`the mapping ${inWords(area)} is locked by a hardware queue or another object`,
+					`the mapping ${inWords(area)} can't be unmapped: ${this.#lockersOf(area)} has pinned it`,
 					"locked-area",
 				);
 			if (area.first < from || area.last > last)
@@ -119,7 +143,6 @@ export class IoPagetable {
 			if (area.last >= last) break;
 			from = area.last + 1n;
 		}
-		return done.bytes;
 	}
 
 	/**
@@ -170,10 +193,11 @@ export class IoPagetable {
 
 	/**
 	 * Lets a domain mirror the map: all areas are mapped into it.
+	 * @param name what reasons call it: "HWPT 3"
 	 * @throws EINVAL when its smallest page is larger than 4096 bytes, EADDRINUSE when an area or an allowed range lies
 	 * outside its aperture or isn't aligned for it, and what pinning and mapping throw; it mirrors nothing then
 	 */
-	addDomain(domain: PagingDomain): void {
+	addDomain(domain: PagingDomain, name: string): void {
 		const smallest = domain.pageSizes & -domain.pageSizes;
 		if (smallest > PAGE_SIZE)
 			throw new Errno(
@@ -186,8 +210,9 @@ export class IoPagetable {
 		const { first, last } = domain.aperture;
 		allocation("a place in the list of an IOAS's domains");
 		try {
-			if (first !== 0n) this.reserve(0n, first - 1n, domain);
-			if (last !== LAST_IOVA) this.reserve(last + 1n, LAST_IOVA, domain);
+			const beyond = `beyond the aperture of ${name}, ${inWords(domain.aperture)}`;
+			if (first !== 0n) this.reserve(0n, first - 1n, domain, beyond);
+			if (last !== LAST_IOVA) this.reserve(last + 1n, LAST_IOVA, domain, beyond);
 			this.#fillDomain(domain);
 		} catch (error) {
 			this.ranges.unreserve(domain);
@@ -195,6 +220,7 @@ export class IoPagetable {
 		}
 		this.alignment = alignment;
 		this.domains.push(domain);
+		this.#domainNames.set(domain, name);
 	}
 
 	/** Unmaps everything from a domain, and lets go of it. The last domain's pages are unpinned. */
@@ -207,30 +233,32 @@ export class IoPagetable {
 			if (this.domains.length === 0) area.pages.drop(area.index, area.lastIndex);
 		}
 		this.ranges.unreserve(domain);
+		this.#domainNames.delete(domain);
 		this.#recalculateAlignment();
 	}
 
 	/**
 	 * Takes a range of IOVA away.
+	 * @param what it is, for a reason: "the interrupt window of 0000:00:02.0"
 	 * @throws EADDRINUSE when something is mapped there, or the range was promised by ALLOW_IOVAS
 	 */
-	reserve(first: bigint, last: bigint, owner: object | undefined): void {
+	reserve(first: bigint, last: bigint, owner: object | undefined, what: string): void {
 		const area = this.areas.firstIn(first, last);
 		if (area !== undefined)
 			throw new Errno(
 				"EADDRINUSE",
-				`${hex(first)} to ${hex(last)} can't be reserved in ${this.#name}: ${inWords(area)} is mapped`,
+				`${hex(first)} to ${hex(last)} (${what}) can't be reserved in ${this.#name}: ${inWords(area)} is mapped`,
 				"reserved-iova",
 			);
 		const allowed = this.ranges.allowedIn(first, last);
 		if (allowed !== undefined)
 			throw new Errno(
 				"EADDRINUSE",
-				`${hex(first)} to ${hex(last)} can't be reserved in ${this.#name}: ALLOW_IOVAS promised ${inWords(allowed)}`,
+				`${hex(first)} to ${hex(last)} (${what}) can't be reserved in ${this.#name}: ALLOW_IOVAS promised ${inWords(allowed)}`,
 				"allowed-iovas",
 			);
 		allocation("a reserved range");
-		this.ranges.reserve(first, last, owner);
+		this.ranges.reserve(first, last, owner, what);
 	}
 
 	/**
@@ -246,7 +274,7 @@ export class IoPagetable {
 			for (const region of device.driver.reservedRegions?.(device) ?? []) {
 				if (region.kind === "direct-relaxable") continue;
 				if (region.kind === "software-msi") softwareMsi = region.first;
-				this.reserve(region.first, region.last, device);
+				this.reserve(region.first, region.last, device, `${regionNames[region.kind]} ${device.name}`);
 			}
 		} catch (error) {
 			this.ranges.unreserve(device);
@@ -265,7 +293,7 @@ export class IoPagetable {
 			const reserved = this.ranges.reservedIn(range.first, range.last)!;
 			throw new Errno(
 				"EADDRINUSE",
-				`${inWords(range)} can't be allowed: ${inWords(reserved)} is reserved`,
+				`${inWords(range)} can't be allowed: ${inWords(reserved)} is reserved (${reserved.what})`,
 				"reserved-iova",
 			);
 		}
@@ -326,7 +354,7 @@ export class IoPagetable {
 		if (reserved !== undefined)
 			throw new Errno(
 				"EINVAL",
-				`${hex(iova)} to ${hex(last)} touches ${inWords(reserved)}, which is reserved in ${this.#name}`,
+				`${hex(iova)} to ${hex(last)} touches ${inWords(reserved)}, which is reserved in ${this.#name}: ${reserved.what}`,
 				"reserved-iova",
 			);
 		const area = this.areas.firstIn(iova, last);
@@ -354,7 +382,7 @@ export class IoPagetable {
 		if (iova === undefined)
 			throw new Errno(
 				"ENOSPC",
-				`${this.#name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}`,
+				`${this.#name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}${this.#whereInWords()}: the first and the last page of the 64-bit space are never chosen`,
 				"no-room",
 			);
 		return iova;
@@ -474,9 +502,13 @@ export class IoPagetable {
 		if (this.uses.of(area).accesses > 0)
 			throw new Errno(
 				"EDEADLK",
-				`an in-kernel user keeps ${inWords(area)} pinned after it was asked to let go`,
+				`${this.accesses.join(" or ")} keeps ${inWords(area)} pinned after it was asked to let go`,
 				"in-kernel-user",
 			);
+	}
+
+	#lockersOf({ first, last }: Area): string {
+		return this.accesses.filter((access) => access.hasLocked?.(first, last)).join(", ");
 	}
 
 	/** @throws EADDRINUSE when an area doesn't fit */
@@ -502,9 +534,21 @@ export class IoPagetable {
 		this.alignment = alignment;
 	}
 
+	/** Who wants it to be aligned so much, for a reason. */
+	#whoAligns(): string {
+		const domain = this.domains.find(({ pageSizes }) => (pageSizes & -pageSizes) === this.alignment);
+		if (domain !== undefined) return `the smallest page of ${this.#domainNames.get(domain)}`;
+		const access = this.accesses.find(({ iovaAlignment }) => iovaAlignment === this.alignment);
+		return access === undefined ? "the option HUGE_PAGES is 0" : `what ${access} pins`;
+	}
+
+	/** Where an IOVA is looked for. */
+	#whereInWords(): string {
+		return this.ranges.hasAllowed ? " in what ALLOW_IOVAS allows" : "";
+	}
+
 	#alignmentInWords(): string {
-		const why = this.domains.length > 0 ? "the smallest page of its domains" : "what its users need";
-		return `${hex(this.alignment)}, the alignment of ${this.#name} (${why})`;
+		return `${hex(this.alignment)}, the alignment of ${this.#name} (${this.#whoAligns()})`;
 	}
 }
 

@@ -45,7 +45,7 @@ describe("choosing an IOVA", () => {
 					last: BigInt(first + count) * 4096n - 1n,
 				});
 				for (const one of reserved) {
-					ranges.reserve(bytes(one).first, bytes(one).last, undefined);
+					ranges.reserve(bytes(one).first, bytes(one).last, undefined, "a test");
 					for (let page = one.first; page < one.first + one.pages; page++) used.add(page);
 				}
 				const areas: { first: number; pages: number }[] = [];
@@ -85,9 +85,9 @@ describe("choosing an IOVA", () => {
 test("what is usable is what is left between overlapping reservations", () => {
 	const ranges = new IovaRanges();
 	const [device, other] = [{}, {}];
-	ranges.reserve(0x4000n, 0x5fffn, device);
-	ranges.reserve(0x5000n, 0x7fffn, other);
-	ranges.reserve(LAST_IOVA, LAST_IOVA, other);
+	ranges.reserve(0x4000n, 0x5fffn, device, "a device");
+	ranges.reserve(0x5000n, 0x7fffn, other, "another device");
+	ranges.reserve(LAST_IOVA, LAST_IOVA, other, "another device");
 	expect([...ranges.usable()]).toEqual([
 		{ first: 0n, last: 0x3fffn },
 		{ first: 0x8000n, last: LAST_IOVA - 1n },

@@ -17,8 +17,10 @@ export interface Interval {
 }
 
 /** A range that can't be mapped because of a device, a domain's aperture, or a test. */
-interface Reservation extends Interval {
+export interface Reservation extends Interval {
 	readonly owner: object | undefined;
+	/** What it is, for a reason: "the interrupt window of 0000:00:02.0". */
+	readonly what: string;
 }
 
 /** What a reservation takes, in bytes. */
@@ -44,11 +46,11 @@ export class IovaRanges {
 	}
 
 	/** Takes a range away until unreserve(owner). @throws ENOMEM */
-	reserve(first: bigint, last: bigint, owner: object | undefined): void {
+	reserve(first: bigint, last: bigint, owner: object | undefined, what: string): void {
 		this.#budget.charge(RESERVATION_BYTES);
 		let at = this.#reserved.length;
 		while (at > 0 && this.#reserved[at - 1].first > first) at--;
-		this.#reserved.splice(at, 0, { first, last, owner });
+		this.#reserved.splice(at, 0, { first, last, owner, what });
 	}
 
 	/** Gives back everything that was reserved for an owner. */
@@ -60,7 +62,7 @@ export class IovaRanges {
 	}
 
 	/** The first reserved range that has a byte of first..last. */
-	reservedIn(first: bigint, last: bigint): Interval | undefined {
+	reservedIn(first: bigint, last: bigint): Reservation | undefined {
 		return firstIn(this.#reserved, first, last);
 	}
 
@@ -82,6 +84,11 @@ export class IovaRanges {
 			if (range !== undefined && (first === undefined || range.first < first.first)) first = range;
 		}
 		return first;
+	}
+
+	/** Whether an IOVA is chosen only in some ranges. */
+	get hasAllowed(): boolean {
+		return this.#allowed.size > 0;
 	}
 
 	/** Replaces the allowed ranges. None means that everything is allowed. */

@@ -67,8 +67,9 @@ export abstract class Pages {
 	 * @throws EINVAL for a length that can't be mapped
 	 */
 	constructor(context: PagesContext, caller: Caller, start: bigint, length: bigint, writable: boolean) {
-		if (length === 0n || length > LONGEST)
-			throw new Errno("EINVAL", `a length of ${hex(length)} can't be mapped`, "overflow");
+		if (length === 0n) throw new Errno("EINVAL", "length is 0: a mapping has one byte at least", "zero-length");
+		if (length > LONGEST)
+			throw new Errno("EINVAL", `length is ${hex(length)}, and at most ${hex(LONGEST)} can be mapped`, "overflow");
 		allocation("the pages of a mapping");
 		this.#context = context;
 		this.startPage = pageOf(start);

@@ -29,7 +29,7 @@ function addReserved(call: Call, args: TestArgs<"ADD_RESERVED">): void {
 			`start ${hex(start)} + length ${hex(length)} goes beyond the 64-bit space`,
 			"overflow",
 		);
-	call.context.objects.get(args.id, Ioas, "id").map.reserve(start, last, undefined);
+	call.context.objects.get(args.id, Ioas, "id").map.reserve(start, last, undefined, "ADD_RESERVED");
 }
 
 /** How much memory Linux takes at a time while it pins. We take none, so there is nothing to limit. */

@@ -4,6 +4,7 @@
 import type { Caller } from "../../files/caller.js";
 import { CACHE, READ, WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { nameIn } from "../../uapi/field.js";
 import { strayIoctl } from "../../uapi/ioctl-names.js";
 import { type VfioIoas, VfioIoasOp } from "../../uapi/iommufd.js";
 import { checkFields, readVfioCommand } from "../../uapi/rules.js";
@@ -43,7 +44,7 @@ export function vfioIoas(call: Call, request: Args<typeof VfioIoas>): void {
 			context.vfioIoas = undefined;
 			return;
 		default:
-			throw new Errno("EOPNOTSUPP", `op ${request.op} is none of GET, SET and CLEAR`);
+			throw new Errno("EOPNOTSUPP", `op is ${request.op}, which is none of GET, SET and CLEAR`);
 	}
 }
 
@@ -158,11 +159,15 @@ function setIommu(context: Context, caller: Caller, type: number): void {
 	if (context.noIommuMode)
 		throw new Errno(
 			"EINVAL",
-			`type ${type} isn't NOIOMMU_IOMMU, and the container's groups have no IOMMU`,
+			`type ${nameIn(VfioExtension, type)} isn't NOIOMMU_IOMMU, and the container's groups have no IOMMU`,
 			"container-type",
 		);
 	if (type !== VfioExtension.TYPE1_IOMMU && type !== VfioExtension.TYPE1v2_IOMMU)
-		throw new Errno("EINVAL", `type ${type} is neither TYPE1_IOMMU nor TYPE1v2_IOMMU`, "container-type");
+		throw new Errno(
+			"EINVAL",
+			`type ${nameIn(VfioExtension, type)} is neither TYPE1_IOMMU nor TYPE1v2_IOMMU`,
+			"container-type",
+		);
 	const ioas = compatIoas(context);
 	if (type === VfioExtension.TYPE1_IOMMU) ioas.map.disableLargePages();
 }
@@ -170,11 +175,7 @@ function setIommu(context: Context, caller: Caller, type: number): void {
 /** VFIO_IOMMU_MAP_DMA, always at the IOVA that is asked for. */
 function mapDma(call: Call, map: Args<typeof VfioIommuMapDma>): void {
 	if (map.flags & VfioDmaMapFlags.VADDR)
-		throw new Errno(
-			"EINVAL",
-			"flags has VADDR: only VFIO's own back end can take a mapping to another address",
-			"own-back-end",
-		);
+		throw new Errno("EINVAL", "flags has VADDR: on /dev/iommu the memory of a mapping can't move", "own-back-end");
 	const readable = map.flags & VfioDmaMapFlags.READ ? READ : 0;
 	const writeable = map.flags & VfioDmaMapFlags.WRITE ? WRITE : 0;
 	mapUserMemory(call, compatIoas(call.context), map.vaddr, map.size, map.iova, readable | writeable | CACHE);
@@ -185,20 +186,25 @@ function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
 	if (unmap.flags & ~VfioDmaUnmapFlags.ALL)
 		throw new Errno(
 			"EINVAL",
-			"flags has GET_DIRTY_BITMAP or VADDR, which only VFIO's own back end has",
+			`flags has ${unmapFlagsBut(unmap.flags, VfioDmaUnmapFlags.ALL)}: on /dev/iommu UNMAP_DMA has no flag but ALL`,
 			"own-back-end",
 		);
 	const { map } = compatIoas(call.context);
 	const { iova, size, flags } = unmap;
 	const all = (flags & VfioDmaUnmapFlags.ALL) !== 0;
 	if (all && (iova !== 0n || size !== 0n))
-		throw new Errno("EINVAL", `with the flag ALL iova and size must be 0, and are ${hex(iova)} and ${hex(size)}`);
+		throw new Errno(
+			"EINVAL",
+			`flags has ALL, and iova is ${hex(iova)} and size ${hex(size)}: both must be 0`,
+			"unmap-whole",
+		);
 	if (!all && map.largePagesDisabled) cutOut(map, iova, size);
 	const done = { bytes: 0n };
 	try {
 		if (all) map.unmap(0n, LAST_IOVA, done);
 		else {
-			if (size === 0n) throw new Errno("EINVAL", "size is 0", "zero-length");
+			if (size === 0n)
+				throw new Errno("EINVAL", "size is 0: nothing is to be unmapped, and the flag ALL isn't set", "zero-length");
 			if (iova + size - 1n > LAST_IOVA)
 				throw new Errno("EOVERFLOW", `iova ${hex(iova)} + size ${hex(size)} goes beyond the 64-bit space`, "overflow");
 			map.unmap(iova, iova + size - 1n, done);
@@ -207,6 +213,12 @@ function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
 		unmap.size = done.bytes;
 		call.respond();
 	}
+}
+
+/** The flags without some, by name. */
+function unmapFlagsBut(flags: number, known: number): string {
+	const names = Object.entries(VfioDmaUnmapFlags).filter(([, bit]) => (flags & ~known & bit) !== 0);
+	return names.map(([name]) => name).join(" and ");
 }
 
 /** Cuts the mappings at both ends of a range, whatever the range is. */

@@ -169,6 +169,9 @@ function unmapAll(
 	try {
 		if (bitmap === undefined) told = mappings.length;
 		else for (; told < mappings.length; told++) writeBits(caller, mappings[told], first, bitmap);
+	} catch (error) {
+		if (!(error instanceof Errno) || told === 0) throw error;
+		throw error.after(`${mappings[0]} to ${mappings[told - 1]} are unmapped by now`);
 	} finally {
 		type1.unmap(mappings.slice(0, told));
 	}

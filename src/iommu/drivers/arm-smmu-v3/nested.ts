@@ -2,7 +2,14 @@
 // SMMUv3 (IHI 0070), 3.3.2 and 5.2 "Stream Table Entry". Linux: drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-iommufd.c.
 
 import { Errno, hex } from "../../../uapi/errno.js";
-import { HwptArmSmmuV3, HwptDataType, InvalidateDataType, ViommuArmSmmuV3Invalidate } from "../../../uapi/iommufd.js";
+import { flagsIn } from "../../../uapi/field.js";
+import {
+	HwptAllocFlags,
+	HwptArmSmmuV3,
+	HwptDataType,
+	InvalidateDataType,
+	ViommuArmSmmuV3Invalidate,
+} from "../../../uapi/iommufd.js";
 import type { Device, Domain, DriverVdevice, DriverViommu, IommuDriver, ViommuCore } from "../../core/iommu.js";
 import { carryOutUserData, readUserData, type UserData, type UserDataArray } from "../../core/user-data.js";
 import type { Access } from "../../translation/access.js";
@@ -57,7 +64,7 @@ export class VSmmu implements DriverViommu {
 		if (flags)
 			throw new Errno(
 				"EOPNOTSUPP",
-				`arm-smmu-v3: a nested HWPT takes no flags, and flags is ${hex(flags)}`,
+				`arm-smmu-v3: a nested HWPT takes no flags, and flags has ${flagsIn(HwptAllocFlags, flags)}`,
 				"unknown-flag",
 			);
 		const { ste } = readUserData(data, HwptDataType.ARM_SMMUV3, HwptArmSmmuV3);

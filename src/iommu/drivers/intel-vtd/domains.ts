@@ -7,6 +7,7 @@ import { x86_64 } from "../../../pagetable/formats/x86-64.js";
 import { FORCE_COHERENCE, PageTable } from "../../../pagetable/pagetable.js";
 import type { TableMemory } from "../../../pagetable/table-memory.js";
 import { Errno, hex } from "../../../uapi/errno.js";
+import { flagsIn } from "../../../uapi/field.js";
 import { HwptAllocFlags } from "../../../uapi/iommufd.js";
 import { BaseDomain, PageTableDomain } from "../../core/domain.js";
 import type { Device, DirtyTracking, Domain, IommuDriver } from "../../core/iommu.js";
@@ -168,7 +169,11 @@ export function allocSecondStage(
 	const { NEST_PARENT, DIRTY_TRACKING, PASID } = HwptAllocFlags;
 	const unknown = flags & ~(NEST_PARENT | DIRTY_TRACKING | PASID);
 	if (unknown)
-		throw new Errno("EOPNOTSUPP", `intel-vtd: flags has ${hex(unknown)}, which it doesn't know`, "hardware-lacks");
+		throw new Errno(
+			"EOPNOTSUPP",
+			`intel-vtd: flags has ${flagsIn(HwptAllocFlags, unknown)}, which it doesn't have`,
+			"hardware-lacks",
+		);
 	if (flags & NEST_PARENT && !registers.canNest)
 		throw new Errno(
 			"EOPNOTSUPP",

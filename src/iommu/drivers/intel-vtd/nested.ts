@@ -161,10 +161,16 @@ export class VtdNestedDomain extends TwoStageDomain implements VtdDomain {
 		for (; array.done < array.entries; array.done++) {
 			const entry = readUserDataEntry(array, array.done, type, HwptVtdS1Invalidate);
 			const { addr, npages, flags } = entry;
-			if (flags & ~VtdInvalidateFlags.LEAF || entry.reserved !== 0)
+			if (flags & ~VtdInvalidateFlags.LEAF)
 				throw new Errno(
 					"EOPNOTSUPP",
-					`entry ${array.done}: flags is ${hex(flags)}, and only LEAF is known`,
+					`entry ${array.done}: flags has ${hex(flags & ~VtdInvalidateFlags.LEAF)}, and only LEAF (0x1) is known`,
+					"invalidation-entry",
+				);
+			if (entry.reserved !== 0)
+				throw new Errno(
+					"EOPNOTSUPP",
+					`entry ${array.done}: __reserved is ${hex(entry.reserved)}, and must be 0`,
 					"invalidation-entry",
 				);
 			if (addr % PAGE_SIZE !== 0n)

@@ -3,7 +3,7 @@
 import { PAGE_SIZE } from "../../../memory/address-space.js";
 import { MovableMemory } from "../../../memory/movable-memory.js";
 import { Errno, hex } from "../../../uapi/errno.js";
-import { nameIn } from "../../../uapi/field.js";
+import { flagsIn, nameIn } from "../../../uapi/field.js";
 import { HwptAllocFlags, HwptDataType, HwQueueType, InvalidateDataType, ViommuType } from "../../../uapi/iommufd.js";
 import {
 	HwptSelftest,
@@ -144,7 +144,7 @@ export function allocNested(driver: IommuDriver, flags: number, data: UserData, 
 	if (flags & ~HwptAllocFlags.PASID)
 		throw new Errno(
 			"EOPNOTSUPP",
-			`selftest: a nested HWPT takes no flag but PASID, and flags is ${hex(flags)}`,
+			`selftest: a nested HWPT takes no flag but PASID, and flags has ${flagsIn(HwptAllocFlags, flags)}`,
 			"unknown-flag",
 		);
 	if (data.type !== HwptDataType.SELFTEST)
