@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Skipped } from "./figure.js";
 
-export type Floor = "trap-echo" | "calls" | "table" | "doorbell";
+export type Floor = "trap-echo" | "calls" | "table" | "doorbell" | "registers";
 
 export class Floors {
 	readonly #checkout: string;

@@ -12,6 +12,7 @@ import { intervalFigures } from "./figures/intervals.js";
 import { memoryFigures } from "./figures/memory.js";
 import { nvmeFigures } from "./figures/nvme.js";
 import { pageFigures } from "./figures/pages.js";
+import { registerFigures } from "./figures/registers.js";
 import { selftestFigures } from "./figures/selftests.js";
 import { startFigures } from "./figures/start.js";
 import { translationFigures } from "./figures/translation.js";
@@ -22,6 +23,7 @@ import { best, type Row, ratioOf, reaches, tableOf } from "./report.js";
 
 const FIGURES: readonly Figure[] = [
 	...trappedFigures,
+	...registerFigures,
 	...pageFigures,
 	...dirtyFigures,
 	...translationFigures,

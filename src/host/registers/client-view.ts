@@ -61,7 +61,7 @@ export class ClientView implements Memory {
 		if (part === undefined) return undefined;
 		const fileOffset = part.fileOffset + at - part.start;
 		const bar = this.#layout.barAt(fileOffset);
-		if (bar === undefined || this.#layout.stretches(fileOffset, fileOffset + 1)[0]?.kind !== "exact") return undefined;
+		if (bar === undefined || this.#layout.kindAt(fileOffset) !== "exact") return undefined;
 		if (!this.#bus.isDecoding(bar.bar)) throw new MemoryFault(address);
 		const offset = fileOffset - bar.fileOffset;
 		return { bar: bar.bar, offset, room: Math.min(part.end - at, bar.length - offset) };

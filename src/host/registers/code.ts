@@ -27,12 +27,12 @@ export class Code {
 	at(thread: number, address: bigint): Instruction | undefined {
 		const length = this.#read(thread, address);
 		if (length <= 0) return undefined;
-		const bytes = this.#memory.bytes.subarray(0, length);
 		const known = this.#remembered.get(address);
-		if (known !== undefined && startsWith(bytes, known.bytes)) return known.instruction;
-		const instruction = this.#set.decode(bytes.slice(), address);
+		if (known !== undefined && this.#startsWith(known.bytes, length)) return known.instruction;
+		const bytes = this.#memory.bytes.slice(0, length);
+		const instruction = this.#set.decode(bytes, address);
 		if (this.#remembered.size >= MOST_REMEMBERED) this.#remembered.clear();
-		this.#remembered.set(address, { bytes: bytes.slice(0, instruction?.length), instruction });
+		this.#remembered.set(address, { bytes: bytes.subarray(0, instruction?.length), instruction });
 		return instruction;
 	}
 
@@ -46,10 +46,11 @@ export class Code {
 	#read(thread: number, address: bigint): number {
 		return readRemote(thread, Number(address), this.#memory.address, this.#set.longest);
 	}
-}
 
-function startsWith(bytes: Uint8Array, beginning: Uint8Array): boolean {
-	if (bytes.length < beginning.length) return false;
-	for (let at = 0; at < beginning.length; at++) if (bytes[at] !== beginning[at]) return false;
-	return true;
+	/** Whether what was just read begins with an instruction that is remembered. */
+	#startsWith(instruction: Uint8Array, length: number): boolean {
+		if (length < instruction.length) return false;
+		for (let at = 0; at < instruction.length; at++) if (this.#memory.bytes[at] !== instruction[at]) return false;
+		return true;
+	}
 }

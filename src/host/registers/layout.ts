@@ -41,6 +41,11 @@ export class BarLayout {
 		return this.bars.find((bar) => bar.fileOffset <= fileOffset && fileOffset < bar.fileOffset + bar.length);
 	}
 
+	/** The kind of the page that a byte of the file is in. */
+	kindAt(fileOffset: number): PageKind | undefined {
+		return this.#stretches.find(({ start, end }) => start <= fileOffset && fileOffset < end)?.kind;
+	}
+
 	/** What there is of the file from one byte to another. */
 	stretches(start: number, end: number): Stretch[] {
 		return this.#stretches
