@@ -9,20 +9,35 @@ import { SharedPages } from "./shared-pages.js";
 
 /** How long it has to be quiet, in milliseconds. */
 const QUIET = 1;
+/** How long they are looked at before other things are, in milliseconds. */
+const AT_ONCE = 0.05;
 /** Words that have rung are looked at each time, all others once in so many times. */
-const LOOKS_AT_ALL = 64;
+const LOOKS_AT_ALL = 1024;
 /** How many words are remembered as those that ring. */
 const MOST_RINGING = 64;
 
+interface Page {
+	readonly shared: SharedPages;
+	readonly words: Int32Array;
+	/** The value of each word when it was last looked at. */
+	readonly seen: Int32Array;
+}
+
+/** A word of a page. */
+interface Bell {
+	readonly words: Int32Array;
+	readonly seen: Int32Array;
+	readonly word: number;
+	readonly fileOffset: number;
+}
+
 export class Doorbells {
-	readonly #pages: SharedPages[];
-	readonly #seen: Int32Array[];
+	readonly #pages: Page[];
 	readonly #rang: (fileOffset: number, value: number) => void;
 	readonly #protect: (isProtected: boolean) => void;
-	/** Pages and words in them that have rung lately. */
-	#ringing: { readonly page: number; readonly word: number }[] = [];
+	/** What has rung lately. */
+	#ringing: Bell[] = [];
 	#isAwake = false;
-	#looks = 0;
 	#lastRing = 0;
 
 	/**
@@ -35,8 +50,10 @@ export class Doorbells {
 		rang: (fileOffset: number, value: number) => void,
 		protect: (isProtected: boolean) => void,
 	) {
-		this.#pages = stretches.map(({ start, end }) => new SharedPages(fd, start, end - start));
-		this.#seen = this.#pages.map(({ words }) => words.slice());
+		this.#pages = stretches.map(({ start, end }) => {
+			const shared = new SharedPages(fd, start, end - start);
+			return { shared, words: shared.words, seen: shared.words.slice() };
+		});
 		this.#rang = rang;
 		this.#protect = protect;
 	}
@@ -55,30 +72,32 @@ export class Doorbells {
 	}
 
 	/**
-	 * Looks for some microseconds, or until something has rung; and goes to sleep when it is time.
-	 * @param times how often
+	 * Looks for some microseconds, or until the device has something to do; and goes to sleep when it is time.
+	 * @param isWanted whether there is something else to do
 	 */
-	look(times: number): void {
-		for (let time = 0; time < times; time++) {
-			const hasRung = ++this.#looks % LOOKS_AT_ALL === 0 ? this.lookAtAll() : this.#lookAtRinging();
-			if (hasRung) {
-				this.#lastRing = performance.now();
+	look(isWanted: () => boolean): void {
+		const start = performance.now();
+		for (let now = start; now - start < AT_ONCE && !isWanted(); now = performance.now()) {
+			let hasRung = this.lookAtAll();
+			for (let look = 0; look < LOOKS_AT_ALL && !isWanted(); look++) if (this.#lookAtRinging()) hasRung = true;
+			if (hasRung) this.#lastRing = now;
+			else if (now - this.#lastRing > QUIET) {
+				this.#sleep();
 				return;
 			}
 		}
-		if (performance.now() - this.#lastRing > QUIET) this.#sleep();
 	}
 
 	/** @returns whether anything has rung */
 	lookAtAll(): boolean {
 		let hasRung = false;
-		for (let page = 0; page < this.#pages.length; page++) {
-			const { words } = this.#pages[page];
-			const seen = this.#seen[page];
+		for (const page of this.#pages) {
+			const { words, seen, shared } = page;
 			for (let word = 0; word < words.length; word++) {
 				if (Atomics.load(words, word) === seen[word]) continue;
-				this.#remember(page, word);
-				this.#see(page, word);
+				const bell = { words, seen, word, fileOffset: shared.start + 4 * word };
+				this.#remember(bell);
+				this.#hear(bell);
 				hasRung = true;
 			}
 		}
@@ -86,31 +105,31 @@ export class Doorbells {
 	}
 
 	close(): void {
-		for (const page of this.#pages) page.close();
+		for (const { shared } of this.#pages) shared.close();
 	}
 
 	#lookAtRinging(): boolean {
 		const ringing = this.#ringing;
 		let hasRung = false;
 		for (let at = 0; at < ringing.length; at++) {
-			const { page, word } = ringing[at];
-			if (Atomics.load(this.#pages[page].words, word) === this.#seen[page][word]) continue;
-			this.#see(page, word);
+			const bell = ringing[at];
+			if (Atomics.load(bell.words, bell.word) === bell.seen[bell.word]) continue;
+			this.#hear(bell);
 			hasRung = true;
 		}
 		return hasRung;
 	}
 
-	#see(page: number, word: number): void {
-		const value = Atomics.load(this.#pages[page].words, word);
-		this.#seen[page][word] = value;
-		this.#rang(this.#pages[page].start + 4 * word, value >>> 0);
+	#hear({ words, seen, word, fileOffset }: Bell): void {
+		const value = Atomics.load(words, word);
+		seen[word] = value;
+		this.#rang(fileOffset, value >>> 0);
 	}
 
-	#remember(page: number, word: number): void {
-		if (this.#ringing.some((other) => other.page === page && other.word === word)) return;
+	#remember(bell: Bell): void {
+		if (this.#ringing.some(({ fileOffset }) => fileOffset === bell.fileOffset)) return;
 		if (this.#ringing.length === MOST_RINGING) this.#ringing = [];
-		this.#ringing.push({ page, word });
+		this.#ringing.push(bell);
 	}
 
 	#sleep(): void {

@@ -4,7 +4,7 @@
 // One of these belongs to one function, and lives in the thread that its model lives in: all of it is called from there, as ptrace(2) asks
 // it, and all of it may wait for a program's thread to stop. How it is used:
 //
-//	const registers = new MappedRegisters({ fd, bars, pages, bus, events, tell });
+//	const registers = new MappedRegisters({ fd, bars, pages, bus, events, isWanted, tell });
 //	registers.map({ thread, offset, length, proceed })   // a thread stands at its mmap(2) of `fd`: it goes on, and is registered
 //	registers.fork({ thread, proceed })                  // a thread whose process has registers mapped stands at its fork(2)
 //	for (;;) wait(events, registers.attend())            // milliseconds until it wants to be called again: 0, some, or Infinity
@@ -118,6 +118,8 @@ export interface MappedRegistersOptions {
 	readonly bus: RegisterBus;
 	/** The thread's own: settle() serves what has happened. */
 	readonly events: Events;
+	/** Whether the thread has something to do that shouldn't wait until doorbells have been looked at: what one has asked for. */
+	readonly isWanted?: () => boolean;
 	readonly tell?: (news: RegisterNews) => void;
 }
 
@@ -134,8 +136,6 @@ const KCMP_VM = 1;
 
 /** Errors of a system call are as many numbers below 0. */
 const MOST_ERRORS = 4095;
-/** How often doorbells are looked at before other things are. */
-const LOOKS_AT_ONCE = 512;
 /** How soon watched pages are looked at again, in milliseconds: while something is stored there, and after a while without. */
 const BUSY = 0;
 const IDLE = 4;
@@ -155,6 +155,7 @@ export class MappedRegisters {
 	readonly #fd: number;
 	readonly #bus: RegisterBus;
 	readonly #events: Events;
+	readonly #isWanted: () => boolean;
 	readonly #tell: (news: RegisterNews) => void;
 	readonly #layout: BarLayout;
 	readonly #doorbellStretches: readonly Stretch[];
@@ -175,10 +176,11 @@ export class MappedRegisters {
 	#unknown: { readonly thread: number; readonly at: bigint } | undefined;
 
 	/** @throws Error for pages that the BARs don't have; SystemError */
-	constructor({ fd, bars, pages, bus, events, tell = () => {} }: MappedRegistersOptions) {
+	constructor({ fd, bars, pages, bus, events, isWanted = () => false, tell = () => {} }: MappedRegistersOptions) {
 		this.#fd = fd;
 		this.#bus = bus;
 		this.#events = events;
+		this.#isWanted = isWanted;
 		this.#tell = tell;
 		this.#layout = new BarLayout(bars, pages);
 		this.#doorbellStretches = this.#layout.ofKind("doorbell");
@@ -246,7 +248,7 @@ export class MappedRegisters {
 	 * @returns how long that can wait until the next time, in milliseconds, if no event comes before: 0 for not at all
 	 */
 	attend(): number {
-		if (this.#doorbells.isAwake) this.#doorbells.look(LOOKS_AT_ONCE);
+		if (this.#doorbells.isAwake) this.#doorbells.look(this.#isWanted);
 		if (this.#suspended.size > 0) this.#lookForTracers();
 		const untilWatched = this.#watched.count > 0 ? this.#lookAtWatched() : Number.POSITIVE_INFINITY;
 		if (this.#doorbells.isAwake) return 0;
