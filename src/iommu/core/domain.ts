@@ -2,7 +2,17 @@
 
 import type { PageTable } from "../../pagetable/pagetable.js";
 import { Errno } from "../../uapi/errno.js";
-import type { Device, DirtyTracking, Domain, DomainType, FaultHandler, IommuDriver, PagingDomain } from "./iommu.js";
+import type {
+	Device,
+	DirtyTracking,
+	Domain,
+	DomainType,
+	DomainWatcher,
+	FaultHandler,
+	IommuDriver,
+	PagingDomain,
+	Stretch,
+} from "./iommu.js";
 import type { Pasid } from "./pasid.js";
 
 export abstract class BaseDomain implements Domain {
@@ -28,6 +38,8 @@ export abstract class PageTableDomain extends BaseDomain implements PagingDomain
 	aperture = { first: 0n, last: (1n << 64n) - 1n };
 	dirtyTracking: DirtyTracking | undefined;
 	flushes = 0;
+	readonly watchers = new Set<DomainWatcher>();
+	stretches: () => Iterable<Stretch> = () => [];
 	#table: PageTable | undefined;
 
 	/** @param table undefined where the driver finishes its domains only when they are attached: see finish() */
@@ -61,9 +73,15 @@ export abstract class PageTableDomain extends BaseDomain implements PagingDomain
 		this.table.map(va, pa, count, protection, allowedSizes);
 	}
 
+	hasMapped(first: number, count: number): void {
+		if (this.watchers.size > 0) for (const watcher of this.watchers) watcher.mapped({ first, count });
+	}
+
 	unmap(va: number, count: number): number {
 		this.flushes++;
-		return this.table.unmap(va, count);
+		const unmapped = this.table.unmap(va, count);
+		if (this.watchers.size > 0) for (const watcher of this.watchers) watcher.unmapped({ first: va, count });
+		return unmapped;
 	}
 
 	get marksLeaves(): boolean {

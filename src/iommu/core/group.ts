@@ -3,12 +3,13 @@
 
 import { allocation } from "../../faults/faults.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { Attachment, Device, Domain, Group } from "./iommu.js";
+import type { Attachment, Device, Domain, Group, GroupWatcher } from "./iommu.js";
 import { NO_PASID, type Pasid } from "./pasid.js";
 
 export class IommuGroup implements Group {
 	readonly id: number;
 	readonly devices: Device[] = [];
+	readonly watchers = new Set<GroupWatcher>();
 	/** What the group's devices translate through now. */
 	#domain: Domain | undefined;
 	readonly #attachments = new Map<Pasid, Attachment>();
@@ -163,6 +164,7 @@ export class IommuGroup implements Group {
 			(device) => old.attachDevice(device, domain),
 		);
 		this.#domain = domain;
+		for (const watcher of this.watchers) watcher.attached(domain);
 	}
 
 	#setPasid(domain: Domain, pasid: Pasid, old: Domain | undefined): void {

@@ -31,10 +31,17 @@ export interface Attachment {
 	readonly handle: object;
 }
 
+/** Is told when a group's devices translate through another domain. */
+export interface GroupWatcher {
+	attached(domain: Domain): void;
+}
+
 /** Devices that the hardware can't tell apart, or can't keep from one another: they are attached together. */
 export interface Group {
 	readonly id: number;
 	readonly devices: Device[];
+	/** For requests without PASID. */
+	readonly watchers: Set<GroupWatcher>;
 
 	/** What is attached for a PASID. */
 	attachment(pasid: Pasid): Attachment | undefined;
@@ -126,6 +133,20 @@ export interface Domain {
 	free(): void;
 }
 
+/** What was mapped at once, in granules. */
+export interface Stretch {
+	readonly first: number;
+	readonly count: number;
+}
+
+/** Is told what a paging domain shows. */
+export interface DomainWatcher {
+	/** All of a stretch is there now. */
+	mapped(stretch: Stretch): void;
+	/** Nothing is there any more. */
+	unmapped(stretch: Stretch): void;
+}
+
 /**
  * A domain whose translation the kernel keeps, in an I/O page table. IOVAs and physical addresses that go through map and unmap are
  * counted in the granules of the table (2^granuleLg2 bytes), as doubles; ranges in bytes are bigints.
@@ -141,6 +162,9 @@ export interface PagingDomain extends Domain {
 	readonly flushes: number;
 	/** Whether the IOMMU marks leaves as accessed and dirty. */
 	readonly marksLeaves: boolean;
+	readonly watchers: Set<DomainWatcher>;
+	/** All stretches that are mapped, as whoever maps them knows them. */
+	stretches: () => Iterable<Stretch>;
 	/** Whether it has its page table: some drivers finish a domain only when it is first attached. */
 	readonly isFinished: boolean;
 	/** @throws ENODEV while the domain is not finished */
@@ -148,6 +172,9 @@ export interface PagingDomain extends Domain {
 
 	/** Maps frames as PageTable.map does; a driver may have to refuse some, or want more in every entry. */
 	map(va: number, pa: number, count: number, protection: number, allowedSizes: bigint): void;
+
+	/** A stretch has been mapped: watchers are told. */
+	hasMapped(first: number, count: number): void;
 
 	/** Unmaps frames as PageTable.unmap does, and flushes what IOMMUs have cached: iommu_unmap(). */
 	unmap(va: number, count: number): number;

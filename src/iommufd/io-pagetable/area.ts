@@ -1,7 +1,7 @@
 // An area: an interval of IOVA that shows part of a Pages object. struct iopt_area in drivers/iommu/iommufd/io_pagetable.h.
 
 import { allocation, iommufdFails } from "../../faults/faults.js";
-import type { PagingDomain } from "../../iommu/core/iommu.js";
+import type { PagingDomain, Stretch } from "../../iommu/core/iommu.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
 import { Runs } from "../../memory/runs.js";
@@ -126,6 +126,14 @@ export class Area {
 			if (at > start) domain.unmap(start, at - start);
 			throw error;
 		}
+		domain.hasMapped(start, end - start);
+	}
+
+	/** Where a domain shows it, if it does. */
+	stretchIn(domain: PagingDomain): Stretch | undefined {
+		if (this.pages.revoked) return undefined;
+		const granule = domain.table.format.granuleLg2;
+		return { first: firstGranule(this, granule), count: countGranules(this, granule) };
 	}
 
 	/** Takes the area out of a domain that shows it. It can't fail, so what Linux needs for it is not allocated. */

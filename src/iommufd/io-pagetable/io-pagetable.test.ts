@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { PagingDomain } from "../../iommu/core/iommu.js";
 import { codeOf } from "../../uapi/errno.js";
 import { Destroy, IoasAlloc, IoasCopy, IoasMap, IoasMapFlags, IoasUnmap } from "../../uapi/iommufd.js";
 import { BUFFER, BUFFER_PAGES, TestClient } from "../client.testing.js";
@@ -20,7 +21,7 @@ class NaiveIoas {
 	readonly id: number;
 	/** Where page 0 is. */
 	readonly base: bigint;
-	readonly hwpts: { device: number; hwpt: number }[] = [];
+	readonly hwpts: { device: number; hwpt: number; told: Map<number, number> }[] = [];
 
 	constructor(id: number, base = BASE) {
 		this.id = id;
@@ -131,7 +132,11 @@ function perform(client: TestClient, models: NaiveIoas[], step: Action): void {
 			return;
 		case "attach": {
 			const mock = client.test("MOCK_DOMAIN", { id: ioasId });
-			model.hwpts.push({ device: mock.outStdevId, hwpt: mock.outHwptId });
+			model.hwpts.push({
+				device: mock.outStdevId,
+				hwpt: mock.outHwptId,
+				told: watch(domainOf(client, mock.outHwptId)),
+			});
 			return;
 		}
 		case "detach": {
@@ -139,6 +144,22 @@ function perform(client: TestClient, models: NaiveIoas[], step: Action): void {
 			if (last !== undefined) client.call(Destroy, { id: last.device });
 		}
 	}
+}
+
+function domainOf(client: TestClient, hwpt: number): PagingDomain {
+	return client.fd.context.objects.get(hwpt, PagingHwpt, "hwpt").domain;
+}
+
+/** What a domain shows, by stretches: first granule and count, as watchers are told of it. */
+function watch(domain: PagingDomain): Map<number, number> {
+	const told = new Map(Array.from(domain.stretches(), ({ first, count }) => [first, count]));
+	domain.watchers.add({
+		mapped: ({ first, count }) => told.set(first, count),
+		unmapped: ({ first, count }) => {
+			for (const at of told.keys()) if (at >= first && at < first + count) told.delete(at);
+		},
+	});
+	return told;
 }
 
 function copy(
@@ -171,15 +192,21 @@ function copy(
 	for (const { from, to } of areas) destination.areas.push({ first: step.at + from - step.from, count: to - from });
 }
 
-/** Every page of every domain leads where the model says, and pages are pinned exactly while a domain shows them. */
+/** Every page of every domain leads where the model says, its stretches are the areas, and pages are pinned exactly while a domain shows them. */
 function check(client: TestClient, models: NaiveIoas[]): void {
 	const { frames } = client.platform;
 	const backing = client.backing;
 	const shown = new Set<number>();
 	for (const model of models) {
 		if (model.hwpts.length > 0) for (const bufferPage of model.pages.values()) shown.add(bufferPage);
-		for (const { hwpt } of model.hwpts) {
-			const { table } = client.fd.context.objects.get(hwpt, PagingHwpt, "hwpt").domain;
+		const areas = model.areas
+			.map(({ first, count }) => [Number(model.iovaOf(first) >> 11n), count * 2])
+			.sort(([a], [b]) => a - b);
+		for (const { hwpt, told } of model.hwpts) {
+			const domain = domainOf(client, hwpt);
+			const { table } = domain;
+			expect(Array.from(domain.stretches(), ({ first, count }) => [first, count])).toEqual(areas);
+			expect([...told].sort(([a], [b]) => a - b)).toEqual(areas);
 			for (let i = 0; i < PAGES + 6; i++) {
 				const bufferPage = model.pages.get(i);
 				const expected = bufferPage === undefined ? -1 : frames.frameOf(backing, bufferPage) * 2;

@@ -2,7 +2,7 @@
 
 import { allocation, iommufdFails } from "../../faults/faults.js";
 import { Undo } from "../../faults/undo.js";
-import type { Device, PagingDomain } from "../../iommu/core/iommu.js";
+import type { Device, PagingDomain, Stretch } from "../../iommu/core/iommu.js";
 import type { ReservedKind } from "../../iommu/core/reserved.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { WRITE } from "../../pagetable/format.js";
@@ -221,6 +221,14 @@ export class IoPagetable {
 		this.alignment = alignment;
 		this.domains.push(domain);
 		this.#domainNames.set(domain, name);
+		domain.stretches = () => this.#stretchesIn(domain);
+	}
+
+	*#stretchesIn(domain: PagingDomain): Iterable<Stretch> {
+		for (const area of this.areas) {
+			const stretch = area.stretchIn(domain);
+			if (stretch !== undefined) yield stretch;
+		}
 	}
 
 	/** Unmaps everything from a domain, and lets go of it. The last domain's pages are unpinned. */

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { PagingDomain } from "../../iommu/core/iommu.js";
 import { ArrayBacking } from "../../memory/array-space.js";
 import { pageOf } from "../../memory/page-number.js";
 import { codeOf } from "../../uapi/errno.js";
@@ -375,4 +376,28 @@ test.each([TYPE1_IOMMU, TYPE1v2_IOMMU])("type %i is as a naive model says, after
 		}),
 		{ numRuns: 60 },
 	);
+});
+
+test("who watches a container's domain is told of each mapping as a whole, and finds those that were there before", () => {
+	const { device, dma, unmap } = scene();
+	const domain = device.device.group.attachment(0)!.domain as PagingDomain;
+	const all = () => Array.from(domain.stretches(), ({ first, count }) => [first, count]);
+	const told: unknown[] = [];
+	expect(dma(RW, BUFFER, IOVA, 0x3000n)).toBe("ok");
+	expect(all()).toEqual([[0x100, 3]]);
+	domain.watchers.add({
+		mapped: ({ first, count }) => told.push(["mapped", first, count]),
+		unmapped: ({ first, count }) => told.push(["unmapped", first, count]),
+	});
+	expect(dma(READ, BUFFER + 0x1000, IOVA + 0x3000n, 0x2000n)).toBe("ok");
+	expect(all()).toEqual([
+		[0x100, 3],
+		[0x103, 2],
+	]);
+	expect(unmap(IOVA, 0x3000n)).toBe(0x3000n);
+	expect(told).toEqual([
+		["mapped", 0x103, 2],
+		["unmapped", 0x100, 3],
+	]);
+	expect(all()).toEqual([[0x103, 2]]);
 });

@@ -5,7 +5,7 @@
 import { allocation } from "../../faults/faults.js";
 import type { MemoryBudget } from "../../faults/memory-budget.js";
 import { Undo } from "../../faults/undo.js";
-import type { Group, PagingDomain } from "../../iommu/core/iommu.js";
+import type { Group, PagingDomain, Stretch } from "../../iommu/core/iommu.js";
 import type { ReservedRegion } from "../../iommu/core/reserved.js";
 import { ordinaryDomain } from "../../iommufd/hwpt-policy.js";
 import { Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
@@ -197,6 +197,12 @@ export class Type1 {
 			for (const mapping of shown) this.#takeOut(mapping, [domain]);
 			throw error;
 		}
+		domain.stretches = () => this.#stretchesIn(domain);
+	}
+
+	*#stretchesIn({ table }: PagingDomain): Iterable<Stretch> {
+		const perPage = PAGE_SIZE / powerOfTwo(table.format.granuleLg2);
+		for (const { page, count } of this.mappings) yield { first: page * perPage, count: count * perPage };
 	}
 
 	#updatePageSizes(): void {
@@ -419,6 +425,7 @@ export class Type1 {
 			if (at > start) domain.unmap(start, at - start);
 			throw error;
 		}
+		domain.hasMapped(start, at - start);
 	}
 
 	#takeOut({ page, count }: Mapping, domains: readonly PagingDomain[]): void {
