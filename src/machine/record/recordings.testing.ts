@@ -36,7 +36,9 @@ export function machineOf(description: string): Machine {
 function recordingOf(description: string, program: (recorder: Recorder) => void): RecordLine[] {
 	const lines: RecordLine[] = [];
 	const write = (line: RecordLine) => lines.push(JSON.parse(JSON.stringify(line)));
-	program(new Recorder(machineOf(description), JSON.parse(description), { policy: "mainline" }, write));
+	program(
+		new Recorder(machineOf(description), JSON.parse(description), { policy: "mainline", memory: 2 ** 30 }, write),
+	);
 	return lines;
 }
 

@@ -103,7 +103,13 @@ const transfer = { file: name, memory: name, at: hex, length, asked, answer };
 const access = { ...transfer, position: hex };
 
 const line = v.variant("kind", [
-	v.strictObject({ kind: v.literal("start"), version: v.number(), machine: v.unknown(), policy: v.string() }),
+	v.strictObject({
+		kind: v.literal("start"),
+		version: v.number(),
+		machine: v.unknown(),
+		policy: v.string(),
+		memory: v.exactOptional(integer(0, LAST_EXACT)),
+	}),
 	v.strictObject({ kind: v.literal("memory"), ...named }),
 	v.strictObject({ kind: v.literal("backing"), ...named }),
 	v.strictObject({ kind: v.literal("owner"), ...named }),
