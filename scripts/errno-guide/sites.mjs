@@ -19,8 +19,14 @@ export function findSites(graph) {
 		.filter(({ node }) => node.expression.text === "Errno")
 		.map(({ node, file }) => {
 			const [code, reason, hint] = node.arguments;
-			return { node, file, codes: codesOf(code, graph), reason: inWords(reason, graph), hint: hint?.text };
+			return { node, file, codes: codesOf(code, graph), reason: inWords(reason, graph), hint: hintOf(hint, graph) };
 		});
+}
+
+/** A hint's name: of a parameter the one that is meant where nothing else is said. */
+function hintOf(node, graph) {
+	if (node === undefined || node.kind === SyntaxKind.StringLiteral) return node?.text;
+	return graph.declarationOf(node)?.initializer?.text;
 }
 
 /** Which errnos an expression can be. */

@@ -69,10 +69,6 @@ export class BoundDevice extends IommufdObject {
 		return attachments.filter(({ devices }) => devices.has(this)).map(({ hwpt }) => hwpt);
 	}
 
-	override keptBy(): readonly string[] {
-		return ["the driver that it is bound to"];
-	}
-
 	override toString(): string {
 		return `device ${this.id} (${this.device.name})`;
 	}

@@ -164,6 +164,8 @@ export class ObjectTable {
 	 * @throws EBUSY when something else uses it
 	 */
 	remove(object: IommufdObject): void {
+		if (object.users !== 1 && object.kind === "DEVICE")
+			throw new Errno("EBUSY", `${object} is there as long as a driver has it: its file is open`, "bound-device");
 		if (object.users !== 1)
 			throw new Errno("EBUSY", `${object} is in use by ${this.#usersInWords(object)}`, "object-in-use");
 		this.cancel(object.id);

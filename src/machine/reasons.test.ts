@@ -111,7 +111,7 @@ describe("EBUSY: the reason says who uses it", () => {
 			`EBUSY: IOAS ${ioasId} is in use by HWPT ${hwpt} and HWPT ${other}`,
 		);
 		expect(reasonOf(() => client.call(Destroy, { id: devId }))).toBe(
-			`EBUSY: device ${devId} (0000:00:02.0) is in use by the driver that it is bound to`,
+			`EBUSY: device ${devId} (0000:00:02.0) is there as long as a driver has it: its file is open`,
 		);
 	});
 

@@ -2,6 +2,7 @@
 // Everything here is in bytes or pages of 4096 bytes; both are doubles, exact because user addresses are below 2^53.
 
 import { Errno, hex } from "../uapi/errno.js";
+import type { HintName } from "../uapi/hints.js";
 
 export const PAGE_SIZE = 4096;
 export const PAGE_SHIFT = 12;
@@ -99,9 +100,15 @@ export type Readable = Pick<AddressSpace, "read">;
 export type Writable = Pick<AddressSpace, "write">;
 
 /** Fills `into` from the caller's memory or throws EFAULT, naming what was read. */
-export function copyIn(space: Readable, address: number, into: Uint8Array, what: string): void {
+export function copyIn(
+	space: Readable,
+	address: number,
+	into: Uint8Array,
+	what: string,
+	hint: HintName = "data-pointer",
+): void {
 	if (into.length > 0 && space.read(address, into) !== into.length)
-		throw new Errno("EFAULT", `${what} at ${hex(address)} (${into.length} bytes) can't be read`, "data-pointer");
+		throw new Errno("EFAULT", `${what} at ${hex(address)} (${into.length} bytes) can't be read`, hint);
 }
 
 /** Writes `from` to the caller's memory or throws EFAULT, naming what was written. */

@@ -26,7 +26,7 @@ test("what a process has locked itself counts in its own mode, and not for its u
 	memlock.charge("user", alice, space, 10);
 	memlock.charge("mm", alice, space, 2);
 	expect(() => memlock.charge("mm", alice, space, 2)).toThrow(
-		"alice's memory has 2 pages pinned and 7 locked by mlock(2), and 2 more exceed its RLIMIT_MEMLOCK (10 pages)",
+		"alice's memory has 2 pages pinned and 7 locked by mlock(2), and 2 more exceed its RLIMIT_MEMLOCK, 10 pages (40 KiB)",
 	);
 	memlock.charge("mm", alice, space, 1);
 	space.selfLocked = 0;
@@ -47,7 +47,7 @@ test("the limit is looked at when it is needed, as it may change", () => {
 	let limit = 4096;
 	const changing = { uid: 1, memlockLimit: () => limit };
 	const space = new ArraySpace();
-	expect(() => memlock.charge("user", changing, space, 2)).toThrow("2 more exceed RLIMIT_MEMLOCK (1 pages)");
+	expect(() => memlock.charge("user", changing, space, 2)).toThrow("2 more exceed RLIMIT_MEMLOCK, 1 page (4 KiB)");
 	limit = 8192;
 	memlock.charge("user", changing, space, 2);
 });

@@ -99,7 +99,7 @@ export class Memlock {
 			if (here + pages <= limit) return;
 			throw new Errno(
 				"ENOMEM",
-				`user ${owner.uid} has ${here} pages locked, and ${pages} more exceed RLIMIT_MEMLOCK (${limit} pages)`,
+				`user ${owner.uid} has ${here} pages locked, and ${pages} more exceed RLIMIT_MEMLOCK, ${limitInWords(limit)}`,
 				"memlock",
 			);
 		}
@@ -108,7 +108,7 @@ export class Memlock {
 		if (here + own + pages <= limit) return;
 		throw new Errno(
 			"ENOMEM",
-			`${space.name} has ${here} pages pinned and ${own} locked by mlock(2), and ${pages} more exceed its RLIMIT_MEMLOCK (${limit} pages)`,
+			`${space.name} has ${here} pages pinned and ${own} locked by mlock(2), and ${pages} more exceed its RLIMIT_MEMLOCK, ${limitInWords(limit)}`,
 			"memlock",
 		);
 	}
@@ -124,4 +124,9 @@ function add<Key>(counts: Map<Key, number>, key: Key, change: number): void {
 	const count = (counts.get(key) ?? 0) + change;
 	if (count === 0) counts.delete(key);
 	else counts.set(key, count);
+}
+
+/** "16 pages (64 KiB)": `ulimit -l` says it in KiB. */
+function limitInWords(pages: number): string {
+	return `${pages} ${pages === 1 ? "page" : "pages"} (${(pages * PAGE_SIZE) / 1024} KiB)`;
 }

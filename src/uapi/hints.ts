@@ -84,7 +84,10 @@ const all = {
 	},
 	"object-in-use": {
 		advice: "First destroy or detach what uses it: the reason names it.",
-		more: "An object lives as long as another one needs it. Detach a device (VFIO_DEVICE_DETACH_IOMMUFD_PT, or close its file) before you destroy the HWPT; destroy nested HWPTs and vIOMMUs before their parent, HWPTs before their IOAS, queues of a vIOMMU before it. A queue of events is destroyed only after its fd is closed. A bound device is destroyed by closing its file, never with IOMMU_DESTROY.",
+		more: "An object lives as long as another one needs it. Detach a device (VFIO_DEVICE_DETACH_IOMMUFD_PT, or close its file) before you destroy the HWPT; destroy nested HWPTs and vIOMMUs before their parent, HWPTs before their IOAS, queues of a vIOMMU before it. A queue of events is destroyed only after its fd is closed.",
+	},
+	"bound-device": {
+		advice: "Close the device's file: that destroys the object. IOMMU_DESTROY is never for bound devices.",
 	},
 	"ids-exhausted": {
 		advice: "Something makes objects and never destroys them.",
@@ -104,6 +107,12 @@ const all = {
 	"mapped-already": {
 		advice:
 			"Unmap what is there first: a mapping is never overwritten. Or leave out FIXED_IOVA, and have an IOVA chosen.",
+	},
+	"unmap-first": {
+		advice: "Unmap what is there first: a mapping is never overwritten.",
+	},
+	"smallest-page": {
+		advice: "Round addresses and sizes to the smallest page: VFIO_IOMMU_GET_INFO has the sizes in iova_pgsizes.",
 	},
 	"no-room": {
 		advice: "Unmap something, map a smaller piece, or widen the ranges of IOMMU_IOAS_ALLOW_IOVAS.",

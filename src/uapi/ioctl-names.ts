@@ -61,8 +61,10 @@ export function belongsTo(kind: FileKind, number: number): boolean {
 	return ioctls.some((ioctl) => ioctl.number === number && ioctl.kind === kind);
 }
 
-/** An ioctl in words: its name, or its number where nobody knows it. */
-export function nameOfIoctl(number: number): string {
+/** An ioctl in words: its name, or its number where nobody knows it. @param kind of the file, if that is clear */
+export function nameOfIoctl(number: number, kind?: FileKind): string {
+	const known = ioctlsOf(number).find((ioctl) => ioctl.kind === kind);
+	if (known !== undefined) return known.name;
 	return (
 		ioctlsOf(number)
 			.map(({ name }) => name)

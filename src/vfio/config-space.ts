@@ -157,7 +157,7 @@ export class ConfigSpace {
 		if (position + length > this.size)
 			throw new Errno(
 				"EFAULT",
-				`${length} bytes at ${hex(position)} of a configuration space of ${this.size} bytes`,
+				`${length} bytes at ${hex(position)} are beyond the configuration space, which has ${this.size} bytes`,
 				"no-such-region",
 			);
 	}

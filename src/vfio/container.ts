@@ -195,10 +195,13 @@ export class Container {
 		if (!belongsTo("container", command))
 			return strayIoctl(hasBackEnd ? "ENOTTY" : "EINVAL", command, "/dev/vfio/vfio", ["container"]);
 		if (hasBackEnd)
-			return new Errno("ENOTTY", `${nameOfIoctl(command)}: without an IOMMU the container has nothing to map with`);
+			return new Errno(
+				"ENOTTY",
+				`${nameOfIoctl(command, "container")}: without an IOMMU the container has nothing to map with`,
+			);
 		return new Errno(
 			"EINVAL",
-			`${nameOfIoctl(command)}: the container has no IOMMU yet, VFIO_SET_IOMMU comes first`,
+			`${nameOfIoctl(command, "container")}: the container has no IOMMU yet, VFIO_SET_IOMMU comes first`,
 			"container-order",
 		);
 	}

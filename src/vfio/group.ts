@@ -290,7 +290,7 @@ export class GroupFile implements OpenFile {
 				respond(caller.memory, argument, VfioGroupGetStatus, VfioGroupGetStatus.size);
 				return 0;
 			case VfioGroupSetContainer.number:
-				copyIn(caller.memory, argument, fdBytes, "the container's fd");
+				copyIn(caller.memory, argument, fdBytes, "the container's fd", "container-fd");
 				this.group.setContainer(caller, fdView.getInt32(0, true));
 				return 0;
 			case VfioGroupUnsetContainer.number:
@@ -315,7 +315,8 @@ export class GroupFile implements OpenFile {
 			checkToken(device.sriov, asked.token, device.name);
 			return caller.install(this.group.openDevice(device, caller, this.#settle));
 		}
-		throw new Errno("ENODEV", `group ${this.group.name} has no device that is called so`, "device-name");
+		const names = this.group.devices.map(({ name }) => name).join(", ");
+		throw new Errno("ENODEV", `group ${this.group.name} has no device "${text}", but ${names}`, "device-name");
 	}
 }
 

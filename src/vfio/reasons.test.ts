@@ -154,3 +154,32 @@ test("iommufd as a container names the flags of UNMAP_DMA that it hasn't", () =>
 	);
 	expect(unmap(VADDR | ALL)).toBe("EINVAL: flags has VADDR: on /dev/iommu UNMAP_DMA has no flag but ALL");
 });
+
+describe("a container of type 1", () => {
+	test("names the device whose interrupt window a mapping touches, and what is mapped already", () => {
+		const program = new ContainerProgram();
+		const device = program.addDevice();
+		const container = program.containerOf(device);
+		const map = (iova: bigint) =>
+			reasonOf(() => program.call(container, VfioIommuMapDma, { flags: 3, vaddr: BigInt(BUFFER), iova, size: 4096n }));
+		expect(map(0xfee0_0000n)).toBe(
+			`EINVAL: the mapping 0xfee00000 to 0xfee00fff can't be made: 0xfee00000 to 0xfeefffff is the interrupt (MSI) window of ${device.name}`,
+		);
+		expect(map(1n << 60n)).toMatch(/can't be made: a group's IOMMU translates 0x0 to 0x[0-9a-f]+ only$/);
+		expect(map(0x1000n)).toBe("ok");
+		expect(map(0x1000n)).toBe(
+			"EEXIST: the mapping 0x1000 to 0x1fff can't be made: the mapping 0x1000 to 0x1fff is there",
+		);
+	});
+
+	test("says which devices a group has, when another is asked for", () => {
+		const program = new ContainerProgram();
+		const device = program.addDevice();
+		const container = program.openContainer();
+		const group = program.openGroup(device);
+		program.setContainer(group, container);
+		expect(reasonOf(() => program.getDevice(group, "02.0"))).toMatch(
+			new RegExp(`^ENODEV: group \\d+ has no device "02.0", but ${device.name}$`),
+		);
+	});
+});

@@ -13,3 +13,16 @@ export interface ReservedRegion {
 	readonly first: bigint;
 	readonly last: bigint;
 }
+
+const why: { readonly [kind in ReservedKind]: string } = {
+	direct: "memory that the firmware has mapped for",
+	"direct-relaxable": "memory that the firmware has mapped for",
+	reserved: "what the platform reserves for",
+	msi: "the interrupt (MSI) window of",
+	"software-msi": "where the kernel maps the interrupts (MSI) of",
+};
+
+/** Why a device can't use a region, for a reason: "the interrupt (MSI) window of 0000:00:02.0". */
+export function regionInWords({ kind }: ReservedRegion, device: string): string {
+	return `${why[kind]} ${device}`;
+}

@@ -3,7 +3,7 @@
 import { allocation, iommufdFails } from "../../faults/faults.js";
 import { Undo } from "../../faults/undo.js";
 import type { Device, PagingDomain, Stretch } from "../../iommu/core/iommu.js";
-import type { ReservedKind } from "../../iommu/core/reserved.js";
+import { regionInWords } from "../../iommu/core/reserved.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
@@ -35,15 +35,6 @@ export interface MapUser {
 /** What an Area and a Slice take while they are worked with, in bytes. */
 const AREA_BYTES = 100;
 const SLICE_BYTES = 150;
-
-/** Why a device can't use a range. */
-const regionNames: { readonly [kind in ReservedKind]: string } = {
-	direct: "memory that the firmware has mapped for",
-	"direct-relaxable": "memory that the firmware has mapped for",
-	reserved: "what the platform reserves for",
-	msi: "the interrupt (MSI) window of",
-	"software-msi": "where the kernel maps the interrupts (MSI) of",
-};
 
 export class IoPagetable {
 	readonly areas: AreaTree;
@@ -282,7 +273,7 @@ export class IoPagetable {
 			for (const region of device.driver.reservedRegions?.(device) ?? []) {
 				if (region.kind === "direct-relaxable") continue;
 				if (region.kind === "software-msi") softwareMsi = region.first;
-				this.reserve(region.first, region.last, device, `${regionNames[region.kind]} ${device.name}`);
+				this.reserve(region.first, region.last, device, regionInWords(region, device.name));
 			}
 		} catch (error) {
 			this.ranges.unreserve(device);

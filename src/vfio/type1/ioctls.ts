@@ -90,7 +90,7 @@ function mapDma(type1: Type1, caller: Caller, argument: number): void {
 		throw new Errno(
 			"EINVAL",
 			`iova ${hex(iova)}, vaddr ${hex(vaddr)} and size ${hex(size)} must be multiples of ${hex(type1.pageSize)}, the smallest page`,
-			"alignment",
+			"smallest-page",
 		);
 	const page = pageOf(iova);
 	const count = pagesOf(size);
@@ -127,7 +127,7 @@ function unmapDma(type1: Type1, caller: Caller, argument: number): void {
 		throw new Errno(
 			"EINVAL",
 			`iova ${hex(iova)} is not a multiple of ${hex(pageSize)}, the smallest page`,
-			"alignment",
+			"smallest-page",
 		);
 	if (all) {
 		if (iova !== 0n || size !== 0n)
@@ -137,7 +137,7 @@ function unmapDma(type1: Type1, caller: Caller, argument: number): void {
 			throw new Errno(
 				"EINVAL",
 				`size ${hex(size)} must be a multiple of ${hex(pageSize)}, the smallest page, and not 0`,
-				"alignment",
+				"smallest-page",
 			);
 		if (iova + size - 1n > LAST)
 			throw new Errno(
@@ -262,7 +262,7 @@ function getBitmap(type1: Type1, caller: Caller, argument: number, argsz: number
 		throw new Errno(
 			"EINVAL",
 			`iova ${hex(iova)} and size ${hex(size)} must be multiples of ${hex(pageSize)}`,
-			"alignment",
+			"smallest-page",
 		);
 	checkTracking(type1, pgsize);
 	const first = pageOf(iova);

@@ -5,8 +5,8 @@
 import { allocation } from "../../faults/faults.js";
 import type { MemoryBudget } from "../../faults/memory-budget.js";
 import { Undo } from "../../faults/undo.js";
-import type { Group, PagingDomain, Stretch } from "../../iommu/core/iommu.js";
-import type { ReservedRegion } from "../../iommu/core/reserved.js";
+import type { Device, Group, PagingDomain, Stretch } from "../../iommu/core/iommu.js";
+import { type ReservedRegion, regionInWords } from "../../iommu/core/reserved.js";
 import { ordinaryDomain } from "../../iommufd/hwpt-policy.js";
 import { Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
 import type { Frames } from "../../memory/frames.js";
@@ -103,7 +103,7 @@ export class Type1 {
 		try {
 			group.attach(domain, this);
 			isAttached = true;
-			const regions = reservedOf(group);
+			const regions = reservedInGroup(group);
 			const iovas = this.#iovasWith(group, domain, regions);
 			checkInterrupts(group);
 			const enforcesCacheCoherency = domain.enforceCacheCoherency?.(group.devices) ?? false;
@@ -137,7 +137,7 @@ export class Type1 {
 		}
 		// Other groups may have reserved the same, so what is left is found out anew.
 		const groups = this.#domains.flatMap((other) => [...other.groups]);
-		if (iovas.ranges.length > 0) this.iovas = iovas.whole.without(groups.flatMap(reservedOf));
+		if (iovas.ranges.length > 0) this.iovas = iovas.whole.without(groups.flatMap(reservedInGroup));
 	}
 
 	/** The container has no group any more. */
@@ -159,10 +159,25 @@ export class Type1 {
 			if (kind !== "direct-relaxable" && this.mappings.touches(first, last))
 				throw new Errno(
 					"EINVAL",
-					`something is mapped in ${hex(first)} to ${hex(last)}, which group ${group.id} reserves`,
+					`something is mapped in ${hex(first)} to ${hex(last)}, which group ${group.id} can't use (${kind})`,
 					"group-iovas",
 				);
 		return this.iovas.narrowedTo(aperture).without(regions);
+	}
+
+	/** Who can't use a range, in words. */
+	#whyNotUsable({ first, last }: Mapping): string {
+		for (const { domain, groups } of this.#domains) {
+			for (const device of [...groups].flatMap(({ devices }) => devices)) {
+				const region = reservedOf(device).find((region) => region.first <= last && region.last >= first);
+				if (region !== undefined)
+					return `${hex(region.first)} to ${hex(region.last)} is ${regionInWords(region, device.name)}`;
+			}
+			const { aperture } = domain;
+			if (first < aperture.first || last > aperture.last)
+				return `a group's IOMMU translates ${hex(aperture.first)} to ${hex(aperture.last)} only`;
+		}
+		return "it isn't in the list of IOVAs that the container's groups can use";
 	}
 
 	/** Has a group go over to a domain that is there, if one takes it; the group's own isn't needed then. */
@@ -229,7 +244,7 @@ export class Type1 {
 	): void {
 		const other = this.mappings.firstIn(page, page + count - 1);
 		const mapping = new Mapping(page, count, protection, owner);
-		if (other !== undefined) throw new Errno("EEXIST", `${mapping} can't be made: ${other} is there`, "mapped-already");
+		if (other !== undefined) throw new Errno("EEXIST", `${mapping} can't be made: ${other} is there`, "unmap-first");
 		if (this.available === 0)
 			throw new Errno(
 				"ENOSPC",
@@ -237,11 +252,7 @@ export class Type1 {
 				"mapping-limit",
 			);
 		if (!this.iovas.allows(mapping.first, mapping.last))
-			throw new Errno(
-				"EINVAL",
-				`${mapping} can't be made: the container's groups can't use all of these IOVAs`,
-				"group-iovas",
-			);
+			throw new Errno("EINVAL", `${mapping} can't be made: ${this.#whyNotUsable(mapping)}`, "group-iovas");
 		allocation("a mapping of a container");
 		this.#pin(mapping, memoryPage, isWritten);
 		using undo = new Undo();
@@ -457,8 +468,12 @@ function resolve({ count, owner }: Mapping, memoryPage: number, isWritten: boole
 	);
 }
 
-function reservedOf(group: Group): ReservedRegion[] {
-	return group.devices.flatMap((device) => [...(device.driver.reservedRegions?.(device) ?? [])]);
+function reservedOf(device: Device): readonly ReservedRegion[] {
+	return device.driver.reservedRegions?.(device) ?? [];
+}
+
+function reservedInGroup({ devices }: Group): ReservedRegion[] {
+	return devices.flatMap(reservedOf);
 }
 
 /** @throws EPERM for devices that could forge interrupts: the module's parameter allow_unsafe_interrupts isn't set */
