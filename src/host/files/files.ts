@@ -9,7 +9,7 @@
 // (IN_CLOSE_WRITE would say so too, but since Linux 6.14 it isn't sent for the fd that memfd_create() returns. An O_PATH fd,
 // which a program can get by opening /proc/self/fd/N with that flag, delays the release; in Linux it would not.)
 
-import { readFileSync, readSync, writeSync } from "node:fs";
+import { readFileSync, readSync, writeFileSync } from "node:fs";
 import { allocation } from "../../faults/faults.js";
 import type { Share } from "../../faults/memory-budget.js";
 import { isPositioned, isQueue, type MappableFile, type OpenFile, type ReadableFile } from "../../files/open-file.js";
@@ -240,7 +240,7 @@ export class HandedFiles {
 	createStored(file: StoredFile, flags: number): number {
 		const memfd = memfdCreate(this.#path.setString(`ioasis:${file.path}`), MFD_CLOEXEC);
 		if (memfd === -1) return -1;
-		if (file.content.length > 0) writeSync(memfd, file.content);
+		if (file.content.length > 0) writeFileSync(memfd, file.content);
 		const link = this.#path.setString(`/proc/self/fd/${memfd}`);
 		const fd = openat(AT_FDCWD, link, (flags & O_ACCMODE) | O_APPEND | O_CLOEXEC);
 		const place = fd === -1 ? undefined : placeOf(fd);
