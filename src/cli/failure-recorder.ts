@@ -44,6 +44,12 @@ export class FailureRecorder implements Tracer {
 		if (result instanceof Errno) this.#record({ thread }, path, "open", result);
 	}
 
+	/** Programs look for many a file in /sys that may be there or not; a device that isn't is a failure. */
+	missed(thread: number, path: string, flags: number, error: Errno): void {
+		this.#inner?.missed(thread, path, flags, error);
+		if (path.startsWith("/dev/")) this.#record({ thread }, path, "open", error);
+	}
+
 	transferred(event: TransferEvent): void {
 		this.#inner?.transferred(event);
 		this.#recordFault(event, event.path, () => event.call, event.result);

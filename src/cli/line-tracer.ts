@@ -54,6 +54,10 @@ export class LineTracer implements Tracer {
 		this.#lines.write(printOpen({ thread, path, flags, result }));
 	}
 
+	missed(thread: number, path: string, flags: number, error: Errno): void {
+		this.opened(thread, path, flags, error);
+	}
+
 	transferred(event: TransferEvent): void {
 		this.#lines.write(printTransfer(event));
 	}

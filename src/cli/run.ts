@@ -6,6 +6,7 @@ import { adviceOn, failureOf } from "../host/failure.js";
 import { cleanUp, launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
 import type { Report } from "../host/launch/supervisor-thread.js";
 import { sayOnStderr } from "../host/say.js";
+import { printable } from "../trace/printable.js";
 import { complain, refuse } from "./complain.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FAILED, KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
@@ -46,6 +47,8 @@ export interface RunOptions {
 }
 
 const STDERR = 2;
+/** Paths that the summary names. */
+const MOST_MISSING = 5;
 
 /** How long we wait in silence for what the program has left, in milliseconds. */
 const PATIENCE = 1000;
@@ -206,7 +209,7 @@ function errnoName(number: number): string {
 }
 
 function summarize(
-	{ calls, errors, leftovers, stillOpen, places, failedPlace }: Report,
+	{ calls, errors, missing, leftovers, stillOpen, places, failedPlace }: Report,
 	failNth: number | undefined,
 ): void {
 	const failed = errors.reduce((sum, [, count]) => sum + count, 0);
@@ -214,6 +217,10 @@ function summarize(
 	sayOnStderr(
 		`ioasis: ${plural(calls, "call")}, ${failed === 0 ? "no errors" : `${plural(failed, "error")}: ${kinds}`}`,
 		...(places === undefined ? [] : [`ioasis: ${faultInWords(places, failedPlace, failNth)}`]),
+		...missing.slice(0, MOST_MISSING).map(([path, why]) => `ioasis: not there: ${printable(path)}: ${printable(why)}`),
+		...(missing.length > MOST_MISSING
+			? [`ioasis: not there: ${missing.length - MOST_MISSING} more: --trace names them`]
+			: []),
 		...leftovers.map((line) => `ioasis: left allocated: ${line}`),
 		...stillOpen.map((path) => `ioasis: still open in a process that ioasis didn't start: ${path}`),
 	);

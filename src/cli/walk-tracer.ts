@@ -44,6 +44,10 @@ export class WalkTracer implements Tracer {
 		this.#inner?.opened(thread, path, flags, result);
 	}
 
+	missed(thread: number, path: string, flags: number, error: Errno): void {
+		this.#inner?.missed(thread, path, flags, error);
+	}
+
 	transferred(event: TransferEvent): void {
 		this.#inner?.transferred(event);
 	}

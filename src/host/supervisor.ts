@@ -38,6 +38,8 @@ export interface Tracer {
 	ioctl(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number;
 	/** @param result the fd, or why there is none */
 	opened(thread: number, path: string, flags: number, result: number | Errno): void;
+	/** Something of the machine's was to be opened that it hasn't. */
+	missed(thread: number, path: string, flags: number, error: Errno): void;
 	transferred(event: TransferEvent): void;
 }
 
@@ -53,7 +55,12 @@ export interface Tally {
 	calls: number;
 	/** How often each errno was the answer. */
 	readonly errors: Map<string, number>;
+	/** What was to be opened and isn't there, with why not. */
+	readonly missing: Map<string, string>;
 }
+
+/** A program may look for ever new ones. */
+const MOST_MISSING = 100;
 
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
@@ -66,7 +73,7 @@ const CALLS_BETWEEN_SETTLING = 256;
 const CALLS_BETWEEN_LOOKS = 128;
 
 export class Supervisor {
-	readonly tally: Tally = { calls: 0, errors: new Map() };
+	readonly tally: Tally = { calls: 0, errors: new Map(), missing: new Map() };
 	/** Is called between two calls: when a signal has interrupted the wait, and now and then, for one who is always busy hardly waits. */
 	whenWoken: () => void = () => {};
 	readonly #served: ServedFiles;
@@ -118,6 +125,10 @@ export class Supervisor {
 			opened: (thread, path, flags, result) => {
 				this.tally.calls++;
 				this.#tracer?.opened(thread, path, flags, result);
+			},
+			missed: (thread, path, flags, error) => {
+				if (this.tally.missing.size < MOST_MISSING) this.tally.missing.set(path, error.reason);
+				this.#tracer?.missed(thread, path, flags, error);
 			},
 		});
 	}

@@ -28,6 +28,7 @@ import { LocalModels, type ModelPlace, nowhere, type Outside } from "./models.js
 import { type MachineIommu, PciBus } from "./pci-bus.js";
 import { PciDrivers } from "./pci-drivers.js";
 import { machineFiles } from "./sysfs.js";
+import { whyMissing } from "./why-missing.js";
 
 const CONTAINER = "/dev/vfio/vfio";
 
@@ -170,6 +171,11 @@ export class Machine {
 	get files(): FileTree {
 		this.#files ??= machineFiles(this.#iommus, this.pci, this.#vfio);
 		return this.#files;
+	}
+
+	/** Why a path leads nowhere, for people; undefined for one that isn't about devices. */
+	whyMissing(path: string): string | undefined {
+		return whyMissing({ name: this.name, pci: this.pci, vfio: this.#vfio }, path);
 	}
 
 	/**

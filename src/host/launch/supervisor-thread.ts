@@ -42,6 +42,8 @@ export interface Report {
 	/** How often each errno was the answer, most frequent first. */
 	readonly errors: readonly (readonly [code: string, count: number])[];
 	readonly leftovers: readonly string[];
+	/** What was to be opened and isn't there, with why not. */
+	readonly missing: readonly (readonly [path: string, why: string])[];
 	/** Paths of files that are still open: in processes that don't run under us, which got them over a socket. */
 	readonly stillOpen: readonly string[];
 	/** Where one place was to fail: how many were come by, and what the one was that did. */
@@ -141,10 +143,10 @@ function finish({ supervisor, machine, faults: { plan } }: Ready): Report {
 	} catch (error) {
 		reportInternalError(error, "the summary");
 	}
-	const { calls, errors } = supervisor.tally;
+	const { calls, errors, missing } = supervisor.tally;
 	const byCount = [...errors].sort(([, one], [, other]) => other - one);
 	const places = plan && { places: plan.passed, failedPlace: plan.failed?.what };
-	return { calls, errors: byCount, leftovers, stillOpen, ...places };
+	return { calls, errors: byCount, missing: [...missing], leftovers, stillOpen, ...places };
 }
 
 function tell(message: SupervisorMessage): void {

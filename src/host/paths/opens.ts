@@ -26,6 +26,8 @@ export interface ServedFiles {
 	readonly paths: readonly string[];
 	/** All that is to be seen of it in /sys and /dev, the devices among it. */
 	readonly files: FileTree;
+	/** Why a path leads nowhere, and what is there; undefined for one that isn't about devices. */
+	whyMissing(path: string): string | undefined;
 	/** A new file for a path that it serves. @throws Errno */
 	open(path: string, opener: Credentials): OpenFile | undefined;
 	/** How much of our own memory clients may have us use. */
@@ -50,6 +52,8 @@ export interface PathServices {
 	errorOf(thrown: unknown): Errno;
 	/** A device was opened. @param result the fd, or why there is none */
 	opened(thread: number, path: string, flags: number, result: number | Errno): void;
+	/** Something was to be opened that isn't there. */
+	missed(thread: number, path: string, flags: number, error: Errno): void;
 }
 
 /** A file of a pattern, and what opens it: answers the call, or leaves it to the kernel. */
@@ -90,6 +94,14 @@ export class Opens {
 		else if (found.kind === "missing") {
 			// sysfs and the devices' directories are the kernel's to fill, even root can't.
 			const wouldBeMade = found.problem === "ENOENT" && (flags & O_CREAT) !== 0;
+			const why = found.problem === "ENOENT" ? this.#services.served.whyMissing(found.path) : undefined;
+			if (why !== undefined)
+				this.#services.missed(
+					this.#notification.thread,
+					found.path,
+					flags,
+					new Errno(wouldBeMade ? "EACCES" : "ENOENT", why),
+				);
 			this.#notification.fail(wouldBeMade ? errors.EACCES : errors[found.problem]);
 		} else if (found.node.kind === "device" && (flags & (O_PATH | O_DIRECTORY)) === 0)
 			this.#openDevice(found.path, flags);

@@ -68,6 +68,10 @@ class FakeMachine implements Machine {
 		this.#host = host;
 	}
 
+	whyMissing(path: string): string | undefined {
+		return path.startsWith("/dev/") ? "it is only a fake machine" : undefined;
+	}
+
 	open(path: string): OpenFile {
 		if (path === "/dev/vfio/vfio") throw new Errno("EBUSY", "this one is always busy");
 		const { number, release } = this.#addFile();

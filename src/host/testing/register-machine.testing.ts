@@ -172,7 +172,7 @@ function serve(listener: number): void {
 	}
 	notification.close();
 	file.registers.close();
-	const report = { calls: 0, errors: [], leftovers: [], stillOpen: [] };
+	const report = { calls: 0, errors: [], missing: [], leftovers: [], stillOpen: [] };
 	parentPort!.postMessage({ kind: "report", report } satisfies SupervisorMessage);
 }
 

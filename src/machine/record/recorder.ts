@@ -49,6 +49,10 @@ export class Recorder {
 		return this.#machine.files;
 	}
 
+	whyMissing(path: string): string | undefined {
+		return this.#machine.whyMissing(path);
+	}
+
 	/** Has the machine ask `settle` for what has been closed. */
 	set settle(settle: Machine["settle"]) {
 		this.#machine.settle = (...which) => this.#questions.settle(() => settle(...which));
