@@ -1,4 +1,4 @@
-// Runs Linux's own iommufd selftests, unmodified, in front of Ioasis, and tells which of them pass.
+// Runs Linux's own iommufd and vfio selftests, unmodified, in front of Ioasis, and tells which of them pass.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -18,11 +18,14 @@ import {
 } from "./harness.js";
 import { type HugePages, reserveHugePages } from "./huge-pages.js";
 import { type KernelSources, sourcesFromDebian, sourcesFromTree } from "./kernel-sources.js";
+import { allRuns, type Run } from "./machines.js";
 import { buildProgram, PROGRAMS, type Program } from "./programs.js";
 import { countOutcomes, summaryTable, testLines } from "./report.js";
 import { Trouble } from "./trouble.js";
 
-const RUNNER = "bin/ioasis run --quiet --machine selftest --";
+/** What stands for the machine that a run is for, where that is to be told. */
+const MACHINE = "MACHINE";
+const RUNNER = `bin/ioasis run --quiet --machine ${MACHINE} --`;
 /** Why a test was skipped that this machine can't run: it says nothing about Ioasis. */
 const NO_HUGE_PAGES = "needs huge pages";
 const EXPECTED = "test/conformance/expected.json";
@@ -35,6 +38,7 @@ interface Options {
 	expect: string;
 	updateExpected?: true;
 	runner: string;
+	machine?: string;
 	timeout: number;
 	keep?: true;
 	verbose?: true;
@@ -42,7 +46,8 @@ interface Options {
 
 /** What one program's run showed. */
 interface ProgramRun {
-	readonly program: Program;
+	/** The program, and the machine where it runs on several. */
+	readonly program: string;
 	readonly results: TestResult[];
 	readonly seconds: number;
 	/** Why the program didn't come to its end. */
@@ -63,14 +68,15 @@ export async function main(checkout: string, parameters: string[]): Promise<numb
 
 function parseOptions(parameters: string[]): Options {
 	const command = new Command("npm run conformance --")
-		.description("Runs Linux's own iommufd selftests, unmodified, in front of Ioasis.")
-		.addOption(new Option("--program <name>", "run one of the two programs").choices(PROGRAMS))
+		.description("Runs Linux's own iommufd and vfio selftests, unmodified, in front of Ioasis.")
+		.addOption(new Option("--program <name>", "run one of the programs").choices(PROGRAMS))
 		.option("--only <tests>", "run only these: FIXTURE, FIXTURE.VARIANT, FIXTURE.TEST, ..., with commas between", names)
 		.option("--linux <directory>", "take the programs' sources from this kernel tree, not from Debian's package")
 		.option("--expect <file>", "the tests that must pass", EXPECTED)
 		.option("--update-expected", "write what passes now into that file")
 		.option("--json <file>", "write every test's result there")
 		.option("--runner <command>", "put this in front of the programs ('' runs them on this machine's kernel)", RUNNER)
+		.option("--machine <name>", "run only what is for this machine: selftest, intel, amd, arm")
 		.option("--timeout <seconds>", "for each program", seconds, 300)
 		.option("--keep", "keep what the programs print, and say where")
 		.option("-v, --verbose", "name each test that fails, and why")
@@ -138,35 +144,47 @@ class Conformance {
 		const hugePages = this.hugePages([...selected.values()].flat());
 		const runs: ProgramRun[] = [];
 		try {
-			for (const [program, tests] of selected)
-				runs.push(await this.runProgram(program, paths.get(program)!, tests, hugePages));
+			for (const [run, tests] of selected)
+				runs.push(await this.runProgram(run, paths.get(run.program)!, tests, hugePages));
 		} finally {
 			hugePages.release();
 		}
 		return runs;
 	}
 
-	private command(path: string, ...parameters: string[]): string[] {
-		return [...this.options.runner.split(" ").filter((word) => word !== ""), path, ...parameters];
+	private command(run: Run, path: string, ...parameters: string[]): string[] {
+		const runner = this.options.runner.split(" ").flatMap((word) => (word === MACHINE ? run.machine.split(" ") : word));
+		return [...runner.filter((word) => word !== ""), path, ...parameters, ...run.parameters];
+	}
+
+	/** Those that the options leave. */
+	private runs(programs: Iterable<Program>): Run[] {
+		const { machine } = this.options;
+		const wanted = new Set(programs);
+		return allRuns(this.checkout, join(this.cache, "machines")).filter(
+			(run) =>
+				wanted.has(run.program) &&
+				(machine === undefined || run.name.endsWith(` on ${machine}`) || run.machine === machine),
+		);
 	}
 
 	/** The tests to run of each program; asking for them shows too whether a program can be started at all. */
-	private async select(paths: Map<Program, string>): Promise<Map<Program, string[]>> {
-		const all = new Map<Program, string[]>();
-		for (const [program, path] of paths) {
-			const list = await execute(this.command(path, "-l"), {
+	private async select(paths: Map<Program, string>): Promise<Map<Run, string[]>> {
+		const all = new Map<Run, string[]>();
+		for (const run of this.runs(paths.keys())) {
+			const list = await execute(this.command(run, paths.get(run.program)!, "-l"), {
 				directory: this.checkout,
-				outputFile: join(this.outputs, `${program}.list`),
+				outputFile: join(this.outputs, `${run.name}.list`),
 				timeoutSeconds: 30,
 			});
 			if (list.exitCode !== KSFT_SKIP) {
 				const ending = list.trouble ?? `exited with ${list.exitCode}`;
 				throw new Trouble(
-					`${this.command(program, "-l").join(" ")} ${ending}${list.output && `: ${list.output.trim()}`}`,
+					`${this.command(run, run.program, "-l").join(" ")} ${ending}${list.output && `: ${list.output.trim()}`}`,
 					"see that Ioasis can run any program: bin/ioasis run -- true; bin/ioasis doctor tells what is missing",
 				);
 			}
-			all.set(program, parseTestList(list.output));
+			all.set(run, parseTestList(list.output));
 		}
 		const { only } = this.options;
 		if (!only) return all;
@@ -176,7 +194,7 @@ class Conformance {
 			const fixtures = [...new Set([...all.values()].flat().map(fixtureOf))];
 			throw new Trouble(`no test is named ${unknown.join(" or ")}`, `the fixtures are ${fixtures.join(", ")}`);
 		}
-		const chosen = [...all].map(([program, tests]) => [program, selectTests(tests, only).selected] as const);
+		const chosen = [...all].map(([run, tests]) => [run, selectTests(tests, only).selected] as const);
 		return new Map(chosen.filter(([, tests]) => tests.length > 0));
 	}
 
@@ -189,9 +207,10 @@ class Conformance {
 		return hugePages;
 	}
 
-	private async runProgram(program: Program, path: string, tests: string[], hugePages: HugePages): Promise<ProgramRun> {
+	private async runProgram(run: Run, path: string, tests: string[], hugePages: HugePages): Promise<ProgramRun> {
+		const program = run.name;
 		const chosen = this.options.only ? tests.flatMap((test) => ["-r", test]) : [];
-		const execution = await execute(this.command(path, ...chosen), {
+		const execution = await execute(this.command(run, path, ...chosen), {
 			directory: this.checkout,
 			outputFile: join(this.outputs, `${program}.log`),
 			timeoutSeconds: this.options.timeout,
@@ -199,7 +218,9 @@ class Conformance {
 		});
 		showProgress("");
 		const results = completeResults(tests, execution.output, execution.trouble).map((result) =>
-			result.outcome === "failed" && !hugePages.available && needsHugePages(result.name)
+			result.outcome !== "passed" &&
+			needsHugePages(result.name) &&
+			!(hugePages.available && result.outcome === "failed")
 				? { ...result, outcome: "skipped" as const, reason: NO_HUGE_PAGES }
 				: result,
 		);

@@ -45,6 +45,11 @@ test("every variant of a fixture has every test of it, and columns that are too 
 	]);
 });
 
+test("what a program says of itself is no test", () => {
+	const said = `Using cdev device /dev/vfio/devices/vfio0\n${LIST}Created 1 VF (0000:09:10.0) under the PF: 0000:09:00.0\n`;
+	expect(parseTestList(said)).toEqual(parseTestList(LIST));
+});
+
 test("a failed test's reason is the first thing that it said", () => {
 	expect(parseTap(TAP)).toEqual([
 		{ name: "plain.first", outcome: "passed" },

@@ -13,6 +13,9 @@ export interface TestResult {
 /** Who skips a test exits with this code, and so does a program that was asked only to list its tests. */
 export const KSFT_SKIP = 4;
 
+/** What else a program says before it gets to that is no part of it. */
+const LIST_LINE = /^(?:-+|\w* *\w* *\w* *)$/;
+
 /**
  * The full names of all tests, from what `-l` prints: a block for each fixture, in which the columns VARIANT and TEST
  * are two lists that have nothing to do with each other; every variant runs every test.
@@ -20,7 +23,7 @@ export const KSFT_SKIP = 4;
 export function parseTestList(text: string): string[] {
 	const blocks = text
 		.split("\n")
-		.filter((line) => !line.startsWith("#"))
+		.filter((line) => LIST_LINE.test(line))
 		.join("\n")
 		.split(/^-{20,}$/m);
 	return blocks.flatMap((block) => {
@@ -86,5 +89,5 @@ export function fixtureOf(name: string): string {
 
 /** Tests that map huge pages, and can't do anything where the machine has none. */
 export function needsHugePages(name: string): boolean {
-	return /_huge(page)?\.|\.huge_map$|\.access_domain_destory$/.test(name);
+	return /_huge(page)?\.|_hugetlb_[12][gm]b\.|\.huge_map$|\.access_domain_destory$/.test(name);
 }

@@ -1,17 +1,8 @@
-// The few files of Linux that its iommufd selftests are built from, copied out of a kernel tree or out of Debian's
+// The files of Linux that its iommufd and vfio selftests are built from, copied out of a kernel tree or out of Debian's
 // linux-source package. They are kept under .cache/, never in the repository: their licence is not ours.
 
 import { execFileSync } from "node:child_process";
-import {
-	copyFileSync,
-	existsSync,
-	mkdirSync,
-	mkdtempSync,
-	readFileSync,
-	renameSync,
-	rmSync,
-	writeFileSync,
-} from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Trouble } from "./trouble.js";
 
@@ -21,18 +12,31 @@ const SUITE = "trixie-backports";
 const ARCHIVE_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** Where the selftests lie in a kernel tree. */
-export const SELFTESTS = "tools/testing/selftests/iommu";
+export const IOMMUFD_SELFTESTS = "tools/testing/selftests/iommu";
+export const VFIO_SELFTESTS = "tools/testing/selftests/vfio";
 
-/** Every file of the kernel that the programs' sources include and that a C library doesn't bring (or brings too old). */
+/** Every file or directory of the kernel that the programs' sources include and that a C library doesn't bring (or brings too old). */
 const FILES = [
-	`${SELFTESTS}/iommufd.c`,
-	`${SELFTESTS}/iommufd_fail_nth.c`,
-	`${SELFTESTS}/iommufd_utils.h`,
+	`${IOMMUFD_SELFTESTS}/iommufd.c`,
+	`${IOMMUFD_SELFTESTS}/iommufd_fail_nth.c`,
+	`${IOMMUFD_SELFTESTS}/iommufd_utils.h`,
+	VFIO_SELFTESTS,
 	"tools/testing/selftests/kselftest.h",
 	"tools/testing/selftests/kselftest_harness.h",
 	"drivers/iommu/iommufd/iommufd_test.h",
 	"include/uapi/linux/iommufd.h",
 	"include/uapi/linux/vfio.h",
+	"include/uapi/linux/idxd.h",
+	"include/uapi/linux/pci_regs.h",
+	"include/linux/pci_ids.h",
+	"tools/include",
+	"tools/arch/x86/include",
+	"tools/arch/arm64/include",
+	// What the drivers among vfio's selftests have links to.
+	"drivers/dma/idxd/registers.h",
+	"drivers/dma/ioat/hw.h",
+	"drivers/dma/ioat/registers.h",
+	...["82575", "defines", "regs"].map((name) => `drivers/net/ethernet/intel/igb/e1000_${name}.h`),
 ];
 
 export interface KernelSources {
@@ -53,7 +57,7 @@ export function sourcesFromTree(tree: string, cache: string): KernelSources {
 	rmSync(directory, { recursive: true, force: true });
 	for (const file of FILES) {
 		mkdirSync(dirname(join(directory, file)), { recursive: true });
-		copyFileSync(join(tree, file), join(directory, file));
+		cpSync(join(tree, file), join(directory, file), { recursive: true, verbatimSymlinks: true });
 	}
 	return { directory, version: `the tree ${tree}` };
 }
@@ -62,7 +66,8 @@ export function sourcesFromTree(tree: string, cache: string): KernelSources {
 export function sourcesFromDebian(cache: string, tell: (line: string) => void): KernelSources {
 	const directory = join(cache, PACKAGE);
 	const versionFile = join(directory, "version");
-	if (!existsSync(versionFile)) {
+	// An older version of us may have unpacked less.
+	if (![versionFile, ...FILES.map((file) => join(directory, file))].every((file) => existsSync(file))) {
 		mkdirSync(cache, { recursive: true });
 		const work = mkdtempSync(join(cache, "download-"));
 		try {
