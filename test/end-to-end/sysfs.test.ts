@@ -124,6 +124,17 @@ describe.each(canBeNobody ? [me, nobody] : [me])("for $who", (as) => {
 		});
 	});
 
+	test("a listing of /sys/module has the machine's modules and the host's", () => {
+		const host = existsSync("/sys/module") ? readdirSync("/sys/module") : [];
+		const { stdout, stderr } = sh(
+			as,
+			"cd / && ls /sys/module; ls -d /sys/module/*/initstate; ls /sys/module/. /sys/module/vfio_pci",
+		);
+		expect(stderr).toBe("");
+		const lines = stdout.split("\n");
+		expect(lines).toEqual(expect.arrayContaining([...host, "vfio_pci", "/sys/module/vfio/initstate", "initstate"]));
+	});
+
 	test("/sys is sysfs, by path and by what is open", () => {
 		expect(sh(as, "stat -f -c %T /sys/bus/pci/devices; stat -f -L -c %T /sys/class/vfio-dev/vfio0/dev").stdout).toBe(
 			"sysfs\nsysfs\n",

@@ -12,7 +12,7 @@ import { close, NativeMemory, open, readlinkat } from "../linux/libc.js";
 import { exists, openDirectory, readStatus } from "../linux/proc.js";
 import { AT_FDCWD } from "../linux/stat.js";
 import { readRemote } from "../memory/remote.js";
-import type { Shadow } from "./shadow.js";
+import { SHARED_DIRECTORIES, type Shadow } from "./shadow.js";
 
 /** Files of the engine that have no place in the machine's tree, because their paths have numbers in them. */
 export interface FilePattern {
@@ -159,7 +159,7 @@ export class Paths {
 		if (problem !== undefined) return { kind: "missing", path, problem };
 		if (node === undefined) return undefined;
 		// What is above the tree's own is the host's, where it has that; but out of the tree the kernel wouldn't find the way.
-		if (!isInside && exists(AT_FDCWD, path)) return undefined;
+		if (!isInside && !SHARED_DIRECTORIES.includes(path) && exists(AT_FDCWD, path)) return undefined;
 		return { kind: "node", path, node };
 	}
 

@@ -4,12 +4,15 @@
 // A device's node there is one that anybody may make: a character device 0:0 (Linux 5.8). It can't be opened, and a listing
 // shows it as what it is. Its number is put right where somebody asks for it.
 
-import { chmodSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import type { FileTree, Node } from "../../machine/file-tree.js";
 import { Errno } from "../../uapi/errno.js";
 import { OwnDirectory } from "../files/own-directory.js";
 import { mknodat, NativeMemory, statx } from "../linux/libc.js";
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, Stat } from "../linux/stat.js";
+
+/** The host's directories in which programs look for the machine's files by listing them: these have what both have. */
+export const SHARED_DIRECTORIES: readonly string[] = ["/sys/module"];
 
 const DIRECTORY_MODE = 0o755;
 /** Devices are their owner's: whoever runs ioasis. */
@@ -73,6 +76,7 @@ export class Shadow {
 			this.#directory.make(() => {
 				this.#canonical = Buffer.from(realpathSync(this.directory)).toString("latin1");
 				this.#makeNode("", tree.root);
+				for (const path of SHARED_DIRECTORIES) this.#addHosts(path, tree.walk(path, false).node);
 			});
 			this.#shown = tree;
 		} catch (error) {
@@ -152,6 +156,19 @@ export class Shadow {
 			case "device":
 				this.#makeDevice(path, real);
 		}
+	}
+
+	/** Links to what the host has in a directory, and the machine hasn't. */
+	#addHosts(path: string, node: Node | undefined): void {
+		if (node?.kind !== "directory") return;
+		let hosts: string[] = [];
+		try {
+			hosts = readdirSync(path);
+		} catch {
+			// It has none, or hides it.
+		}
+		for (const name of hosts)
+			if (!node.entries.has(name)) symlinkSync(`${path}/${name}`, this.realPath(`${path}/${name}`));
 	}
 
 	#makeDevice(path: string, real: string): void {
