@@ -1,0 +1,73 @@
+// Drives QEMU's educational device by its group's file: puts the group into a container, maps memory there, has the device copy a page.
+// group GROUP ADDRESS CONTAINER, which is /dev/vfio/vfio or /dev/iommu. Prints what it finds, a line each.
+#include <sys/mman.h>
+#include "vfio.h"
+
+enum { SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
+enum { TYPE1v2 = 3, VIABLE = 1 };
+#define OWN_MEMORY 0x40000
+#define IOVA 0x100000
+
+#define VFIO_SET_IOMMU COMMAND(102)
+#define VFIO_GROUP_GET_STATUS COMMAND(103)
+#define VFIO_GROUP_SET_CONTAINER COMMAND(104)
+#define VFIO_GROUP_UNSET_CONTAINER COMMAND(105)
+#define VFIO_GROUP_GET_DEVICE_FD COMMAND(106)
+#define VFIO_IOMMU_MAP_DMA COMMAND(113)
+#define VFIO_IOMMU_UNMAP_DMA COMMAND(114)
+
+struct status { uint32_t argsz, flags; };
+struct map { uint32_t argsz, flags; uint64_t vaddr, iova, size; };
+struct unmap { uint32_t argsz, flags; uint64_t iova, size; };
+
+static const char *answer(int result)
+{
+	return result >= 0 ? "yes" : strerror(errno);
+}
+
+static void dma(uint64_t source, uint64_t destination, uint64_t direction)
+{
+	set(BAR0, SOURCE, 8, source);
+	set(BAR0, DESTINATION, 8, destination);
+	set(BAR0, COUNT, 8, 4096);
+	set(BAR0, START, 8, 1 | direction);
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	char *pages = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int container = open(argv[3], O_RDWR), group = open(argv[1], O_RDWR);
+	require(container >= 0 && group >= 0, "open");
+	printf("a second open: %s\n", answer(open(argv[1], O_RDWR)));
+	struct status status = {.argsz = sizeof status};
+	require(ioctl(group, VFIO_GROUP_GET_STATUS, &status) == 0, "status");
+	printf("viable: %s\n", status.flags == VIABLE ? "yes" : "no");
+	printf("a device before there is a container: %s\n", answer(ioctl(group, VFIO_GROUP_GET_DEVICE_FD, argv[2])));
+	require(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0, "set container");
+	require(ioctl(container, VFIO_SET_IOMMU, TYPE1v2) == 0, "set iommu");
+	struct map map = {.argsz = sizeof map, .flags = 3, .vaddr = (uintptr_t)pages, .iova = IOVA, .size = 8192};
+	require(ioctl(container, VFIO_IOMMU_MAP_DMA, &map) == 0, "map");
+	printf("mapped twice: %s\n", answer(ioctl(container, VFIO_IOMMU_MAP_DMA, &map)));
+	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, argv[2]);
+	require(device >= 0, "device");
+	printf("another device: %s\n", answer(ioctl(group, VFIO_GROUP_GET_DEVICE_FD, "0000:77:00.0")));
+
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	memset(pages, 'x', 4096);
+	dma(IOVA, OWN_MEMORY, 0);
+	dma(OWN_MEMORY, IOVA + 4096, 2);
+	printf("copied: %s\n", memcmp(pages, pages + 4096, 4096) == 0 ? "yes" : "no");
+
+	struct unmap unmap = {.argsz = sizeof unmap, .iova = IOVA, .size = 8192};
+	printf("the container is taken away: %s\n", answer(ioctl(group, VFIO_GROUP_UNSET_CONTAINER)));
+	require(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap) == 0, "unmap");
+	printf("unmapped: %s\n", unmap.size == 8192 ? "all" : "?");
+	memset(pages, 'y', 8192);
+	dma(OWN_MEMORY, IOVA + 4096, 2);
+	printf("written after that: %s\n", pages[4096] == 'y' ? "no" : "yes");
+	require(ioctl(device, VFIO_DEVICE_RESET) == 0, "reset");
+	close(device);
+	printf("and without a device: %s\n", answer(ioctl(group, VFIO_GROUP_UNSET_CONTAINER)));
+	return 0;
+}
