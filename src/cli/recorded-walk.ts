@@ -79,6 +79,8 @@ function nameOf(line: RecordLine): string | undefined {
 			return line.command ?? `ioctl ${line.number}`;
 		case "open":
 			return `open ${line.path}`;
+		case "store":
+			return `write to ${line.path}`;
 		case "release":
 			return "close";
 		case "read":

@@ -84,6 +84,7 @@ function printed(
 function brief(line: RecordLine, answer: number | Failed): string {
 	let call: string = line.kind;
 	if (line.kind === "open") call = `open(${JSON.stringify(line.path)})`;
+	else if (line.kind === "store") call = `write(${JSON.stringify(line.path)}, ${JSON.stringify(line.text)})`;
 	else if (line.kind === "pread" || line.kind === "pwrite") call += `(${line.length} bytes at ${line.position})`;
 	return `${call} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
 }

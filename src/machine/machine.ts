@@ -16,6 +16,7 @@ import { Frames } from "../memory/frames.js";
 import { Memlock } from "../memory/memlock.js";
 import { type Discard, TableMemory } from "../pagetable/table-memory.js";
 import type { DeviceEvent } from "../trace/event.js";
+import { Errno } from "../uapi/errno.js";
 import { Container, ContainerFile, type ContainerPlatform } from "../vfio/container.js";
 import type { VfioDevice } from "../vfio/device.js";
 import { openCdev } from "../vfio/device-file.js";
@@ -187,6 +188,17 @@ export class Machine {
 		return this.#openers.get(path)?.(opener);
 	}
 
+	/**
+	 * Something was written to a file of /sys that has an effect.
+	 * @throws ENODEV for one that isn't there any more, and what the file's driver throws
+	 */
+	store(path: string, text: string): void {
+		const { node } = this.files.walk(path, false);
+		if (node?.kind !== "file" || node.store === undefined)
+			throw new Errno("ENODEV", `${path} isn't there any more, or nothing comes of what is written to it`);
+		node.store(text);
+	}
+
 	#openContainer(platform: ContainerPlatform): OpenFile {
 		const file: ContainerFile = new ContainerFile(new Container(platform), () => this.#containers.delete(file));
 		this.#containers.add(file);
@@ -216,6 +228,11 @@ export class Machine {
 	/** What there is of each open of /dev/iommu now, as long as its file or a device holds it. */
 	*contexts(): Iterable<Context> {
 		for (const { context } of this.#open) yield context;
+	}
+
+	/** Whether a container of VFIO's own has page tables now, which are no HWPTs. */
+	get hasContainerDomains(): boolean {
+		return [...this.#containers].some(({ container }) => container.domains.length > 0);
 	}
 
 	/** The page tables that there are now. */

@@ -45,7 +45,14 @@ interface Target {
 
 function byHwpt(machine: Machine, id: number | undefined): Target[] {
 	const all = [...machine.hwpts()];
-	if (all.length === 0) throw new NothingToWalk("there is no page table (HWPT) at the moment");
+	if (all.length === 0) {
+		const advice = machine.hasContainerDomains
+			? [
+					'a container of VFIO\'s own has page tables that aren\'t walked: they are with "container": "iommufd" in the machine file',
+				]
+			: [];
+		throw new NothingToWalk("there is no page table (HWPT) at the moment", ...advice);
+	}
 	const found = all.filter(({ hwpt }) => id === undefined || hwpt.id === id);
 	if (found.length === 0) {
 		const others = all.map(({ hwpt }) => `${hwpt.id} (${hwpt.domain.driver.name})`).join(", ");

@@ -50,6 +50,16 @@ export interface Opened {
 	readonly answer: Name | Failed;
 }
 
+/** Something was written to a file of /sys that has an effect. */
+export interface Stored {
+	readonly kind: "store";
+	readonly path: string;
+	readonly text: string;
+	readonly asked?: readonly Question[];
+	/** 0, or why it was refused. */
+	readonly answer: number | Failed;
+}
+
 /** What is common to the calls that the engine may have to ask something for. */
 interface Asking {
 	readonly file: Name;
@@ -112,7 +122,7 @@ export interface Aside {
 	readonly asked: readonly Question[];
 }
 
-export type RecordLine = Start | Named | Opened | Ioctl | Transfer | Access | Mapped | Released | Aside;
+export type RecordLine = Start | Named | Opened | Stored | Ioctl | Transfer | Access | Mapped | Released | Aside;
 
 /** Pages of a backing: its name, the first page, and how many. */
 export type Extent = readonly [backing: Name, page: number, count: number];

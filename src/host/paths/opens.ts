@@ -28,6 +28,8 @@ export interface ServedFiles {
 	readonly files: FileTree;
 	/** Why a path leads nowhere, and what is there; undefined for one that isn't about devices. */
 	whyMissing(path: string): string | undefined;
+	/** What comes of what is written to a file that has a `store`. @throws Errno */
+	store(path: string, text: string): void;
 	/** A new file for a path that it serves. @throws Errno */
 	open(path: string, opener: Credentials): OpenFile | undefined;
 	/** How much of our own memory clients may have us use. */
@@ -117,7 +119,7 @@ export class Opens {
 		}
 		this.#services.processes.makeRoom();
 		if (found.node.kind === "file" && found.node.store !== undefined && isForWriting(flags)) {
-			this.#openStored(found.path, found.node, found.node.store, flags);
+			this.#openStored(found.path, found.node, flags);
 			return;
 		}
 		const fd = this.#openReal(found, flags);
@@ -131,8 +133,9 @@ export class Opens {
 	}
 
 	/** A file of /sys that does something when it is written. */
-	#openStored(path: string, { content }: RegularFile, store: (text: string) => void, flags: number): void {
-		const { processes, files } = this.#services;
+	#openStored(path: string, { content }: RegularFile, flags: number): void {
+		const { processes, files, served } = this.#services;
+		const store = (text: string) => served.store(path, text);
 		const bytes = typeof content === "string" ? Buffer.from(content) : content;
 		const fd = files.createStored(new StoredFile(path, flags, bytes, store), flags);
 		if (fd === -1) {

@@ -72,6 +72,8 @@ class FakeMachine implements Machine {
 		return path.startsWith("/dev/") ? "it is only a fake machine" : undefined;
 	}
 
+	store(): void {}
+
 	open(path: string): OpenFile {
 		if (path === "/dev/vfio/vfio") throw new Errno("EBUSY", "this one is always busy");
 		const { number, release } = this.#addFile();

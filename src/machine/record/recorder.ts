@@ -88,6 +88,21 @@ export class Recorder {
 		}
 	}
 
+	store(path: string, text: string): void {
+		const { result, asked } = this.#questions.during(() => {
+			try {
+				this.#machine.store(path, text);
+				return 0;
+			} catch (error) {
+				if (error instanceof Errno) return error;
+				throw error;
+			}
+		});
+		const answer = result instanceof Errno ? { errno: result.code, reason: result.reason } : result;
+		this.#questions.write({ kind: "store", path, text, ...(asked.length > 0 ? { asked } : {}), answer });
+		if (result instanceof Errno) throw result;
+	}
+
 	counts(memory: AddressSpace): { readonly pinned: number; readonly locked: number } {
 		return this.#machine.counts(this.#memories.space(memory));
 	}

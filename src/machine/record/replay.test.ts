@@ -58,6 +58,31 @@ function ioctls(): Ioctl[] {
 	return lines.filter((line) => line.kind === "ioctl");
 }
 
+test("a function that is unbound while it is recorded is unbound when that is replayed", () => {
+	lines = [];
+	const intel = new Recorder(machineOf(INTEL), JSON.parse(INTEL), { policy: "mainline" }, (line) => lines.push(line));
+	const drivers = "/sys/bus/pci/drivers/vfio-pci";
+	intel.open("/dev/vfio/0", root)!.release();
+	intel.store(`${drivers}/unbind`, "0000:00:02.0\n");
+	expect(codeOf(() => intel.store(`${drivers}/unbind`, "0000:00:02.0\n"))).toBe("ENODEV");
+	expect(intel.open("/dev/vfio/0", root)).toBeUndefined();
+	intel.store(`${drivers}/bind`, "0000:00:02.0");
+	intel.open("/dev/vfio/0", root)!.release();
+	expect(lines.map(({ kind }) => kind)).toEqual([
+		"start",
+		"open",
+		"release",
+		"store",
+		"store",
+		"store",
+		"open",
+		"release",
+	]);
+	expect(replay(lines, machineOf(INTEL))).toBeUndefined();
+	const stillBound = lines.filter((_, i) => i !== 3);
+	expect(replay(stillBound, machineOf(INTEL))).toMatchObject({ line: { kind: "store" }, now: { result: 0 } });
+});
+
 test("calls that succeed, that fail, and that answer into an array are answered as they were", () => {
 	const { ioasId } = mapSomething();
 	expect(codeOf(() => client.call(Destroy, { id: ioasId }))).toBe("EBUSY");

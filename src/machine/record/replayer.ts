@@ -13,6 +13,7 @@ import {
 	type Opened,
 	type Question,
 	type RecordLine,
+	type Stored,
 	type Transfer,
 	toHex,
 } from "../../trace/record.js";
@@ -87,6 +88,8 @@ export class Replayer {
 		switch (line.kind) {
 			case "open":
 				return this.#compare(line, line.asked, () => this.#open(line));
+			case "store":
+				return this.#compare(line, line.asked, () => this.#store(line));
 			case "ioctl":
 				return this.#ioctl(line);
 			case "read":
@@ -141,6 +144,11 @@ export class Replayer {
 		if (typeof answer !== "number") return 0;
 		this.#addFile(answer, file);
 		return answer;
+	}
+
+	#store({ path, text }: Stored): number {
+		this.#machine.store(path, text);
+		return 0;
 	}
 
 	#ioctl(line: Ioctl): Difference | undefined {

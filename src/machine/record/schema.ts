@@ -114,6 +114,7 @@ const line = v.variant("kind", [
 	v.strictObject({ kind: v.literal("backing"), ...named }),
 	v.strictObject({ kind: v.literal("owner"), ...named }),
 	v.strictObject({ kind: v.literal("open"), path: v.string(), asked, answer: newName }),
+	v.strictObject({ kind: v.literal("store"), path: v.string(), text: v.string(), asked, answer }),
 	v.strictObject({
 		kind: v.literal("ioctl"),
 		thread: integer(0, LAST_INT),
