@@ -20,6 +20,7 @@ const ENTRIES = {
 	walk: "src/cli/walk.ts",
 	machines: "src/cli/machines.ts",
 	doctor: "src/cli/doctor.ts",
+	explain: "src/cli/explain.ts",
 	"launcher-thread": "src/host/launch/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
 	"exit-now": "src/host/launch/exit-now.ts",

@@ -78,7 +78,7 @@ function inWords(node, graph) {
 			return escaped(node.text);
 		case SyntaxKind.TemplateExpression:
 			return node.templateSpans.reduce(
-				(text, span) => `${text}${valueName(span.expression, graph)}${escaped(span.literal.text)}`,
+				(text, span) => `${apart(text, valueName(span.expression, graph))}${escaped(span.literal.text)}`,
 				escaped(node.head.text),
 			);
 		case SyntaxKind.ConditionalExpression:
@@ -86,6 +86,11 @@ function inWords(node, graph) {
 		default:
 			return valueName(node, graph);
 	}
+}
+
+/** Two values that stand side by side would read as one. */
+function apart(text, value) {
+	return text.endsWith("*") && value.startsWith("*") ? `${text} ${value}` : text + value;
 }
 
 /** What stands for a value: `hex(map.userVa)` is *userVa*, and so is `nameIn(names, map.userVa)` or flagsIn of it. */

@@ -186,6 +186,31 @@ Example:
 	});
 
 program
+	.command("explain")
+	.usage("CALL [ERRNO] | FILE")
+	.summary("say why a call fails, and what to do")
+	.description(
+		"Says why a call answers an errno, and what to do: for CALL, or for each call that failed in FILE, which is a trace, a recording or a report.",
+	)
+	.argument("<what>", "a call, an errno, or a file that --trace=FILE, --record or --report has written")
+	.argument("[errno]", "only that one")
+	.showHelpAfterError("Try: ioasis explain --help")
+	.addHelpText(
+		"after",
+		`
+Exit codes: 0, or 2 if there is no such call or file.
+
+Example:
+  ioasis explain IOMMU_IOAS_MAP EINVAL
+  ioasis run --trace=calls.txt -- ./my-vmm; ioasis explain calls.txt
+`,
+	)
+	.action(async (what: string, errno: string | undefined) => {
+		const { explain } = await import("./explain.js");
+		explain(what, errno);
+	});
+
+program
 	.command("machines")
 	.summary("list the machines that there are")
 	.description("Lists the machines that --machine can name.")

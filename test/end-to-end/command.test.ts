@@ -120,6 +120,35 @@ test("machines lists each machine with a line about it, also as JSON", () => {
 	});
 });
 
+describe("explain", () => {
+	test("says of a call and an errno why, and what to do", () => {
+		const { stdout, status } = ioasis("explain", "ioas_map", "einval");
+		expect(stdout).toMatch(/^IOMMU_IOAS_MAP answers\n/);
+		expect(stdout).toContain("  EINVAL: iova <iova> is not a multiple of");
+		expect(stdout).toContain("  -> Round the start down and the length up");
+		expect(status).toBe(0);
+	});
+
+	test("says it of what failed in a trace, a recording and a report", () => {
+		const [trace, recording, report] = ["trace", "record", "report"].map((name) => join(directory.path, name));
+		const options = [`--trace=${trace}`, "--record", recording, "--report", report];
+		run("--quiet", ...options, "--", process.execPath, example);
+		for (const file of [trace, recording, report]) {
+			const { stdout, status } = ioasis("explain", file);
+			expect(stdout).toMatch(/1 call failed\n\nIOMMU_IOAS_MAP: EINVAL \(line \d+\)\n {2}iova 0x1001001 is not/);
+			expect(stdout).toContain("  -> Round the start down and the length up");
+			expect(status).toBe(0);
+		}
+	});
+
+	test("says what was meant, when there is no such call", () => {
+		const { stderr, status } = ioasis("explain", "IOAS_MAPP");
+		expect(stderr).toContain("did you mean IOMMU_IOAS_MAP?");
+		expect(status).toBe(2);
+		expect(ioasis("explain", "IOAS_MAP", "EINVALL").stderr).toContain("did you mean EINVAL?");
+	});
+});
+
 test("doctor finds that it works, where it does", () => {
 	const { stdout, status } = ioasis("doctor", "--json");
 	const { ok, findings } = JSON.parse(stdout);
