@@ -94,8 +94,14 @@ function measured(figure: Figure, { checkout, short, rounds }: Setting): Row {
 		],
 		{ encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
 	);
-	if (status !== 0) return { figure, skipped: `it broke (${signal ?? status}): ${stderr.trim().split("\n").at(-1)}` };
+	if (status !== 0) return { figure, skipped: `it broke (${signal ?? status}): ${failureOf(stderr)}` };
 	return { figure, ...JSON.parse(stdout) };
+}
+
+/** The line that says what was thrown; Node prints its own version last. */
+function failureOf(stderr: string): string {
+	const lines = stderr.trim().split("\n");
+	return lines.find((line) => /^\w*(Error|Fault)\b/.test(line)) ?? lines[0];
 }
 
 async function answer(figure: Figure, setting: Setting): Promise<number> {

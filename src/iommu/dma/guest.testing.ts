@@ -35,11 +35,15 @@ export class Guest {
 	/** Shows pages of RAM at guest-physical pages. */
 	map(guestPage: number, ramPage: number, count = 1, protection = READ | WRITE): void {
 		const runs = new Runs();
-		this.frames.runs(this.ram, ramPage, count, runs);
-		let at = guestPage;
-		for (let i = 0; i < runs.length; i++) {
-			this.parent.map(at, runs.frame[i], runs.count[i], protection, this.parent.pageSizes);
-			at += runs.count[i];
+		for (let done = 0; done < count; ) {
+			runs.clear();
+			const taken = this.frames.runs(this.ram, ramPage + done, count - done, runs);
+			let at = guestPage + done;
+			for (let i = 0; i < runs.length; i++) {
+				this.parent.map(at, runs.frame[i], runs.count[i], protection, this.parent.pageSizes);
+				at += runs.count[i];
+			}
+			done += taken;
 		}
 		for (let i = 0; i < count; i++) this.#pages.set(guestPage + i, ramPage + i);
 	}
