@@ -11,8 +11,8 @@ export interface EngineSettings {
 	readonly memory: number;
 	/** The fd that the trace is written to; absent for none. */
 	readonly trace?: number | undefined;
-	/** The file of the report; absent for none. A path, because an fd would be inherited by the program. */
-	readonly report?: string | undefined;
+	/** The fd that the report is written to; absent for none. */
+	readonly report?: number | undefined;
 	/** The file of the recording; absent for none. */
 	readonly record?: string | undefined;
 	/** Which place is to fail, of all that the program comes by; 0 for none, but they are counted. Absent: nobody asks. */

@@ -18,7 +18,7 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 test("what one thread and another one write is read as one report", () => {
 	const report = ReportFile.start(path);
-	new ReportFile(path).failure(failure);
+	new ReportFile(report.fd).failure(failure);
 	report.end(end);
 	expect(readReport(path)).toEqual({ failures: [{ event: "failure", ...failure }], end: { event: "end", ...end } });
 });

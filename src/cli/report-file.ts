@@ -3,9 +3,9 @@
 // JSON Lines: a line for each call that failed, written as it happens, so that a run that is killed has told what it knew; then
 // one with how it ended. The supervisor's thread writes the former, the main thread the latter, when the other has finished.
 
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { constants, existsSync, openSync, readFileSync } from "node:fs";
 import * as v from "valibot";
-import { complain } from "./complain.js";
+import { LineFile } from "./line-file.js";
 
 /** A call that was answered with an error. */
 export interface Failure {
@@ -78,43 +78,37 @@ export interface Report {
 const MOST_FAILURES = 1000;
 
 export class ReportFile {
-	readonly #path: string;
+	/** Open from its start to its end: the program may put another file where it was. */
+	readonly fd: number;
+	readonly #lines: LineFile;
 	#failures = 0;
-	#isBroken = false;
 
-	/** A report that start() has begun. */
-	constructor(path: string) {
-		this.#path = path;
+	/** @param fd of a report that start() has begun, perhaps in another thread */
+	constructor(fd: number) {
+		this.fd = fd;
+		this.#lines = new LineFile(fd, "report");
 	}
 
 	/** Begins a new one. @throws what node:fs throws where it can't be written */
 	static start(path: string): ReportFile {
-		writeFileSync(path, "");
-		return new ReportFile(path);
+		const { O_WRONLY, O_CREAT, O_TRUNC, O_APPEND } = constants;
+		return new ReportFile(openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0o666));
 	}
 
 	failure(failure: Omit<Failure, "event">): void {
-		if (++this.#failures <= MOST_FAILURES) this.#append({ event: "failure", ...failure });
+		if (++this.#failures <= MOST_FAILURES) this.#write({ event: "failure", ...failure });
 	}
 
 	fault(fault: Omit<Fault, "event">): void {
-		this.#append({ event: "fault", ...fault });
+		this.#write({ event: "fault", ...fault });
 	}
 
 	end(end: Omit<End, "event">): void {
-		this.#append({ event: "end", ...end });
+		this.#write({ event: "end", ...end });
 	}
 
-	// Opened for each line: an fd that stays open would be inherited by the program.
-	#append(event: Failure | Fault | End): void {
-		if (this.#isBroken) return;
-		try {
-			appendFileSync(this.#path, `${JSON.stringify(event)}\n`);
-		} catch (error) {
-			// The call that it is about has been made, and is answered all the same.
-			this.#isBroken = true;
-			complain(`the report ends here: it can't be written any more: ${(error as NodeJS.ErrnoException).code}`);
-		}
+	#write(event: Failure | Fault | End): void {
+		this.#lines.write(JSON.stringify(event));
 	}
 }
 

@@ -32,8 +32,11 @@ export interface Caller extends Opener {
 /** What an fd that comes in as an argument refers to. */
 export type CallerFile =
 	| { readonly kind: "ours"; readonly file: OpenFile }
-	/** A memfd, or any other file of shared memory (tmpfs, hugetlbfs). Size in bytes. */
-	| { readonly kind: "shared-memory"; readonly backing: Backing; size(): number }
+	/**
+	 * A memfd, or any other file of shared memory (tmpfs, hugetlbfs). Size in bytes. `mayWrite` says whether the caller could write to it, by
+	 * this fd or another; absent where nobody who couldn't is served.
+	 */
+	| { readonly kind: "shared-memory"; readonly backing: Backing; size(): number; mayWrite?(): boolean }
 	/** An eventfd(2). Each open() is somebody's hold on it, as long as it isn't released. @throws Errno */
 	| { readonly kind: "eventfd"; open(): EventFd }
 	| { readonly kind: "other" };

@@ -151,6 +151,8 @@ export type Question =
 	| { readonly ask: "fd"; readonly fd: number; readonly is: FdMeaning }
 	/** How long a file of shared memory is, in bytes. */
 	| { readonly ask: "size"; readonly backing: Name; readonly is: number }
+	/** Whether the caller could write to a file of shared memory; only if not. */
+	| { readonly ask: "may write"; readonly backing: Name; readonly is: false }
 	/** Gives the caller an fd for a new file. `lost`: there is none, and the file is released already. */
 	| ({ readonly ask: "install"; readonly file: Name; readonly path: string } & {
 			readonly is: number | Failed;

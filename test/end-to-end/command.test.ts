@@ -1,6 +1,6 @@
 // The command line as a user or a script sees it.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { command, ioasis, type Outcome, spawn, temporaryDirectory } from "./programs.js";
@@ -154,6 +154,15 @@ test("doctor finds that it works, where it does", () => {
 	const { ok, findings } = JSON.parse(stdout);
 	expect(findings.filter((finding: { ok: boolean }) => !finding.ok)).toEqual([]);
 	expect([ok, status]).toEqual([true, 0]);
+});
+
+test("a report stays the file that it was begun as, whatever the program puts in its place, and isn't the program's", () => {
+	const [report, victim] = ["report", "victim"].map((name) => join(directory.path, name));
+	const script = 'ls -l /proc/self/fd; mv "$0" "$0.moved"; ln -s "$1" "$0"';
+	const { stdout } = run("--quiet", "--report", report, "--", "sh", "-c", script, report, victim);
+	expect(stdout).not.toContain(report);
+	expect(readFileSync(`${report}.moved`, "utf8")).toContain('"event":"end"');
+	expect(existsSync(victim)).toBe(false);
 });
 
 test("help fits on a screen and has an example", () => {

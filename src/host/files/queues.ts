@@ -6,10 +6,10 @@
 // pipe(7)
 
 import { F_SETFL, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR } from "../linux/flags.js";
-import { close, fcntl, NativeMemory, open, pipe, read, write } from "../linux/libc.js";
+import { close, fcntl, NativeMemory, pipe, read, write } from "../linux/libc.js";
+import { reopen } from "../linux/proc.js";
 
 const ends = new NativeMemory(8);
-const path = new NativeMemory(64);
 const byte = new NativeMemory(4);
 
 export class QueuePipe {
@@ -53,8 +53,4 @@ export class QueuePipe {
 		read(end, byte.address, 1);
 		close(end);
 	}
-}
-
-function reopen(fd: number, flags: number): number {
-	return open(path.setString(`/proc/self/fd/${fd}`), flags | O_CLOEXEC);
 }

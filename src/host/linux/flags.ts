@@ -12,6 +12,7 @@ export const O_WRONLY = 1;
 export const O_ACCMODE = 3;
 
 // fcntl(2)
+export const F_GETFL = 3;
 export const F_SETFL = 4;
 
 // mmap(2)

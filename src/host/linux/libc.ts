@@ -131,6 +131,17 @@ export const pidfdOpen: Call2 = (pid, flags) => syscall(syscalls.pidfdOpen, pid,
 /** pidfd_getfd(pidfd, fd, flags) */
 export const pidfdGetfd: Call3 = (pidfd, fd, flags) => syscall(syscalls.pidfdGetfd, pidfd, fd, flags, 0, 0);
 
+/** capget(header, data), capset(header, data): of the calling thread, as are those that follow */
+export const capget: Call2 = (header, data) => syscall(syscalls.capget, header, data, 0, 0, 0);
+export const capset: Call2 = (header, data) => syscall(syscalls.capset, header, data, 0, 0, 0);
+/** setgroups(count, list) */
+export const setgroups: Call2 = (count, list) => syscall(syscalls.setgroups, count, list, 0, 0, 0);
+/** setfsuid(user): who it was before, whether it worked or not */
+export const setfsuid: Call1 = (user) => syscall(syscalls.setfsuid, user, 0, 0, 0, 0);
+export const setfsgid: Call1 = (group) => syscall(syscalls.setfsgid, group, 0, 0, 0, 0);
+/** openat2(directory, path, how, size) */
+export const openat2: Call4 = (directory, path, how, size) => syscall(syscalls.openat2, directory, path, how, size, 0);
+
 /** tgkill(process, thread, signal) */
 export const tgkill: Call3 = (process, thread, signal) => syscall(syscalls.tgkill, process, thread, signal, 0, 0);
 

@@ -15,6 +15,11 @@ export function openDirectory(path: string): number {
 	return open(scratch.setString(path), O_PATH | O_CLOEXEC);
 }
 
+/** Opens once more, with the rights that this thread has now, what an fd of ours refers to. @returns an fd, or -1 */
+export function reopen(fd: number, flags: number): number {
+	return open(scratch.setString(`/proc/self/fd/${fd}`), flags | O_CLOEXEC);
+}
+
 /** The whole of a small file; undefined where it can't be read. */
 export function readFileAt(directory: number, name: string): string | undefined {
 	const fd = openat(directory, scratch.setString(name), O_CLOEXEC);

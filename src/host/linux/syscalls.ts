@@ -49,7 +49,11 @@ export interface SyscallTable {
 	readonly setuid: number;
 	readonly setreuid: number;
 	readonly setresuid: number;
+	readonly capget: number;
 	readonly capset: number;
+	readonly setgroups: number;
+	readonly setfsuid: number;
+	readonly setfsgid: number;
 	readonly unshare: number;
 	readonly setns: number;
 	readonly kcmp: number;
@@ -107,7 +111,11 @@ const x64: SyscallTable = {
 	setuid: 105,
 	setreuid: 113,
 	setresuid: 117,
+	capget: 125,
 	capset: 126,
+	setgroups: 116,
+	setfsuid: 122,
+	setfsgid: 123,
 	unshare: 272,
 	setns: 308,
 	kcmp: 312,
@@ -165,7 +173,11 @@ const arm64: SyscallTable = {
 	setuid: 146,
 	setreuid: 145,
 	setresuid: 147,
+	capget: 90,
 	capset: 91,
+	setgroups: 159,
+	setfsuid: 151,
+	setfsgid: 152,
 	unshare: 97,
 	setns: 268,
 	kcmp: 272,

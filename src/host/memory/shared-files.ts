@@ -8,14 +8,19 @@
 // /proc/PID/map_files, which only root may follow, or is a duplicate of an fd of that process that shows the same file.
 // Where neither is to be had (MAP_SHARED|MAP_ANONYMOUS without root), the bytes are reached through the process's own mapping
 // for as long as it exists.
+//
+// The fd is for no more than the program has shown that it may do: what its own fd is for, or its mapping. More is opened with the
+// program's rights only. (Linux pins the pages of an fd for reading, and has a device write to them.)
 
 import { readdirSync } from "node:fs";
 import type { Backing } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
-import { MAP_SHARED, O_CLOEXEC, O_RDWR, PROT_READ, PROT_WRITE } from "../linux/flags.js";
+import { type Credentials, credentialsOf, mayDiffer, withCredentials } from "../linux/credentials.js";
+import { F_GETFL, MAP_SHARED, O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR, PROT_READ, PROT_WRITE } from "../linux/flags.js";
 import {
 	addressOf,
 	close,
+	fcntl,
 	fstatfs,
 	mmap,
 	munmap,
@@ -26,6 +31,7 @@ import {
 	readlinkat,
 	statx,
 } from "../linux/libc.js";
+import { reopen } from "../linux/proc.js";
 import { AT_FDCWD, AT_STATX_DONT_SYNC, Stat, statOf } from "../linux/stat.js";
 import type { ProcessMemory } from "./process-memory.js";
 import { writeRemote } from "./remote.js";
@@ -57,6 +63,8 @@ export class SharedFile implements Backing {
 	readonly key: string;
 	/** Our fd for the file, or -1. */
 	#fd: number;
+	/** Of whom that comes from, who may do more, perhaps, than what it is for. */
+	#rights: Credentials | undefined;
 	readonly #type: number | undefined;
 	/** Those that nobody holds. */
 	readonly #unused: Set<SharedFile>;
@@ -66,13 +74,22 @@ export class SharedFile implements Backing {
 	#windows: Window[] = [];
 
 	/**
+	 * @param rights of the program that the fd is from; undefined where they are ours, or it is for reading and writing
 	 * @param type f_type of its file system, where it is known
 	 * @param unused takes it in whenever nobody holds it
 	 */
-	constructor(name: string, key: string, fd: number, type: number | undefined, unused: Set<SharedFile>) {
+	constructor(
+		name: string,
+		key: string,
+		fd: number,
+		rights: Credentials | undefined,
+		type: number | undefined,
+		unused: Set<SharedFile>,
+	) {
 		this.name = name;
 		this.key = key;
 		this.#fd = fd;
+		this.#rights = rights;
 		this.#type = type;
 		this.#unused = unused;
 		unused.add(this);
@@ -107,7 +124,10 @@ export class SharedFile implements Backing {
 			return this.#throughWindow(at, into.length, (memory, address, from, to) =>
 				memory.read(address, into.subarray(from, to)),
 			);
-		return Math.max(0, pread(fd, addressOf(into), into.length, at));
+		const done = pread(fd, addressOf(into), into.length, at);
+		if (done >= 0) return done;
+		this.#openForAll();
+		return Math.max(0, pread(this.#fd, addressOf(into), into.length, at));
 	}
 
 	write(at: number, from: Uint8Array): number {
@@ -116,21 +136,40 @@ export class SharedFile implements Backing {
 			return this.#throughWindow(at, from.length, (memory, address, start, end) =>
 				memory.write(address, from.subarray(start, end)),
 			);
-		if (this.#type === HUGETLBFS_MAGIC) return this.#writeMapped(at, from);
+		if (this.#type === HUGETLBFS_MAGIC) {
+			if (!this.isWritable) this.#openForAll();
+			return this.#writeMapped(at, from);
+		}
 		const room = Math.min(from.length, this.size - at); // A device must not make the file longer.
 		if (room <= 0) return 0;
 		const done = pwrite(fd, addressOf(from), room, at);
 		if (done >= 0) return done;
-		// The program's fd may be one for reading only; a mapping of it may be writable all the same.
-		this.open(openat(AT_FDCWD, path.setString(`/proc/self/fd/${fd}`), O_RDWR | O_CLOEXEC));
+		this.#openForAll();
 		return Math.max(0, pwrite(this.#fd, addressOf(from), room, at));
 	}
 
-	/** Gives it an fd of its own. */
-	open(fd: number): void {
+	/** Gives it an fd, if that is one for more than the one it has. @param rights see the constructor */
+	open(fd: number, rights: Credentials | undefined): void {
 		if (fd === -1) return;
+		if (this.#fd !== -1 && !isForMore(fd, this.#fd)) {
+			close(fd);
+			return;
+		}
 		if (this.#fd !== -1) close(this.#fd);
 		this.#fd = fd;
+		this.#rights = rights;
+	}
+
+	/** Whether it can be written by what was opened. */
+	get isWritable(): boolean {
+		return this.#fd !== -1 && modeOf(this.#fd) !== O_RDONLY;
+	}
+
+	/** The program's fd may be one for reading only, though the program may do more. */
+	#openForAll(): void {
+		const rights = this.#rights;
+		const open = () => reopen(this.#fd, O_RDWR);
+		this.open((rights === undefined ? open() : withCredentials(rights, open)) ?? -1, rights);
 	}
 
 	/** Gives back what it takes to reach the bytes. */
@@ -204,9 +243,10 @@ export class SharedFiles {
 	/**
 	 * The file that an fd of ours refers to, which we took from a program.
 	 * @param fd is taken over: it is closed when it isn't needed
+	 * @param thread whose it is
 	 * @returns undefined when it isn't shared memory: neither tmpfs, which memfds are in, nor hugetlbfs
 	 */
-	opened(fd: number): SharedFile | undefined {
+	opened(fd: number, thread: number): SharedFile | undefined {
 		const type = typeOf(fd);
 		const found = statOf(fd);
 		if (found === undefined || !isMemory(type)) {
@@ -215,9 +255,8 @@ export class SharedFiles {
 		}
 		const key = keyOf(found);
 		const known = this.#files.get(key);
-		if (known === undefined) return this.#add(key, fd, nameOf(fd), type);
-		if (known.isOpen) close(fd);
-		else known.open(fd);
+		if (known === undefined) return this.#add(key, fd, rightsFor(fd, thread), nameOf(fd), type);
+		known.open(fd, rightsFor(fd, thread));
 		return known;
 	}
 
@@ -235,7 +274,11 @@ export class SharedFiles {
 		let file = this.#files.get(key);
 		if (file === undefined) {
 			const fd = openMapped(memory.stopped, area, key);
-			file = this.#add(key, fd, fd === -1 ? `shared memory of process ${memory.process}` : nameOf(fd), typeOf(fd));
+			const name = fd === -1 ? `shared memory of process ${memory.process}` : nameOf(fd);
+			file = this.#add(key, fd, rightsFor(fd, memory.stopped), name, typeOf(fd));
+		} else if (writable && file.isOpen && !file.isWritable) {
+			const fd = openMapped(memory.stopped, area, key);
+			file.open(fd, rightsFor(fd, memory.stopped));
 		}
 		// writable_file_mapping_allowed() in mm/gup.c: memory of a file on a disk can't be pinned for long and for writing.
 		if (writable && !file.isMemory)
@@ -261,8 +304,8 @@ export class SharedFiles {
 		this.#unused.clear();
 	}
 
-	#add(key: string, fd: number, name: string, type: number | undefined): SharedFile {
-		const file = new SharedFile(name, key, fd, type, this.#unused);
+	#add(key: string, fd: number, rights: Credentials | undefined, name: string, type: number | undefined): SharedFile {
+		const file = new SharedFile(name, key, fd, rights, type, this.#unused);
 		this.#files.set(key, file);
 		return file;
 	}
@@ -277,6 +320,21 @@ function isMemory(type: number | undefined): boolean {
 	return type === TMPFS_MAGIC || type === HUGETLBFS_MAGIC;
 }
 
+/** Those of a thread that we have stopped, where what it has given us isn't for everything. */
+function rightsFor(fd: number, thread: number): Credentials | undefined {
+	return mayDiffer() && modeOf(fd) !== O_RDWR ? credentialsOf(thread) : undefined;
+}
+
+/** O_RDONLY, O_WRONLY or O_RDWR. */
+function modeOf(fd: number): number {
+	return fcntl(fd, F_GETFL, 0) & O_ACCMODE;
+}
+
+/** Whether one fd is for reading and writing, and another for one of them. */
+function isForMore(fd: number, than: number): boolean {
+	return modeOf(fd) === O_RDWR && modeOf(than) !== O_RDWR;
+}
+
 function typeOf(fd: number): number | undefined {
 	return fstatfs(fd, statfs.address) === 0 ? statfs.words[0] : undefined;
 }
@@ -289,21 +347,25 @@ function nameOf(fd: number): string {
 	return text.replace(/ \(deleted\)$/, "").replace(/^\/(?=memfd:)/, "");
 }
 
-/** An fd of ours for the file that a thread, which we have stopped, has mapped in an area; -1 if there is no way to it. */
+/**
+ * An fd of ours for the file that a thread, which we have stopped, has mapped in an area, to do with it what the mapping is for; -1 if
+ * there is no way to it.
+ */
 function openMapped(thread: number, area: Vmas, key: string): number {
 	const range = `${area.start.toString(16)}-${area.end.toString(16)}`;
-	const fd = openIfSame(`/proc/${thread}/map_files/${range}`, key);
+	const mode = area.writable ? O_RDWR : O_RDONLY;
+	const fd = openIfSame(`/proc/${thread}/map_files/${range}`, mode, key);
 	if (fd !== -1) return fd;
 	for (const number of fdsOf(thread)) {
 		const link = `/proc/${thread}/fd/${number}`;
 		const same = statx(AT_FDCWD, path.setString(link), AT_STATX_DONT_SYNC, Stat.MASK, stat.address) === 0;
-		if (same && keyOf(stat) === key) return openIfSame(link, key);
+		if (same && keyOf(stat) === key) return openIfSame(link, mode, key);
 	}
 	return -1;
 }
 
-function openIfSame(link: string, key: string): number {
-	const fd = openat(AT_FDCWD, path.setString(link), O_RDWR | O_CLOEXEC);
+function openIfSame(link: string, mode: number, key: string): number {
+	const fd = openat(AT_FDCWD, path.setString(link), mode | O_CLOEXEC);
 	if (fd === -1) return -1;
 	const found = statOf(fd);
 	if (found !== undefined && keyOf(found) === key) return fd;

@@ -11,12 +11,15 @@ import { FAIL_NTH_PATH, type FaultInjection } from "../fault-injection/fault-inj
 import { DEBUGFS } from "../fault-injection/fault-settings.js";
 import { type HandedFiles, notInstalled } from "../files/files.js";
 import { StoredFile } from "../files/stored-file.js";
+import { withRightsOf } from "../linux/credentials.js";
 import { O_ACCMODE, O_CLOEXEC, O_PATH, O_RDONLY, O_WRONLY } from "../linux/flags.js";
 import { close, errno, errors, NativeMemory, open } from "../linux/libc.js";
+import { inodeOf } from "../linux/proc.js";
 import { type MemoryCounts, openStatus } from "../linux/process-status.js";
+import { AT_FDCWD } from "../linux/stat.js";
 import type { Processes } from "../processes/processes.js";
 import type { Notification } from "../trap/seccomp.js";
-import { canonicalPath, type FilePattern, type Found, type FoundNode, type Opener } from "./paths.js";
+import { canonicalPath, canonicalPathOf, type FilePattern, type Found, type FoundNode, type Opener } from "./paths.js";
 import { modeOf, permits, R_OK, W_OK } from "./permissions.js";
 import type { Shadow } from "./shadow.js";
 
@@ -241,7 +244,7 @@ export class Opens {
 		const { settings } = this.#services.faults;
 		const mayBe = given.startsWith(DEBUGFS) || (settings.isMade && !given.startsWith("/"));
 		const path = mayBe && (flags & O_PATH) === 0 ? canonicalPath(opener, given) : undefined;
-		if (path === undefined || !settings.has(path)) return false;
+		if (path === undefined || !settings.has(path) || canonicalPathOf(opener, given) !== path) return false;
 		const fd = settings.open(path, flags);
 		if (fd === -1) this.#notification.fail(errno());
 		else {
@@ -256,10 +259,17 @@ export class Opens {
 	#openStatus(path: string, flags: number): void {
 		const { processes, served, settle } = this.#services;
 		const number = Number(path.split("/")[2]);
+		// Where it has PIDs of its own, the number means somebody else.
+		const { thread } = this.#notification;
+		if (inodeOf(AT_FDCWD, `/proc/${thread}/ns/pid`) !== inodeOf(AT_FDCWD, "/proc/self/ns/pid")) {
+			this.#notification.proceed();
+			return;
+		}
 		const memory = processes.memoryOf(number);
 		settle();
 		const counts = memory === undefined ? NOTHING : served.counts(memory);
-		const fd = counts.pinned + counts.locked === 0 ? -1 : openStatus(number, counts);
+		const fd =
+			counts.pinned + counts.locked === 0 ? -1 : (withRightsOf(thread, () => openStatus(number, counts)) ?? -1);
 		if (fd === -1) {
 			this.#notification.proceed();
 			return;

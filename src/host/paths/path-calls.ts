@@ -279,7 +279,8 @@ export class PathCalls {
 		}
 		const found = this.#find(directory, pathAddress, (flags & AT_SYMLINK_NOFOLLOW) === 0);
 		if (found?.kind !== "node") this.#refuse(found);
-		else if (permits(this.#notification.thread, found.node, mask)) this.#notification.succeed(0);
+		else if (permits(this.#notification.thread, found.node, mask, (flags & AT_EACCESS) === 0))
+			this.#notification.succeed(0);
 		else this.#notification.fail(errors.EACCES);
 	}
 

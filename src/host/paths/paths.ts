@@ -2,17 +2,16 @@
 // ours that is open already; path_resolution(7), proc_pid_fd(5).
 //
 // What is looked at on the way may change before the program's own call: no harm, it would only deceive itself.
-// Not found: a link with a name unlike ours that lies within a chroot(2).
+// Not found: a link with a name unlike ours that lies within a chroot(2), or among mounts of the program's own.
 
-import { constants } from "node:fs";
 import { posix } from "node:path";
 import type { FileTree, Node, Walk } from "../../machine/file-tree.js";
-import { O_CLOEXEC, O_PATH } from "../linux/flags.js";
-import { close, NativeMemory, open, readlinkat } from "../linux/libc.js";
+import { close, NativeMemory } from "../linux/libc.js";
 import { exists, openDirectory, readStatus } from "../linux/proc.js";
 import { AT_FDCWD } from "../linux/stat.js";
 import { readRemote } from "../memory/remote.js";
 import { SHARED_DIRECTORIES, type Shadow } from "./shadow.js";
+import { asWeSeeIt, isWithin, OurView, readLink, rootOf, TheirView, type View, type Viewer } from "./views.js";
 
 /** Files of the engine that have no place in the machine's tree, because their paths have numbers in them. */
 export interface FilePattern {
@@ -21,8 +20,6 @@ export interface FilePattern {
 	/** What their paths are like, without links. */
 	readonly path: RegExp;
 }
-
-const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
 const PATH_MAX = 4096;
 const MOST_LINKS = 40;
@@ -39,14 +36,9 @@ const MEMFD = /^\/memfd:ioasis:(.*) \(deleted\)$/;
 
 const theirs = new NativeMemory(PATH_MAX);
 const pathBytes = Buffer.from(theirs.bytes.buffer);
-const ours = new NativeMemory(2 * PATH_MAX);
-const link = new NativeMemory(PATH_MAX);
 
 /** Whose view of the file system: a thread that we have stopped. */
-export interface Opener {
-	readonly thread: number;
-	/** What a relative path starts from: an fd of it, or AT_FDCWD. */
-	readonly directory: number;
+export interface Opener extends Viewer {
 	/** Whether a link that the path ends in is followed: O_NOFOLLOW, RESOLVE_NO_SYMLINKS. */
 	readonly followsLinks: boolean;
 	/** Whether the starting point is also where an absolute path starts: RESOLVE_IN_ROOT. */
@@ -102,14 +94,20 @@ export class Paths {
 
 	/** Which of ours a path is. Most are none, and that should be found out quickly. */
 	find(opener: Opener, given: string): Found | undefined {
+		const view = new OurView(opener);
+		const found = this.#findBy(view, opener, given);
+		return found === undefined || !view.hasLooked ? found : this.#findBy(new TheirView(opener), opener, given);
+	}
+
+	#findBy(view: View, opener: Opener, given: string): Found | undefined {
 		let path = given.replace(THEIR_OWN_PROCESS, () => `/proc/${processOf(opener.thread)}`);
 		if (opener.staysBelow) path = path.replace(/^\/+/, "");
 		for (let links = 0; links < MOST_LINKS; links++) {
-			const found = this.#byName(opener, path);
+			const found = this.#byName(view, opener, path);
 			// A link of the host's own may lead to a device of the host's that isn't on this machine: it isn't ours to break.
 			if (found !== undefined) return found.kind === "missing" && links > 0 ? undefined : found;
 			if (!opener.followsLinks) return undefined;
-			const target = readLink(asWeSeeIt(opener, path));
+			const target = view.readLink(path);
 			if (target === undefined) return undefined;
 			// A file of ours by its name in /proc/PID/fd: that opens it once more.
 			const reopened = this.nameOf(target) ?? target;
@@ -122,7 +120,8 @@ export class Paths {
 	linkInProc(opener: Opener, path: string): string | undefined {
 		if (!/^\d+$|^\/proc\/|^\/dev\/fd\//.test(path)) return undefined;
 		const target = readLink(asWeSeeIt(opener, path));
-		return target === undefined ? undefined : this.nameOf(target);
+		const name = target === undefined ? undefined : this.nameOf(target);
+		return name !== undefined && new TheirView(opener).readLink(path) === target ? name : undefined;
 	}
 
 	/** The path of what an fd of a thread refers to, if that is ours. */
@@ -137,25 +136,25 @@ export class Paths {
 	}
 
 	/** Without looking at a link that the path ends in, unless it is in the tree. */
-	#byName(opener: Opener, path: string): Found | undefined {
+	#byName(view: View, opener: Opener, path: string): Found | undefined {
 		const absolute = this.#absolute(opener, path);
 		if (absolute !== undefined && (MAY_BE_IN_TREE.test(absolute) || mayLeadToTree(absolute))) {
-			const found = this.#inTree(opener, absolute);
+			const found = this.#inTree(view, opener, absolute);
 			if (found !== undefined) return found;
 		}
 		const name = posix.basename(path);
 		if (!this.#isNamed(name)) return undefined;
-		const directory = canonicalDirectory(opener, posix.dirname(path));
+		const directory = view.canonical(posix.dirname(path));
 		if (directory === undefined) return undefined;
 		const canonical = posix.join(directory, name);
 		if (this.#patterns.some((pattern) => pattern.path.test(canonical))) return { kind: "pattern", path: canonical };
-		return MAY_BE_IN_TREE.test(canonical) ? this.#inTree(opener, canonical) : undefined;
+		return MAY_BE_IN_TREE.test(canonical) ? this.#inTree(view, opener, canonical) : undefined;
 	}
 
-	#inTree(opener: Opener, absolute: string): Found | undefined {
+	#inTree(view: View, opener: Opener, absolute: string): Found | undefined {
 		const tree = this.#tree();
 		const { path, node, problem, isInside, assumed } = tree.walk(absolute, opener.followsLinks);
-		if (assumed.some((directory) => !isDirectory(opener, directory))) return undefined;
+		if (assumed.some((directory) => !view.isDirectory(directory))) return undefined;
 		if (problem !== undefined) return { kind: "missing", path, problem };
 		if (node === undefined) return undefined;
 		// What is above the tree's own is the host's, where it has that; but out of the tree the kernel wouldn't find the way.
@@ -179,7 +178,7 @@ export class Paths {
 		if (inTree !== undefined) return `${inTree}/${rest}`;
 		const seen = `${base}/${rest}`;
 		if (!HAS_DEV_OR_SYS.test(seen) || MAY_BE_IN_TREE.test(seen)) return seen;
-		const root = readLink(`/proc/${opener.thread}/root`) ?? "/";
+		const root = rootOf(opener.thread);
 		return root !== "/" && isWithin(base, root) ? `${base.slice(root.length)}/${rest}` : seen;
 	}
 }
@@ -192,9 +191,14 @@ function processOf(thread: number): number {
 	return status?.process ?? thread;
 }
 
-/** A path from the opener's root, without links and "..", if it leads anywhere. */
+/** A path from the opener's root, without links and "..", if it leads anywhere; as we see it. */
 export function canonicalPath(opener: Opener, path: string): string | undefined {
-	return canonicalDirectory(opener, path);
+	return new OurView(opener).canonical(path);
+}
+
+/** The same as the opener does. */
+export function canonicalPathOf(opener: Opener, path: string): string | undefined {
+	return new TheirView(opener).canonical(path);
 }
 
 /** A path in the memory of a thread. Undefined when it isn't all there; the kernel then says what is wrong with it. */
@@ -212,58 +216,4 @@ export function readPath(thread: number, address: number): string | undefined {
 
 function mayLeadToTree(path: string): boolean {
 	return HAS_DOTS.test(path) && HAS_DEV_OR_SYS.test(path);
-}
-
-/** Whether a path of the opener's is a directory, and no link to one. */
-function isDirectory(opener: Opener, path: string): boolean {
-	const fd = open(latin1(asWeSeeIt(opener, path)), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd !== -1) close(fd);
-	return fd !== -1;
-}
-
-/** The path by which we come to where the opener comes. */
-function asWeSeeIt({ thread, directory }: Opener, path: string): string {
-	if (!path.startsWith("/")) return `/proc/${thread}/${directory === AT_FDCWD ? "cwd" : `fd/${directory}`}/${path}`;
-	if (!path.startsWith("/proc/") && !path.startsWith("/dev/")) return path;
-	return path
-		.replace(/^\/dev\/(?=fd\/)/, "/proc/self/")
-		.replace(/^\/dev\/std(in|out|err)$/, (_, name) => `/proc/self/fd/${["in", "out", "err"].indexOf(name)}`)
-		.replace(/^\/proc\/(self|thread-self)(?=\/|$)/, `/proc/${thread}`);
-}
-
-/**
- * A directory's path from the opener's root, without links and "..". What doesn't exist is taken by its name; undefined where
- * that is "..".
- */
-function canonicalDirectory(opener: Opener, path: string): string | undefined {
-	const root = readLink(`/proc/${opener.thread}/root`) ?? "/";
-	const seen = asWeSeeIt(opener, path);
-	// From outside of a chroot(2) its ".." would lead out of it.
-	const isInside = root === "/" || seen.startsWith("/proc/");
-	const fd = open(latin1(isInside ? seen : root + posix.normalize(seen)), O_PATH | O_CLOEXEC);
-	if (fd === -1) {
-		const parent = posix.dirname(path);
-		if (parent === path) return path;
-		const above = posix.basename(path) === ".." ? undefined : canonicalDirectory(opener, parent);
-		return above === undefined ? undefined : posix.join(above, posix.basename(path));
-	}
-	const canonical = readLink(`/proc/self/fd/${fd}`) ?? path;
-	close(fd);
-	return posix.join("/", root !== "/" && isWithin(canonical, root) ? canonical.slice(root.length) : canonical);
-}
-
-function isWithin(path: string, directory: string): boolean {
-	return path === directory || path.startsWith(`${directory}/`);
-}
-
-function readLink(path: string): string | undefined {
-	const length = readlinkat(AT_FDCWD, latin1(path), link.address, link.bytes.length);
-	return length <= 0 ? undefined : Buffer.from(link.bytes.buffer, 0, length).toString("latin1");
-}
-
-/** A path of bytes, one character each, as the kernel wants it. */
-function latin1(path: string): number {
-	const written = Buffer.from(ours.bytes.buffer).write(path, 0, ours.bytes.length - 1, "latin1");
-	ours.bytes[written] = 0;
-	return ours.address;
 }

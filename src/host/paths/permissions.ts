@@ -1,8 +1,7 @@
 // What a program may do with the machine's files, which belong to whoever runs ioasis. path_resolution(7), "Permissions"
 
 import type { Node } from "../../machine/file-tree.js";
-import { close } from "../linux/libc.js";
-import { openDirectory, readStatus } from "../linux/proc.js";
+import { credentialsOf } from "../linux/credentials.js";
 import { DEVICE_MODE } from "./shadow.js";
 
 // access(2)
@@ -15,16 +14,24 @@ const CAP_DAC_OVERRIDE = 1;
 const DIRECTORY_MODE = 0o755;
 const LINK_MODE = 0o777;
 
-/** @param wanted R_OK and so on */
-export function permits(thread: number, node: Node, wanted: number): boolean {
-	const directory = openDirectory(`/proc/${thread}`);
-	const status = readStatus(directory);
-	close(directory);
-	if (status === undefined) return true;
+/**
+ * @param wanted R_OK and so on
+ * @param asReal whether it is the real user that counts, as for access(2) without AT_EACCESS; that one has capabilities as root only
+ */
+export function permits(thread: number, node: Node, wanted: number, asReal = false): boolean {
+	const credentials = credentialsOf(thread);
+	if (credentials === undefined) return true;
+	const { groups, capabilities, real } = credentials;
+	const { user, group } = asReal ? real : credentials;
 	const mode = modeOf(node);
-	if (status.capabilities & (1 << CAP_DAC_OVERRIDE)) return (wanted & X_OK) === 0 || (mode & 0o111) !== 0;
-	const bits = status.uid === process.getuid?.() ? mode >> 6 : mode;
-	return (wanted & ~bits) === 0;
+	const isAbove = (capabilities[0] & (1 << CAP_DAC_OVERRIDE)) !== 0 && (!asReal || user === 0);
+	if (isAbove) return (wanted & X_OK) === 0 || (mode & 0o111) !== 0;
+	return (wanted & ~bitsFor(mode, user, [group, ...groups])) === 0;
+}
+
+function bitsFor(mode: number, user: number, groups: readonly number[]): number {
+	if (user === process.geteuid?.()) return mode >> 6;
+	return groups.includes(process.getegid?.() ?? -1) ? mode >> 3 : mode;
 }
 
 /** Permission bits. */

@@ -6,7 +6,7 @@
 
 import { Errno } from "../../uapi/errno.js";
 import type { HandedFiles, HeldFile } from "../files/files.js";
-import { O_CLOEXEC, O_NONBLOCK, O_PATH, O_RDWR } from "../linux/flags.js";
+import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_PATH } from "../linux/flags.js";
 import { close, errno, errors, NativeMemory, openat, pread, statx } from "../linux/libc.js";
 import { openDirectory, readFileAt } from "../linux/proc.js";
 import { AT_STATX_DONT_SYNC, Stat } from "../linux/stat.js";
@@ -96,9 +96,10 @@ export class Descriptors {
 		return /^eventfd-count:/m.test(readFileAt(this.directory, `fdinfo/${fd}`) ?? "");
 	}
 
-	/** @returns an fd of ours for the regular file that an fd of the thread refers to, opened once more; or -1 */
+	/** @returns an fd of ours for the regular file that an fd of the thread refers to, opened once more in the same way; or -1 */
 	reopen(fd: number): number {
-		return openat(this.directory, path.setString(`fd/${fd}`), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		const mode = this.flagsOf(fd) & O_ACCMODE;
+		return openat(this.directory, path.setString(`fd/${fd}`), mode | O_NONBLOCK | O_CLOEXEC);
 	}
 
 	close(): void {

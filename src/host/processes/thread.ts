@@ -8,10 +8,11 @@ import { Errno } from "../../uapi/errno.js";
 import { DeviceName } from "../files/device-name.js";
 import { ClientEventFd } from "../files/eventfd.js";
 import { type HandedFiles, notInstalled } from "../files/files.js";
+import { mayDiffer, withRightsOf } from "../linux/credentials.js";
 import type { Events } from "../linux/events.js";
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE } from "../linux/flags.js";
 import { close, errno, errorName, pidfdGetfd } from "../linux/libc.js";
-import { inodeOf, openDirectory, readStatus } from "../linux/proc.js";
+import { inodeOf, openDirectory, readStatus, reopen } from "../linux/proc.js";
 import { sealsWriting } from "../linux/seals.js";
 import { AT_FDCWD, statOf } from "../linux/stat.js";
 import type { ProcessMemory } from "../memory/process-memory.js";
@@ -124,8 +125,18 @@ export class Thread implements Caller {
 		const stat = this.#descriptors.stat(fd);
 		if (stat === undefined) return undefined;
 		if (!stat.isRegular && this.#descriptors.isEventFd(fd)) return { kind: "eventfd", open: () => this.#eventFd(fd) };
-		const backing = stat.isRegular ? this.#services.sharedFiles.opened(this.#duplicate(fd)) : undefined;
-		return backing === undefined ? { kind: "other" } : { kind: "shared-memory", backing, size: () => backing.size };
+		const backing = stat.isRegular ? this.#services.sharedFiles.opened(this.#duplicate(fd), this.thread) : undefined;
+		if (backing === undefined) return { kind: "other" };
+		return { kind: "shared-memory", backing, size: () => backing.size, mayWrite: () => this.#mayWrite(fd) };
+	}
+
+	/** Whether it could write to the file behind an fd: we may be able to, for others or with our own rights. */
+	#mayWrite(fd: number): boolean {
+		if (!mayDiffer() || (this.#descriptors.flagsOf(fd) & O_ACCMODE) === O_RDWR) return true;
+		const copy = this.#duplicate(fd);
+		const reopened = withRightsOf(this.thread, () => reopen(copy, O_RDWR)) ?? -1;
+		for (const own of [copy, reopened]) if (own !== -1) close(own);
+		return reopened !== -1;
 	}
 
 	/** The file behind an fd that the engine may have something of, if F_ADD_SEALS would forbid to write it from now on. */

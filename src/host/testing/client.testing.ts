@@ -38,6 +38,14 @@ export function openat2(directory: number, path: string, flags: number, resolve:
 	const bytes = Buffer.from(`${path}\0`);
 	return syscall(437, directory, addressOf(bytes), addressOf(how), how.length);
 }
+export const access = call<[path: string, mode: number]>("int access(str, int)");
+const readlinkOf = call<[path: string, into: Uint8Array, size: number]>("int64 readlink(str, void*, int64)");
+/** readlink(2): what it leads to, or the negative errno. */
+export function readlink(path: string): string | number {
+	const bytes = new Uint8Array(new ArrayBuffer(4096));
+	const length = readlinkOf(path, bytes, bytes.length);
+	return length < 0 ? length : Buffer.from(bytes).toString("latin1", 0, length);
+}
 export const mkdir = call<[path: string, mode: number]>("int mkdir(str, uint)");
 export const symlink = call<[target: string, path: string]>("int symlink(str, str)");
 export const close = call<[fd: number]>("int close(int)");

@@ -174,7 +174,12 @@ class FakeMachine implements Machine {
 			case "file": {
 				const found = caller.file(question.fd);
 				if (found?.kind !== "shared-memory") return found?.kind;
-				return { backing: this.#numberOf(found.backing), name: found.backing.name, size: found.size() };
+				return {
+					backing: this.#numberOf(found.backing),
+					name: found.backing.name,
+					size: found.size(),
+					mayWrite: found.mayWrite?.(),
+				};
 			}
 			case "pin": {
 				const found = question.fd === undefined ? undefined : caller.file(question.fd);

@@ -360,7 +360,10 @@ export class FilePages extends Pages {
 	}
 	readonly #file: CallerFile;
 
-	/** The file from byte `start` on. Nothing is looked at yet. @throws EINVAL when the range is empty */
+	/**
+	 * The file from byte `start` on. Nothing of it is looked at yet.
+	 * @throws EINVAL when the range is empty, EPERM for a file that the caller couldn't write to itself, which Linux doesn't ask
+	 */
 	constructor(
 		context: PagesContext,
 		caller: Caller,
@@ -370,6 +373,11 @@ export class FilePages extends Pages {
 		writable: boolean,
 	) {
 		super(context, caller, start, length, writable);
+		if (writable && file.kind === "shared-memory" && file.mayWrite?.() === false)
+			throw new Errno(
+				"EPERM",
+				`a device is to write to ${file.backing.name}, and the program itself couldn't: neither by this fd nor by another`,
+			);
 		this.#file = file;
 	}
 

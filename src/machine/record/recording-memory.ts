@@ -69,6 +69,11 @@ export class RecordingMemories {
 				this.questions.ask({ ask: "size", backing: backing.id, is });
 				return is;
 			},
+			mayWrite: () => {
+				const is = file.mayWrite?.() ?? true;
+				if (!is) this.questions.ask({ ask: "may write", backing: backing.id, is });
+				return is;
+			},
 		};
 	}
 

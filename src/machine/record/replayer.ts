@@ -251,7 +251,8 @@ export class Replayer {
 		if ("file" in asked.is) return { kind: "ours", file: this.#file(asked.is.file) };
 		const name = asked.is.backing;
 		const size = () => this.#questions.take("size", ({ backing }) => backing === name)?.is ?? 0;
-		return { kind: "shared-memory", backing: this.#backing(name), size };
+		const mayWrite = () => this.#questions.take("may write", ({ backing }) => backing === name)?.is ?? true;
+		return { kind: "shared-memory", backing: this.#backing(name), size, mayWrite };
 	}
 
 	#install(file: OpenFile): number {

@@ -73,6 +73,7 @@ const questions = v.variant("ask", [
 		),
 	}),
 	v.strictObject({ ask: v.literal("size"), backing: name, is: integer(0, LAST_EXACT) }),
+	v.strictObject({ ask: v.literal("may write"), backing: name, is: v.literal(false) }),
 	v.strictObject({
 		ask: v.literal("install"),
 		file: name,
