@@ -1,15 +1,28 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+	chmodSync,
+	chownSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	renameSync,
+	rmSync,
+	statSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
 import { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { findRuns, serveWalks } from "./walk-socket.js";
 
 const directory = mkdtempSync(join(tmpdir(), "ioasis-test-"));
 vi.stubEnv("XDG_RUNTIME_DIR", directory);
 const sockets = join(directory, "ioasis");
+const RUN = { pid: 4711, programPid: 4712, program: ["true"], machine: "intel" };
 afterAll(() => rmSync(directory, { recursive: true }));
 
 /** A socket that nobody listens to, under the name of a process. @returns its path */
@@ -28,11 +41,10 @@ async function deadSocket(pid: number): Promise<string> {
 
 test("a run's socket gets its name when somebody listens to it, and answers from then on", async () => {
 	const listen = vi.spyOn(Server.prototype, "listen");
-	const run = { pid: 4711, programPid: 4712, program: ["true"], machine: "intel" };
-	serveWalks(run, () => Promise.resolve(undefined));
+	serveWalks(RUN, () => Promise.resolve(undefined));
 	expect(readdirSync(sockets)).toEqual(["4711.sock"]);
 	expect(listen).toHaveBeenCalledWith(expect.not.stringMatching(/\.sock$/));
-	expect(await findRuns()).toContainEqual(run);
+	expect(await findRuns()).toContainEqual(RUN);
 });
 
 test("what answers otherwise than a run does is none", async () => {
@@ -49,4 +61,42 @@ test("the socket of a process that was killed is taken away, that of one that li
 	const [dead, living] = [await deadSocket(0), await deadSocket(process.pid)];
 	await findRuns();
 	expect([existsSync(dead), existsSync(living)]).toEqual([false, true]);
+});
+
+describe("a directory that somebody else has made where ours would be", () => {
+	const theirs = join(directory, `ioasis-${process.getuid!()}`);
+	afterEach(() => {
+		vi.stubEnv("XDG_RUNTIME_DIR", directory);
+		rmSync(theirs, { recursive: true, force: true });
+	});
+
+	const isRoot = process.getuid!() === 0;
+	const makeAll = () => {
+		mkdirSync(theirs);
+		chmodSync(theirs, 0o777);
+	};
+	const makeNobodys = () => {
+		mkdirSync(theirs, { mode: 0o700 });
+		chownSync(theirs, 65534, 65534);
+	};
+	test.each([
+		["others may write to", makeAll],
+		["is a link to another", () => symlinkSync(sockets, theirs)],
+		["is a file", () => writeFileSync(theirs, "")],
+		...(isRoot ? [["is somebody else's", makeNobodys]] : []),
+	] as [string, () => void][])("that %s is left alone, and nobody there is believed", async (_, make) => {
+		vi.stubEnv("XDG_RUNTIME_DIR", "");
+		vi.stubEnv("TMPDIR", directory);
+		make();
+		const server = new Server((socket) => socket.end(`${JSON.stringify(RUN)}\n`));
+		if (statSync(theirs).isDirectory()) {
+			server.listen(join(theirs, "4799.sock"));
+			await once(server, "listening");
+		}
+		const before = statSync(theirs).isDirectory() ? readdirSync(theirs) : [];
+		serveWalks({ ...RUN, pid: 4798 }, () => Promise.resolve(undefined));
+		expect(statSync(theirs).isDirectory() ? readdirSync(theirs) : []).toEqual(before);
+		expect(await findRuns()).toEqual([]);
+		server.close();
+	});
 });

@@ -88,10 +88,9 @@ export class FaultInjection implements FaultInjector {
 	 * @returns undefined when there is no such thread
 	 */
 	openFailNth(path: string, flags: number): FailNthFile | undefined {
-		const [, process, thread] = path.match(FAIL_NTH_PATH)!;
-		const number = Number(thread ?? process);
+		const number = numberIn(path);
 		let task = this.#taskOf(number);
-		if (task === undefined || thread !== undefined) {
+		if (task === undefined || path.includes("/task/")) {
 			const directory = openDirectory(posix.dirname(path));
 			if (directory === -1) return undefined;
 			if (task !== undefined) close(directory);
@@ -120,6 +119,12 @@ export class FaultInjection implements FaultInjector {
 		for (const number of this.#tasks.keys()) this.#taskOf(number);
 		this.#sweepAt = Math.max(LEAST_TO_SWEEP, 2 * this.#tasks.size);
 	}
+}
+
+/** The thread that a path is about. @param path that FAIL_NTH_PATH matches */
+export function numberIn(path: string): number {
+	const [, process, thread] = path.match(FAIL_NTH_PATH)!;
+	return Number(thread ?? process);
 }
 
 class Task implements NthTask {

@@ -357,14 +357,16 @@ function openMapped(thread: number, area: Vmas, key: string): number {
 	const fd = openIfSame(`/proc/${thread}/map_files/${range}`, mode, key);
 	if (fd !== -1) return fd;
 	for (const number of fdsOf(thread)) {
-		const link = `/proc/${thread}/fd/${number}`;
-		const same = statx(AT_FDCWD, path.setString(link), AT_STATX_DONT_SYNC, Stat.MASK, stat.address) === 0;
-		if (same && keyOf(stat) === key) return openIfSame(link, mode, key);
+		const ofNumber = openIfSame(`/proc/${thread}/fd/${number}`, mode, key);
+		if (ofNumber !== -1) return ofNumber;
 	}
 	return -1;
 }
 
+/** Nothing but a file with memory of its own: to open a device does something. */
 function openIfSame(link: string, mode: number, key: string): number {
+	if (statx(AT_FDCWD, path.setString(link), AT_STATX_DONT_SYNC, Stat.MASK, stat.address) !== 0) return -1;
+	if (!stat.isRegular || keyOf(stat) !== key) return -1;
 	const fd = openat(AT_FDCWD, path.setString(link), mode | O_CLOEXEC);
 	if (fd === -1) return -1;
 	const found = statOf(fd);

@@ -1,13 +1,14 @@
 // What open(2) does with a path that leads to a file of ours: a device, another file of the machine, or a file of the engine's.
 
 import { constants } from "node:fs";
+import { posix } from "node:path";
 import type { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Opener as Credentials } from "../../files/caller.js";
 import type { OpenFile } from "../../files/open-file.js";
 import type { FileTree, Node, RegularFile } from "../../machine/file-tree.js";
 import type { AddressSpace, Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
-import { FAIL_NTH_PATH, type FaultInjection } from "../fault-injection/fault-injection.js";
+import { FAIL_NTH_PATH, type FaultInjection, numberIn } from "../fault-injection/fault-injection.js";
 import { DEBUGFS } from "../fault-injection/fault-settings.js";
 import { type HandedFiles, notInstalled } from "../files/files.js";
 import { StoredFile } from "../files/stored-file.js";
@@ -19,7 +20,15 @@ import { type MemoryCounts, openStatus } from "../linux/process-status.js";
 import { AT_FDCWD } from "../linux/stat.js";
 import type { Processes } from "../processes/processes.js";
 import type { Notification } from "../trap/seccomp.js";
-import { canonicalPath, canonicalPathOf, type FilePattern, type Found, type FoundNode, type Opener } from "./paths.js";
+import {
+	canonicalPath,
+	canonicalPathOf,
+	type FilePattern,
+	type Found,
+	type FoundNode,
+	type Opener,
+	processOf,
+} from "./paths.js";
 import { modeOf, permits, R_OK, W_OK } from "./permissions.js";
 import type { Shadow } from "./shadow.js";
 
@@ -222,6 +231,11 @@ export class Opens {
 		const { processes, faults, files, settle, errorOf } = this.#services;
 		settle();
 		const id = this.#notification.thread;
+		const problem = this.#isOurNumber(numberIn(path)) ? asComm(id, posix.dirname(path), flags) : errors.ENOENT;
+		if (problem !== 0) {
+			this.#notification.fail(problem);
+			return;
+		}
 		const thread = processes.known(id) ?? processes.identify(id);
 		const file = thread && faults.openFailNth(path, flags);
 		if (file === undefined) {
@@ -255,13 +269,19 @@ export class Opens {
 		return true;
 	}
 
+	/** Whether a number means to the caller whom it means to us: where it has PIDs of its own, only what is its own has ours. */
+	#isOurNumber(number: number): boolean {
+		const { thread } = this.#notification;
+		const isInOurs = inodeOf(AT_FDCWD, `/proc/${thread}/ns/pid`) === inodeOf(AT_FDCWD, "/proc/self/ns/pid");
+		return isInOurs || number === thread || number === processOf(thread);
+	}
+
 	/** The status of a process that has something pinned is ours to tell; of all others it is the kernel's. */
 	#openStatus(path: string, flags: number): void {
 		const { processes, served, settle } = this.#services;
 		const number = Number(path.split("/")[2]);
-		// Where it has PIDs of its own, the number means somebody else.
 		const { thread } = this.#notification;
-		if (inodeOf(AT_FDCWD, `/proc/${thread}/ns/pid`) !== inodeOf(AT_FDCWD, "/proc/self/ns/pid")) {
+		if (!this.#isOurNumber(number)) {
 			this.#notification.proceed();
 			return;
 		}
@@ -277,6 +297,20 @@ export class Opens {
 		if (this.#notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) this.#notification.proceed();
 		close(fd);
 	}
+}
+
+/**
+ * Whether a thread may open the fail-nth in a directory: if it may open comm there, which has the same mode and owner.
+ * @returns 0 or an errno
+ */
+function asComm(thread: number, directory: string, flags: number): number {
+	const problem = withRightsOf(thread, () => {
+		const fd = open(name.setString(`${directory}/comm`), (flags & O_ACCMODE) | O_CLOEXEC);
+		if (fd === -1) return errno();
+		close(fd);
+		return 0;
+	});
+	return problem ?? errors.EACCES;
 }
 
 function isForWriting(flags: number): boolean {

@@ -184,7 +184,7 @@ export class Paths {
 }
 
 /** That of its first thread. */
-function processOf(thread: number): number {
+export function processOf(thread: number): number {
 	const directory = openDirectory(`/proc/${thread}`);
 	const status = readStatus(directory);
 	close(directory);

@@ -109,6 +109,24 @@ describe.runIf(isRoot)("a program of root's that has become nobody", () => {
 		}
 	});
 
+	test("has only its own threads fail", async () => {
+		const { answer } = await asClient((client, nobody) => {
+			const { open, inChild, O_RDWR } = client;
+			const path = `/proc/${process.pid}/fail-nth`;
+			const opened = inChild(
+				({ open, setresuid, syscall, O_RDONLY, O_RDWR }, { path, nobody }) => {
+					setresuid(nobody, nobody, nobody);
+					syscall(process.arch === "x64" ? 157 : 167, 4, 1); // PR_SET_DUMPABLE, which else would make it root's own
+					const tried = [open(path, O_RDWR), open(path, O_RDONLY), open("/proc/self/fail-nth", O_RDWR)];
+					return tried.map((fd) => Math.min(fd, 0));
+				},
+				{ path, nobody },
+			);
+			return { opened, ofRoots: Math.min(0, open(path, O_RDWR)) };
+		}, NOBODY);
+		expect(answer).toEqual({ opened: [EACCES, 0, 0], ofRoots: 0 });
+	});
+
 	test("may do to the machine's files what their modes allow to others", async () => {
 		const { answer } = await asClient(({ open, access, setresuid, O_RDWR, O_RDONLY }, nobody) => {
 			const path = "/sys/devices/fake/setting";
