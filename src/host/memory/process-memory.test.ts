@@ -70,7 +70,7 @@ test("a shared file's page is the same through each mapping, in each process, an
 		{ backing: 0, name: "memfd:guest-ram", page: 0, count: 8 },
 		{ backing: 0, name: "memfd:guest-ram", page: 3, count: 2 },
 		{ backing: 0, name: "memfd:guest-ram", page: 4, count: 1 },
-		{ backing: 0, name: "memfd:guest-ram", size: 8 * 4096 },
+		{ backing: 0, name: "memfd:guest-ram", size: 8 * 4096, mayWrite: true },
 	]);
 });
 
