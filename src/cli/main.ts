@@ -46,7 +46,7 @@ program
 		"Runs PROGRAM, and all that it starts, in front of one machine's /dev/iommu. Waits for the last of them; the exit code is PROGRAM's.",
 	)
 	.addOption(
-		new Option("-m, --machine <name|file>", "the machine: a name of `ioasis machines`, or a JSON file").default(
+		new Option("-m, --machine <name|file>", "one of `machines`, or JSON").default(
 			"selftest",
 		),
 	)
