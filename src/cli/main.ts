@@ -45,11 +45,7 @@ program
 	.description(
 		"Runs PROGRAM, and all that it starts, in front of one machine's /dev/iommu. Waits for the last of them; the exit code is PROGRAM's.",
 	)
-	.addOption(
-		new Option("-m, --machine <name|file>", "one of `machines`, or JSON").default(
-			"selftest",
-		),
-	)
+	.addOption(new Option("-m, --machine <name|file>", "one of `machines`, or JSON").default("selftest"))
 	.addOption(deviceOption())
 	.addOption(new Option("-p, --policy <name>", POLICY_HELP).default("mainline"))
 	.addOption(new Option("--trace[=FILE]", "print each call, and the reason of each error, on stderr or to FILE"))
