@@ -25,6 +25,7 @@ export function hwptSetDirtyTracking(call: Call, args: Args<typeof HwptSetDirtyT
 	const enable = (args.flags & HwptSetDirtyTrackingFlags.ENABLE) !== 0;
 	if (enable) clearAll(hwpt.ioas.map, domain);
 	domain.dirtyTracking.set(enable);
+	domain.notes.tell();
 }
 
 /** IOMMU_HWPT_GET_DIRTY_BITMAP. Clears what it reports, unless NO_CLEAR is set. */
@@ -37,7 +38,12 @@ export function hwptGetDirtyBitmap(call: Call, args: Args<typeof HwptGetDirtyBit
 	const bits = Number((args.length + (1n << BigInt(pageLg2)) - 1n) >> BigInt(pageLg2));
 	const bitmap = new IovaBitmap(call.caller.memory, args.data, bits);
 	const clear = (args.flags & HwptGetDirtyBitmapFlags.NO_CLEAR) === 0;
-	readDirty(hwpt.ioas.map, domain, args.iova, args.iova + args.length - 1n, pageLg2, clear, bitmap);
+	try {
+		readDirty(hwpt.ioas.map, domain, args.iova, args.iova + args.length - 1n, pageLg2, clear, bitmap);
+	} finally {
+		// As Linux flushes then: what is written from now on is to be marked anew.
+		if (clear) domain.notes.tell();
+	}
 	bitmap.flush();
 	if (bitmap.lost !== undefined)
 		call.context.platform.remark(

@@ -13,6 +13,7 @@ import type {
 	PagingDomain,
 	Stretch,
 } from "./iommu.js";
+import { Notes } from "./notes.js";
 import type { Pasid } from "./pasid.js";
 
 export abstract class BaseDomain implements Domain {
@@ -40,6 +41,7 @@ export abstract class PageTableDomain extends BaseDomain implements PagingDomain
 	flushes = 0;
 	readonly watchers = new Set<DomainWatcher>();
 	stretches: () => Iterable<Stretch> = () => [];
+	readonly notes = new Notes();
 	#table: PageTable | undefined;
 
 	/** @param table undefined where the driver finishes its domains only when they are attached: see finish() */
@@ -81,6 +83,7 @@ export abstract class PageTableDomain extends BaseDomain implements PagingDomain
 		this.flushes++;
 		const unmapped = this.table.unmap(va, count);
 		if (this.watchers.size > 0) for (const watcher of this.watchers) watcher.unmapped({ first: va, count });
+		this.notes.tell();
 		return unmapped;
 	}
 

@@ -4,12 +4,14 @@
 import { allocation } from "../../faults/faults.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import type { Attachment, Device, Domain, Group, GroupWatcher } from "./iommu.js";
+import { Notes } from "./notes.js";
 import { NO_PASID, type Pasid } from "./pasid.js";
 
 export class IommuGroup implements Group {
 	readonly id: number;
 	readonly devices: Device[] = [];
 	readonly watchers = new Set<GroupWatcher>();
+	readonly notes = new Notes();
 	/** What the group's devices translate through now. */
 	#domain: Domain | undefined;
 	readonly #attachments = new Map<Pasid, Attachment>();
@@ -97,6 +99,7 @@ export class IommuGroup implements Group {
 	detach(): void {
 		this.#setDomain(this.#blockedDomain);
 		this.#attachments.delete(NO_PASID);
+		this.notes.tell();
 	}
 
 	attachPasid(domain: Domain, pasid: Pasid, handle: object): void {
@@ -135,6 +138,7 @@ export class IommuGroup implements Group {
 		for (const device of this.devices)
 			if (device.maxPasids > 0) this.#blockedDomain.setDevicePasid?.(device, pasid, current.domain);
 		this.#attachments.delete(pasid);
+		this.notes.tell();
 	}
 
 	get #blockedDomain(): Domain {
@@ -165,6 +169,7 @@ export class IommuGroup implements Group {
 		);
 		this.#domain = domain;
 		for (const watcher of this.watchers) watcher.attached(domain);
+		this.notes.tell();
 	}
 
 	#setPasid(domain: Domain, pasid: Pasid, old: Domain | undefined): void {
@@ -177,6 +182,7 @@ export class IommuGroup implements Group {
 			},
 			(device) => before.setDevicePasid?.(device, pasid, domain),
 		);
+		this.notes.tell();
 	}
 
 	#switchAll(devices: readonly Device[], change: (device: Device) => void, undo: (device: Device) => void): void {

@@ -5,6 +5,7 @@
 
 import type { MovableMemory } from "../../memory/movable-memory.js";
 import type { PageTable } from "../../pagetable/pagetable.js";
+import type { Notes } from "./notes.js";
 import type { PageRequest } from "./page-request.js";
 import type { Pasid } from "./pasid.js";
 import type { ReservedRegion } from "./reserved.js";
@@ -42,6 +43,8 @@ export interface Group {
 	readonly devices: Device[];
 	/** For requests without PASID. */
 	readonly watchers: Set<GroupWatcher>;
+	/** Of who has noted what is attached. They are told when that changes. */
+	readonly notes: Notes;
 
 	/** What is attached for a PASID. */
 	attachment(pasid: Pasid): Attachment | undefined;
@@ -160,6 +163,8 @@ export interface PagingDomain extends Domain {
 	readonly dirtyTracking: DirtyTracking | undefined;
 	/** How often what IOMMUs have cached of the table was flushed. What was cached before the last time doesn't count. */
 	readonly flushes: number;
+	/** Of who has noted where the table leads. They are told when that is flushed. */
+	readonly notes: Notes;
 	/** Whether the IOMMU marks leaves as accessed and dirty. */
 	readonly marksLeaves: boolean;
 	readonly watchers: Set<DomainWatcher>;

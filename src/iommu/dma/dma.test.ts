@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { READ, WRITE } from "../../pagetable/pagetable.js";
 import { TableMemory } from "../../pagetable/table-memory.js";
 import { HwptAllocFlags } from "../../uapi/iommufd.js";
@@ -10,6 +10,7 @@ import { VtdRegisters } from "../drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../drivers/intel-vtd.js";
 import type { DmaFault } from "../translation/dma-fault.js";
 import { faultOf, Guest } from "./guest.testing.js";
+import { Located } from "./located.js";
 
 const RW = READ | WRITE;
 
@@ -165,4 +166,76 @@ test("random reads and writes agree with memory seen through a map from page to 
 		}),
 		{ numRuns: 60 },
 	);
+});
+
+describe("where an access leads can be had", () => {
+	const located = ({ guest }: ReturnType<typeof setUp>, iova: bigint, write = false, revoked = () => {}) => {
+		const into = new Located();
+		guest.dma.report = undefined;
+		const fault = guest.dma.locate(guest.device, 0, iova, write, revoked, into);
+		return { fault: fault && faultOf(fault), into };
+	};
+
+	test("with its neighbours, as far as they lie side by side and permit the same", () => {
+		const scene = setUp("amd", "as-addresses");
+		scene.guest.attach(scene.domain);
+		scene.guest.map(0x1fe, 10, 4);
+		scene.guest.map(0x202, 14, 2, READ);
+		scene.guest.map(0x204, 99, 1);
+		const at = (page: number) => {
+			const { firstPage, pages, at, protection, backing } = located(scene, BigInt(page * 4096) + 5n).into;
+			return [firstPage, pages, at / 4096, protection, backing === scene.guest.ram];
+		};
+		// A window ends at 0x200.
+		expect([at(0x1ff), at(0x201), at(0x203), at(0x204)]).toEqual([
+			[0x1fe, 2, 10, RW, true],
+			[0x200, 2, 12, RW, true],
+			[0x202, 2, 14, READ, true],
+			[0x204, 1, 99, RW, true],
+		]);
+		expect(located(scene, 0x202000n, true).fault).toBe("page table: permission");
+		expect(located(scene, 0x300000n).fault).toBe("page table: not-present");
+	});
+
+	test("until it doesn't count any more, which is told once", () => {
+		const scene = setUp("second");
+		const { guest, domain } = scene;
+		guest.attach(domain);
+		guest.map(5, 3, 2);
+		let revocations = 0;
+		const revoked = () => revocations++;
+		for (let i = 0; i < 3; i++) located(scene, 0x5000n, false, revoked);
+		guest.map(9, 9);
+		expect(revocations).toBe(0);
+		guest.unmap(6);
+		expect(revocations).toBe(1);
+		guest.unmap(5);
+		expect(revocations).toBe(1);
+		located(scene, 0x9000n, false, revoked);
+		guest.device.group.detach();
+		expect(revocations).toBe(2);
+	});
+
+	test("of one page at a time while what is written is marked, and a page that was read may not be written yet", () => {
+		const scene = setUp("amd", "as-addresses");
+		const { guest, domain } = scene;
+		guest.attach(domain);
+		guest.map(5, 3, 4);
+		expect(located(scene, 0x6000n).into).toMatchObject({ firstPage: 5, pages: 4, protection: RW });
+		domain.dirtyTracking!.set(true);
+		expect(located(scene, 0x6000n).into).toMatchObject({ firstPage: 6, pages: 1, protection: READ });
+		expect(located(scene, 0x6000n, true).into).toMatchObject({ firstPage: 6, pages: 1, protection: RW });
+		const dirty: number[] = [];
+		domain.table.readDirty(5, 4, false, (va) => dirty.push(va));
+		expect(dirty).toEqual([6]);
+	});
+
+	test("not while somebody looks on", () => {
+		const { guest, domain } = setUp("second");
+		guest.attach(domain);
+		guest.map(5, 3);
+		const into = new Located();
+		expect(guest.dma.locate(guest.device, 0, 0x5000n, false, () => {}, into)).toBeUndefined();
+		expect(into.backing).toBeUndefined();
+	});
 });

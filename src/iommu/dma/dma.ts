@@ -1,22 +1,29 @@
 // What a device does to memory: each DMA goes through the remapping, a stretch at a time, and is copied.
 
-import type { Frames } from "../../memory/frames.js";
+import { PAGE_SIZE } from "../../memory/address-space.js";
+import { type Frames, Location } from "../../memory/frames.js";
 import { offsetInPage, pageOf } from "../../memory/page-number.js";
 import { PhysicalMemory } from "../../memory/physical-memory.js";
+import { READ } from "../../pagetable/pagetable.js";
 import type { DmaEvent } from "../../trace/event.js";
 import { hex } from "../../uapi/errno.js";
 import type { Device } from "../core/iommu.js";
 import { NO_PASID, type Pasid } from "../core/pasid.js";
 import { DmaFault, type DmaRequest } from "../translation/dma-fault.js";
+import { extend, type Located } from "./located.js";
 import { checkPasid, Remapping } from "./remapping.js";
 
+const location = new Location();
+
 export class Dma {
+	readonly #frames: Frames;
 	readonly #memory: PhysicalMemory;
 	readonly #remapping: Remapping;
 	#report: ((event: DmaEvent) => void) | undefined;
 
 	/** @param frames the machine's memory */
 	constructor(frames: Frames) {
+		this.#frames = frames;
 		this.#memory = new PhysicalMemory(frames);
 		this.#remapping = new Remapping(this.#memory);
 	}
@@ -45,6 +52,49 @@ export class Dma {
 		return this.#transfer(device, pasid, iova, true, from);
 	}
 
+	/**
+	 * Finds where an access leads, for one who makes it himself, and goes on to make others there until `revoked` is called, which is once.
+	 * Leaves are marked as for the access.
+	 * @param into what was found; without a backing, when each has to be made by read() and write()
+	 * @returns why it leads nowhere
+	 */
+	locate(
+		device: Device,
+		pasid: Pasid,
+		iova: bigint,
+		write: boolean,
+		revoked: () => void,
+		into: Located,
+	): DmaFault | undefined {
+		into.backing = undefined;
+		// Whoever looks on wants to see each.
+		if (this.#report !== undefined || !device.hasIommu) return undefined;
+		try {
+			this.#locate(device, pasid, iova, write, revoked, into);
+			return undefined;
+		} catch (thrown) {
+			return this.#refusal(thrown);
+		}
+	}
+
+	#locate(device: Device, pasid: Pasid, iova: bigint, write: boolean, revoked: () => void, into: Located): void {
+		const remapping = this.#remapping;
+		remapping.begin(device, pasid, pageOf(iova), 0, write);
+		const domain = remapping.single;
+		if (domain === undefined) return;
+		remapping.translate();
+		if (!this.#frames.locateInto(Math.floor(remapping.physical / PAGE_SIZE), location)) return;
+		into.backing = location.backing;
+		into.at = location.page * PAGE_SIZE;
+		into.firstPage = remapping.access.page;
+		into.pages = 1;
+		into.protection = remapping.protection;
+		if (!domain.marksLeaves) extend(domain, this.#frames, into);
+		else if (!write) into.protection &= READ; // The leaf isn't marked as written.
+		domain.notes.add(revoked);
+		device.group.notes.add(revoked);
+	}
+
 	/** A device can't even ask. @param reason why */
 	refuse(request: DmaRequest, reason: string): DmaFault {
 		const fault = new DmaFault(request, "function", "blocked", reason);
@@ -57,11 +107,16 @@ export class Dma {
 			if (device.hasIommu) this.#remapped(device, pasid, iova, write, data);
 			else this.#byPhysicalAddress({ device, pasid, iova, write }, data);
 			return undefined;
-		} catch (fault) {
-			if (!(fault instanceof DmaFault)) throw fault;
-			this.#tell("fault", fault.request, fault.message);
-			return fault;
+		} catch (thrown) {
+			return this.#refusal(thrown);
 		}
+	}
+
+	/** What a fault on the way means, told. Anything else is a bug, and goes on. */
+	#refusal(thrown: unknown): DmaFault {
+		if (!(thrown instanceof DmaFault)) throw thrown;
+		this.#tell("fault", thrown.request, thrown.message);
+		return thrown;
 	}
 
 	#remapped(device: Device, pasid: Pasid, iova: bigint, write: boolean, data: Uint8Array): void {

@@ -93,6 +93,16 @@ export class Remapping {
 			);
 	}
 
+	/** The paging domain that alone translates the access; undefined where it goes through two stages. */
+	get single(): PagingDomain | undefined {
+		return this.#domain.type === "paging" ? (this.#domain as PagingDomain) : undefined;
+	}
+
+	/** What may be done where it leads: READ, WRITE. */
+	get protection(): number {
+		return this.#last.protection;
+	}
+
 	/** Where it leads, in bytes. */
 	get physical(): number {
 		return this.#last.physical;

@@ -39,6 +39,11 @@ export class PagingStage {
 		return this.frame * PAGE_SIZE + this.offset;
 	}
 
+	/** What the leaf permits: READ, WRITE. */
+	get protection(): number {
+		return this.#leaf.protection & (READ | WRITE);
+	}
+
 	/** How far the leaf goes on from there, in bytes. */
 	get length(): number {
 		const { leafVa, leafFrames } = this.#leaf;
