@@ -23,6 +23,7 @@ const ENTRIES = {
 	explain: "src/cli/explain.ts",
 	"launcher-thread": "src/host/launch/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
+	"device-worker": "src/cli/device-worker.ts",
 	"exit-now": "src/host/launch/exit-now.ts",
 };
 /** What one entry imports of another only when it needs it stays a file of its own. */

@@ -24,6 +24,10 @@ export class FailureRecorder implements Tracer {
 		this.#plan = plan;
 	}
 
+	get isToldOfAll(): boolean {
+		return this.#inner?.isToldOfAll ?? false;
+	}
+
 	ioctl(file: OpenFile, caller: Parameters<Tracer["ioctl"]>[1], fd: number, number: number, argument: number): number {
 		const name = () => printNumber({ command: commandOf(file.path, number), number });
 		try {

@@ -21,6 +21,7 @@ import { Later } from "../uapi/later.js";
 import type { LineFile } from "./line-file.js";
 
 export class LineTracer implements Tracer {
+	readonly isToldOfAll = true;
 	readonly #lines: LineFile;
 
 	constructor(lines: LineFile) {

@@ -84,6 +84,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 			workers: {
 				launcher: new URL("./launcher-thread.js", import.meta.url),
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
+				device: new URL("./device-worker.js", import.meta.url),
 			},
 		},
 		{
@@ -103,6 +104,8 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const ofFaults = places === undefined ? {} : { places };
 	report?.end({ ...numberOf(status), calls, errors: Object.fromEntries(errors), leftovers, stillOpen, ...ofFaults });
 	if (!options.quiet) summarize(happened, failNth);
+	// To end as usual is to wait for all threads.
+	if (happened.hasStuckDevice) await leave(codeOf(status));
 	process.exit(codeOf(status));
 }
 

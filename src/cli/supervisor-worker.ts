@@ -3,11 +3,11 @@
 import { FailNth } from "../faults/fail-nth.js";
 import { BlockFile } from "../host/devices/block-file.js";
 import { FaultInjection } from "../host/fault-injection/fault-injection.js";
-import { supervise } from "../host/launch/supervisor-thread.js";
+import { type Host, supervise } from "../host/launch/supervisor-thread.js";
 import { discard } from "../host/memory/discard.js";
 import type { Tracer } from "../host/supervisor.js";
 import { policies } from "../iommufd/hwpt-policy.js";
-import type { Machine } from "../machine/machine.js";
+import type { Machine, Surroundings } from "../machine/machine.js";
 import type { Outside } from "../machine/models.js";
 import { Recorder } from "../machine/record/recorder.js";
 import type { EngineSettings } from "./engine-settings.js";
@@ -30,11 +30,7 @@ const outside: Outside = {
 
 supervise(async (settings: EngineSettings, host) => {
 	const found = await findMachine(settings);
-	const machine = makeMachine(found, policies.get(settings.policy), {
-		outside,
-		memory: settings.memory,
-		discard,
-	});
+	const machine = makeMachine(found, policies.get(settings.policy), around(settings, host));
 	const plan = settings.failNth === undefined ? undefined : new FailNth(settings.failNth);
 	const served = recorded(machine, found, settings);
 	served.settle = host.settle;
@@ -45,6 +41,12 @@ supervise(async (settings: EngineSettings, host) => {
 		answer: (question) => answerWalk(machine, question),
 	};
 });
+
+/** Models have threads of their own. What is recorded is to be the same when it is replayed, so then they run in this one. */
+function around({ record, memory }: EngineSettings, { devices }: Host): Surroundings {
+	const placeOfModels = (machine: Machine) => (record === undefined ? devices.placeFor(machine) : undefined);
+	return { outside, memory, discard, placeOfModels };
+}
 
 /** The machine, or what stands in front of it and writes down all that it does. */
 function recorded(

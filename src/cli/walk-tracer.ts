@@ -32,6 +32,10 @@ export class WalkTracer implements Tracer {
 		this.#inner = inner;
 	}
 
+	get isToldOfAll(): boolean {
+		return this.#inner?.isToldOfAll ?? false;
+	}
+
 	ioctl(file: OpenFile, thread: Parameters<Tracer["ioctl"]>[1], fd: number, number: number, argument: number): number {
 		try {
 			return this.#inner?.ioctl(file, thread, fd, number, argument) ?? file.ioctl(thread, number, argument);

@@ -63,6 +63,8 @@ export interface Endpoint {
 	 * @returns whether there is more to do now
 	 */
 	work?(): boolean;
+	/** Files of the host's, by their fds: when one of them can be read, work() is to be called. They may be others each time. */
+	readonly fds?: readonly number[];
 	/** Function Level Reset: back to how it was when the machine was switched on. What is under way ends without a trace. */
 	reset(): void;
 	/** All that it knows, so that another one of its kind, with the same options, can go on from there. Between two pieces of work. */

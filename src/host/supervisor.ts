@@ -9,6 +9,7 @@ import { Extents } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
+import type { DeviceThreads } from "./devices/device-threads.js";
 import type { FaultInjection } from "./fault-injection/fault-injection.js";
 import { HandedFiles } from "./files/files.js";
 import { StoredFile } from "./files/stored-file.js";
@@ -29,11 +30,13 @@ import { outOfFds } from "./processes/descriptors.js";
 import { Processes } from "./processes/processes.js";
 import type { Thread } from "./processes/thread.js";
 import { FAREWELL } from "./trap/filter.js";
-import { ParkedCalls } from "./trap/parked-calls.js";
+import { handedOver, ParkedCalls } from "./trap/parked-calls.js";
 import { Notification } from "./trap/seccomp.js";
 
 /** Who wants to know of each call. */
 export interface Tracer {
+	/** Whether also of reads and writes that go well. */
+	readonly isToldOfAll: boolean;
 	/** Does the ioctl as OpenFile.ioctl() would, and tells of it. */
 	ioctl(file: OpenFile, thread: Thread, fd: number, command: number, argument: number): number;
 	/** @param result the fd, or why there is none */
@@ -76,11 +79,14 @@ export class Supervisor {
 	readonly tally: Tally = { calls: 0, errors: new Map(), missing: new Map() };
 	/** Is called between two calls: when a signal has interrupted the wait, and now and then, for one who is always busy hardly waits. */
 	whenWoken: () => void = () => {};
+	/** Whether no device thread is left, after finish(). */
+	haveDevicesEnded = true;
 	readonly #served: ServedFiles;
 	readonly #tracer: Tracer | undefined;
 	#launcher = 0;
 	readonly #notification = new Notification();
 	readonly #parked: ParkedCalls;
+	readonly #devices: DeviceThreads;
 	readonly #events = new Events();
 	readonly #files: HandedFiles;
 	readonly #sharedFiles = new SharedFiles();
@@ -95,16 +101,30 @@ export class Supervisor {
 
 	/**
 	 * Takes what it needs of the system. From then on it can be told where to listen, and a program can be started.
+	 * @param devices the threads of devices' models
 	 * @param directory where the machine's files may be put, and nothing is yet
 	 * @param faults who decides which places fail
 	 * @throws Refusal, SystemError
 	 */
-	constructor(served: ServedFiles, directory: string, tracer: Tracer | undefined, faults: FaultInjection) {
+	constructor(
+		served: ServedFiles,
+		devices: DeviceThreads,
+		directory: string,
+		tracer: Tracer | undefined,
+		faults: FaultInjection,
+	) {
 		this.#faults = faults;
 		this.#served = served;
 		this.#tracer = tracer;
 		this.#files = new HandedFiles(this.#events, served.budget.objects);
 		this.#parked = new ParkedCalls(this.#notification, (thread) => faults.forgetParked(thread));
+		this.#devices = devices;
+		devices.serve({
+			notification: this.#notification,
+			parked: this.#parked,
+			events: this.#events,
+			takenBack: () => this.tally.calls--,
+		});
 		this.#processes = new Processes({
 			notification: this.#notification,
 			files: this.#files,
@@ -140,6 +160,7 @@ export class Supervisor {
 	 */
 	run(listener: number, launcher: number): void {
 		this.#notification.listenTo(listener);
+		this.#devices.listenTo(listener);
 		this.#launcher = launcher;
 		for (let calls = 1; !this.#ended; calls++) {
 			if (this.#parked.areDue) this.#makeDueAgain();
@@ -149,9 +170,14 @@ export class Supervisor {
 			// One who asked may be killed before we look.
 			else if (errno() !== errors.ENOENT) throw new SystemError("seccomp", errno());
 			if (calls % CALLS_BETWEEN_LOOKS === 0) this.whenWoken();
-			if (this.#mayBeUnused) this.#sharedFiles.closeUnused();
-			this.#mayBeUnused = false;
+			if (this.#mayBeUnused) this.#closeUnused();
 		}
+	}
+
+	#closeUnused(): void {
+		this.#sharedFiles.closeUnused();
+		this.#devices.prune();
+		this.#mayBeUnused = false;
 	}
 
 	/** Makes calls again that were put aside. One that is due at once again takes turns with the others. */
@@ -165,13 +191,14 @@ export class Supervisor {
 	#isCallPending(): boolean {
 		const isPending = this.#notification.isPendingBefore(this.#events.fd);
 		// What a program has signalled happens before what it calls next.
-		this.#settleEvents();
+		if (this.#notification.isOtherReadable) this.#settleEvents();
 		return isPending;
 	}
 
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
 	finish(): string[] {
 		this.#parked.dropAll();
+		this.haveDevicesEnded = this.#devices.finish();
 		this.#shadow.remove();
 		this.#faults.settings.remove();
 		// A file that was on its way through a socket when that was closed is let go of in the background.
@@ -302,6 +329,7 @@ export class Supervisor {
 		const { thread } = this.#notification;
 		const memory = this.#processes.memoryToGo(thread);
 		if (memory === undefined) return;
+		this.#devices.revokeAll();
 		const pinned = new Extents();
 		this.#served.pinnedOf(memory, pinned);
 		const pages = pinned.count.reduce((sum, count) => sum + count, 0);
@@ -370,11 +398,18 @@ export class Supervisor {
 		const memory = thread.process.memoryOf(thread.thread);
 		memory.stopped = thread.thread;
 		let result: number | Errno;
+		this.#parked.mayBeHandedOver = transfer.isOneStep && !this.#tracer?.isToldOfAll;
 		try {
 			result = this.#faults.during(thread.thread, () => transfer.make(memory));
 		} catch (error) {
-			if (error instanceof Later) memory.stopped = 0;
+			if (error instanceof Later || error === handedOver) memory.stopped = 0;
+			if (error === handedOver) {
+				this.tally.calls++;
+				return;
+			}
 			result = this.#errorOf(error);
+		} finally {
+			this.#parked.mayBeHandedOver = false;
 		}
 		if (caught.file instanceof StoredFile) this.#shadow.update();
 		// Before it is answered: then the caller goes on, and may change what there is to be seen.
@@ -429,6 +464,8 @@ export class Supervisor {
 			notification.fail(errors.EINVAL);
 			return;
 		}
+		// What we have mapped for devices, and isn't pinned any more, stands in nobody's way.
+		if (areAdded) this.#devices.prune();
 		const file = areAdded ? this.#processes.known(notification.thread)?.fileToSeal(fd, seals) : undefined;
 		if (file === undefined) {
 			notification.proceed();

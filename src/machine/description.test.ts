@@ -94,7 +94,7 @@ test("a model fills in what is not said of its function, and says which of its o
 		);
 	expect(wrong({ model: "edo" })).toMatch(/^there is no model "edo": one of edu/);
 	expect(wrong({ model: "edu", options: { size: 1 } })).toBe('options of edu: unknown field "size"');
-	expect(wrong({ ...ids, device: "0x11e9", options: {} })).toMatch(/^it has options, and no model/);
+	expect(wrong({ ...ids, device: "0x11e9", options: { size: 1 } })).toMatch(/^it has options, and no model/);
 	expect(wrong(ids)).toBe('the field "device" is missing');
 });
 

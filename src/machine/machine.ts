@@ -111,10 +111,12 @@ export class Machine {
 		this.vfioDevices = bus.vfioDevices;
 		const local = new LocalModels(this.dma, surroundings.outside ?? nowhere, (event) => this.report?.(event));
 		const place = surroundings.placeOfModels?.(this) ?? local;
-		for (const { vfio, description } of this.#iommus.flatMap(({ functions }) => functions)) {
-			const { model, options } = description;
-			if (vfio !== undefined && model !== undefined) vfio.registers = place.registersOf({ vfio, model, options });
-		}
+		const modelled = this.#iommus
+			.flatMap(({ functions }) => functions)
+			.flatMap(({ vfio, description: { model, options, chosen } }) =>
+				vfio === undefined || model === undefined ? [] : [{ vfio, model, options, chosen }],
+			);
+		for (const [{ vfio }, registers] of place.place(modelled)) vfio.registers = registers;
 		this.endpoints = local.endpoints;
 		this.#container = description.container;
 		this.pci = new PciDrivers(

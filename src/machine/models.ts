@@ -19,12 +19,14 @@ export interface ModelledFunction {
 	readonly model: DeviceModel;
 	/** What was chosen, as the model's schema gives it. */
 	readonly options: unknown;
+	/** The same as a machine file or the command line has it. */
+	readonly chosen: unknown;
 }
 
 /** Where models run. */
 export interface ModelPlace {
-	/** Has a function's model run there. @returns the way to its registers */
-	registersOf(modelled: ModelledFunction): Registers;
+	/** Has the functions of a machine run there. @returns the way to each one's registers */
+	place(functions: readonly ModelledFunction[]): ReadonlyMap<ModelledFunction, Registers>;
 }
 
 /** What models in this thread have of the world outside of the machine. */
@@ -53,8 +55,12 @@ export class LocalModels implements ModelPlace {
 		this.#tell = tell;
 	}
 
+	place(functions: readonly ModelledFunction[]): ReadonlyMap<ModelledFunction, Registers> {
+		return new Map(functions.map((one) => [one, this.#registersOf(one)]));
+	}
+
 	/** @throws MachineDescriptionError when its files can't be had */
-	registersOf({ vfio, model, options }: ModelledFunction): Registers {
+	#registersOf({ vfio, model, options }: ModelledFunction): Registers {
 		let endpoint: Endpoint | undefined;
 		const woken = () => endpoint && this.#work.add(endpoint);
 		const host = { ...this.#outside, address: vfio.name, wire: (name: string) => this.#wire(name).takeEnd() };

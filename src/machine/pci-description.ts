@@ -91,8 +91,9 @@ export type PciDescription = Omit<Given, "model" | "options" | keyof Identity> &
 	Identity & {
 		/** What is behind its registers; undefined where nothing is. */
 		readonly model: DeviceModel | undefined;
-		/** What was chosen for it. */
+		/** What was chosen for it, as its schema gives it, and as it was given. */
 		readonly options: unknown;
+		readonly chosen: unknown;
 	};
 
 /** Of what has a model's name, and of all others. */
@@ -122,28 +123,28 @@ export const pciDescription = v.pipe(
 );
 
 /** @returns the whole description, or what is wrong with it */
-function withModel({ model: name, options: chosen, ...given }: Given): PciDescription | string {
+function withModel({ model: name, options: chosen = {}, ...given }: Given): PciDescription | string {
 	const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as typeof given;
 	if (name === undefined) {
 		for (const field of ["vendor", "device", "class"] as const)
 			if (given[field] === undefined) return `the field "${field}" is missing`;
 		const model = modelWithIds(given.vendor!, given.device!);
-		if (model === undefined && chosen !== undefined)
+		if (model === undefined && Object.keys(chosen).length > 0)
 			return "it has options, and no model: there is none with these IDs, and none is named";
-		const options = model && parseOptions(model, chosen ?? {});
+		const options = model && parseOptions(model, chosen);
 		if (typeof options === "string") return options;
-		return { ...DEFAULTS, ...known, model, options: options?.value } as PciDescription;
+		return { ...DEFAULTS, ...known, model, options: options?.value, chosen } as PciDescription;
 	}
 	const model = modelNamed(name);
 	if (model === undefined) {
 		const names = allModels().map((model) => model.name);
 		return `there is no model "${name}": one of ${names.join(", ")}`;
 	}
-	const options = parseOptions(model, chosen ?? {});
+	const options = parseOptions(model, chosen);
 	if (typeof options === "string") return options;
 	const identity = model.identity(options.value);
 	const bars = identity.bars.map((bar) => ({ space: "memory32", prefetchable: false, ...bar }));
-	return { ...DEFAULTS, ...identity, bars, ...known, model, options: options.value } as PciDescription;
+	return { ...DEFAULTS, ...identity, bars, ...known, model, options: options.value, chosen } as PciDescription;
 }
 
 /** @returns what was chosen, or what is wrong with that */

@@ -195,6 +195,11 @@ export class VfioDevice {
 		detachDevice(this.#theBound(), pasid);
 	}
 
+	/** Whether its memory can be accessed now: not while nobody has it. */
+	get isMemoryEnabled(): boolean {
+		return this.#configSpace?.isMemoryEnabled ?? false;
+	}
+
 	/** Its BARs with a model behind them, for Registers. */
 	barsOf(endpoint: Endpoint | undefined): BarOwner {
 		const device = this;
@@ -203,7 +208,7 @@ export class VfioDevice {
 			hardware: this.hardware,
 			endpoint,
 			get isMemoryEnabled() {
-				return device.#configSpace?.isMemoryEnabled ?? false;
+				return device.isMemoryEnabled;
 			},
 		};
 	}

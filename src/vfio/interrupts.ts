@@ -36,7 +36,17 @@ interface Intx {
 export const NO_MASTER = "Bus Master Enable is off, bit 2 of the command register";
 const DISABLED = "Interrupt Disable, bit 10 of the command register";
 
+/** Somebody who signals eventfds of messages by himself. */
+export interface MessageSender {
+	/** MSI or MSI-X is switched on or off. */
+	setMessages(areOn: boolean): void;
+	/** A vector has another eventfd, or none. When this returns the one that it had isn't signalled any more. */
+	setVector(vector: number, eventFd: EventFd | undefined): void;
+}
+
 export class Interrupts {
+	/** Sends messages beside raise(). */
+	sender: MessageSender | undefined;
 	/** Is told of each that the function means to make. */
 	report: ((event: InterruptEvent) => void) | undefined;
 	readonly #name: string;
@@ -286,6 +296,7 @@ export class Interrupts {
 					"interrupt-off",
 				);
 			this.#messages = { index, allocated: start + count };
+			this.sender?.setMessages(true);
 		}
 		for (let i = 0; i < count; i++) {
 			try {
@@ -312,17 +323,23 @@ export class Interrupts {
 				"msi-vectors",
 			);
 		const eventFd = fd < 0 ? undefined : eventFdOf(caller, fd);
-		if (eventFd !== undefined) this.#vectors.set(vector, eventFd);
+		if (eventFd === undefined) return;
+		this.#vectors.set(vector, eventFd);
+		this.sender?.setVector(vector, eventFd);
 	}
 
 	#dropVector(vector: number): void {
-		this.#vectors.get(vector)?.release();
+		const eventFd = this.#vectors.get(vector);
+		if (eventFd === undefined) return;
 		this.#vectors.delete(vector);
+		this.sender?.setVector(vector, undefined);
+		eventFd.release();
 	}
 
 	#switchOffMessages(): void {
 		for (const vector of [...this.#vectors.keys()]) this.#dropVector(vector);
 		this.#messages = undefined;
+		this.sender?.setMessages(false);
 	}
 
 	#nameOfMessages(): string {

@@ -19,8 +19,21 @@ test("the example of a driver has its device copy memory", () => {
 });
 
 describe.skipIf(!hasCompiler)("the edu device", () => {
-	const options = ["--quiet", "--machine", "intel", `--trace=${trace}`, "--record", recording];
-	const run = (client: string) => ioasis("run", ...options, "--", buildClient(client, directory.path), device);
+	/** What is recorded has the device's model in the supervisor's thread; without it has one of its own. */
+	const ways = [["--record", recording], [`--trace=${trace}.threads`], []];
+	const outcomeOf = (client: string, ...options: string[]) =>
+		ioasis("run", "--quiet", "--machine", "intel", ...options, "--", buildClient(client, directory.path), device);
+	/** The same in whichever way. */
+	const run = (client: string) => {
+		const [first, ...others] = ways.map((way) =>
+			outcomeOf(client, ...(way.length === 2 ? [`--trace=${trace}`] : []), ...way),
+		);
+		for (const other of others) expect(other).toEqual(first);
+		// But for the numbers of threads, and addresses.
+		const lines = (name: string) => readFileSync(name, "utf8").replaceAll(/^\d+ |0x[0-9a-f]{6,}/gm, "");
+		expect(lines(`${trace}.threads`)).toBe(lines(trace));
+		return first;
+	};
 
 	test("is found in its configuration space, and copies memory when its registers say so", () => {
 		expect(run("edu")).toEqual({

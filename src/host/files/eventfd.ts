@@ -20,37 +20,42 @@ const vector = new NativeMemory(24);
 vector.setU64(0, vector.address + 16);
 vector.setU64(2, 8);
 
+/** Adds 1. A counter that is full can't take any more, and says already what there is to say. */
+export function signalEventFd(fd: number): void {
+	if (hasRoom(fd)) write(fd, one.address, 8);
+}
+
 export class ClientEventFd implements EventFd {
-	readonly #fd: number;
+	/** Ours; until it is released. */
+	readonly fd: number;
 	readonly #events: Events;
 
 	/** @param fd ours from now on */
 	constructor(fd: number, events: Events) {
-		this.#fd = fd;
+		this.fd = fd;
 		this.#events = events;
 	}
 
-	/** A counter that is full can't take any more, and says already what there is to say. */
 	signal(): void {
-		if (this.#hasRoom()) write(this.#fd, one.address, 8);
+		signalEventFd(this.fd);
 	}
 
 	onSignal(listener: () => void): void {
 		// Without waiting, whatever the client has chosen by O_NONBLOCK: it may have read the counter itself in the meantime.
-		this.#events.addUrgent(this.#fd, EPOLLIN, () => {
-			if (preadv2(this.#fd, vector.address, 1, NO_POSITION, RWF_NOWAIT) > 0) listener();
+		this.#events.addUrgent(this.fd, EPOLLIN, () => {
+			if (preadv2(this.fd, vector.address, 1, NO_POSITION, RWF_NOWAIT) > 0) listener();
 		});
 	}
 
 	release(): void {
-		this.#events.remove(this.#fd);
-		close(this.#fd);
+		this.#events.remove(this.fd);
+		close(this.fd);
 	}
+}
 
-	/** Asked before each write(2), which waits for room, and has no flag not to. */
-	#hasRoom(): boolean {
-		question.words[0] = this.#fd;
-		question.words[1] = POLLOUT;
-		return poll(question.address, 1, 0) === 1 && ((question.words[1] >>> 16) & POLLOUT) !== 0;
-	}
+/** Asked before each write(2), which waits for room, and has no flag not to. */
+function hasRoom(fd: number): boolean {
+	question.words[0] = fd;
+	question.words[1] = POLLOUT;
+	return poll(question.address, 1, 0) === 1 && ((question.words[1] >>> 16) & POLLOUT) !== 0;
 }

@@ -48,6 +48,8 @@ export interface Transfer {
 	readonly name: string;
 	/** What it was given besides the fd, for the trace. */
 	readonly arguments: readonly number[];
+	/** Whether it is over when the first of its buffers is. */
+	readonly isOneStep: boolean;
 	/** @returns what the call returns @throws Errno */
 	make(memory: AddressSpace): number;
 	/** What it was about, for the trace, once it has been made; undefined for a queue. */
@@ -81,6 +83,7 @@ function onQueue(queue: ReadableFile, kind: CallKind, call: Notification): Trans
 	return {
 		name: kind.name,
 		arguments: argumentsOf(kind, call),
+		isOneStep: !kind.isVector,
 		make: (memory) =>
 			transferEach(piecesOf(kind, call, memory, 0), true, ({ address, length }) =>
 				kind.isWrite ? queue.write(memory, address, length) : queue.read(memory, address, length),
@@ -94,6 +97,7 @@ function atPosition(file: PositionedFile, start: number, kind: CallKind, call: N
 	return {
 		name: kind.name,
 		arguments: argumentsOf(kind, call),
+		isOneStep: !kind.isVector,
 		make: (memory) => {
 			let position = start;
 			pieces = piecesOf(kind, call, memory, start);

@@ -43,8 +43,8 @@ export class Asker {
 		if (this.#lastId === 0) this.#port.on("message", (message: Answered) => this.#answered(message)).unref();
 		const id = ++this.#lastId;
 		this.#port.postMessage({ id, question } satisfies AskedQuestion);
-		this.#wake();
-		this.#timer ??= setInterval(() => this.#wake(), AGAIN);
+		this.wake();
+		this.#timer ??= setInterval(() => this.wake(), AGAIN);
 		return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
 	}
 
@@ -70,7 +70,7 @@ export class Asker {
 	 * kill(2) with a thread's number signals the process, but prefers that thread, as tgkill(2) insists on it. The latter would take
 	 * native code in the main thread, which needs none otherwise; and if another thread gets it, that does nothing, and it is sent again.
 	 */
-	#wake(): void {
+	wake(): void {
 		const thread = this.#handshake.supervisor;
 		if (thread === 0) return;
 		try {

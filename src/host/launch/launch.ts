@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import { type Failure, failureOf } from "../failure.js";
 import { Asker } from "./asker.js";
 import { childrenOf, killDescendants } from "./descendants.js";
+import { startDevice } from "./device-worker.js";
 import { Handshake } from "./handshake.js";
 import type { LauncherData, LauncherMessage } from "./launcher-thread.js";
 import { checkPrerequisites, temporaryDirectory } from "./prerequisites.js";
@@ -20,8 +21,8 @@ export interface Launch {
 	readonly heap?: number;
 	/** Fds of our own that the program is not to inherit. */
 	readonly withheld?: readonly number[];
-	/** The workers' files: launcher-thread.ts, and one that calls supervise(). */
-	readonly workers: { readonly launcher: URL; readonly supervisor: URL };
+	/** The workers' files: launcher-thread.ts, one that calls supervise(), and one that calls runDeviceThread(). */
+	readonly workers: { readonly launcher: URL; readonly supervisor: URL; readonly device: URL };
 }
 
 /** How the program itself ended. */
@@ -115,6 +116,10 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 			}
 		});
 		supervisor.on("message", (message: SupervisorMessage) => {
+			if (message.kind === "device") {
+				startDevice(what.workers.device, message.data, () => asker.wake());
+				return;
+			}
 			asker.end();
 			hasTold = true;
 			if (message.kind === "no listener") return;

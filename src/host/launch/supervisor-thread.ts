@@ -3,6 +3,8 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { MachineDescriptionError } from "../../machine/description.js";
 import { Errno } from "../../uapi/errno.js";
+import type { DeviceThreadData } from "../devices/device-thread.js";
+import { DeviceThreads } from "../devices/device-threads.js";
 import { type Failure, failureOf } from "../failure.js";
 import { FaultInjection } from "../fault-injection/fault-injection.js";
 import { reportInternalError } from "../internal-error.js";
@@ -35,6 +37,8 @@ export type SupervisorMessage =
 	| { readonly kind: "failed"; readonly failure: Failure }
 	/** There is nothing to listen to: the launcher knows why. */
 	| { readonly kind: "no listener" }
+	/** A device thread is to be started. This can come any time before the others. */
+	| { readonly kind: "device"; readonly data: DeviceThreadData }
 	| { readonly kind: "report"; readonly report: Report };
 
 export interface Report {
@@ -46,6 +50,8 @@ export interface Report {
 	readonly missing: readonly (readonly [path: string, why: string])[];
 	/** Paths of files that are still open: in processes that don't run under us, which got them over a socket. */
 	readonly stillOpen: readonly string[];
+	/** Whether a device thread goes on, and can't be ended. */
+	readonly hasStuckDevice?: boolean;
 	/** Where one place was to fail: how many were come by, and what the one was that did. */
 	readonly places?: number;
 	readonly failedPlace?: string | undefined;
@@ -60,6 +66,8 @@ export interface Host {
 	 * @param mappingsToo the same for mappings, which takes a look at every process
 	 */
 	settle(mappingsToo?: boolean): void;
+	/** Threads for the models of devices. */
+	readonly devices: DeviceThreads;
 }
 
 /** What the supervisor serves, and who looks on. */
@@ -90,7 +98,7 @@ export async function supervise<Settings>(
 			tell({ kind: "no listener" });
 			return;
 		}
-		if (ready.isAsked) handshake.announceSupervisor(gettid());
+		handshake.announceSupervisor(gettid());
 		ready.supervisor.run(listener, handshake.launcher);
 		tell({ kind: "report", report: finish(ready) });
 	} catch (error) {
@@ -103,8 +111,6 @@ interface Ready {
 	readonly supervisor: Supervisor;
 	readonly machine: Machine;
 	readonly faults: FaultInjection;
-	/** Whether it can be woken to answer questions. */
-	readonly isAsked: boolean;
 }
 
 /** @returns undefined when it can't be had, which has been told then */
@@ -113,19 +119,21 @@ async function prepare<Settings>(
 	start: (settings: Settings, host: Host) => Engine | Promise<Engine>,
 ): Promise<Ready | undefined> {
 	let supervisor: Supervisor | undefined;
+	const devices = new DeviceThreads((data) => tell({ kind: "device", data }));
 	try {
 		const engine = await start(settings as Settings, {
 			debugfs,
 			settle: (mappingsToo) => supervisor?.settle(mappingsToo),
+			devices,
 		});
 		const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
-		supervisor = new Supervisor(machine, files, tracer, faults);
-		const isAsked = engine.answer !== undefined;
-		if (isAsked) {
-			supervisor.whenWoken = () => answerQuestions(questions, (question) => engine.answer?.(question));
-			takeWakeUps();
-		}
-		return { supervisor, machine, faults, isAsked };
+		supervisor = new Supervisor(machine, devices, files, tracer, faults);
+		supervisor.whenWoken = () => {
+			devices.lookAfterDead();
+			answerQuestions(questions, (question) => engine.answer?.(question));
+		};
+		takeWakeUps();
+		return { supervisor, machine, faults };
 	} catch (error) {
 		if (error instanceof Errno || error instanceof MachineDescriptionError) {
 			const reason = error instanceof Errno ? error.reason : error.message;
@@ -145,8 +153,9 @@ function finish({ supervisor, machine, faults: { plan } }: Ready): Report {
 	}
 	const { calls, errors, missing } = supervisor.tally;
 	const byCount = [...errors].sort(([, one], [, other]) => other - one);
+	const stuck = supervisor.haveDevicesEnded ? {} : { hasStuckDevice: true };
 	const places = plan && { places: plan.passed, failedPlace: plan.failed?.what };
-	return { calls, errors: byCount, missing: [...missing], leftovers, stillOpen, ...places };
+	return { calls, errors: byCount, missing: [...missing], leftovers, stillOpen, ...stuck, ...places };
 }
 
 function tell(message: SupervisorMessage): void {

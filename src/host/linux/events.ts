@@ -54,12 +54,12 @@ export class Events {
 		if (this.#actions.delete(fd)) epollCtl(this.fd, EPOLL_CTL_DEL, fd, this.#memory.address);
 	}
 
-	/** Does what is to be done. */
-	settle(): void {
+	/** Does what is to be done. @param patience how long something is waited for, in milliseconds; -1 for ever */
+	settle(patience = 0): void {
 		if (this.#actions.size === 0) return;
 		const { words, address } = this.#memory;
-		for (;;) {
-			const count = epollWait(this.fd, address, MOST_EVENTS, 0);
+		for (let wait = patience; ; wait = 0) {
+			const count = epollWait(this.fd, address, MOST_EVENTS, wait);
 			if (count <= 0) return;
 			const fds = Array.from({ length: count }, (_, i) => words[i * EVENT_WORDS + DATA]);
 			for (const fd of fds) this.#actions.get(fd)?.();

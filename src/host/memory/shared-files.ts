@@ -118,6 +118,16 @@ export class SharedFile implements Backing {
 		return this.#fd !== -1;
 	}
 
+	/** Whether the engine will come back for its bytes. */
+	get isHeld(): boolean {
+		return this.#holders > 0;
+	}
+
+	/** Ours, or -1: as long as the file isn't closed, or opened in another way. */
+	get fd(): number {
+		return this.#fd;
+	}
+
 	read(at: number, into: Uint8Array): number {
 		const fd = this.#fd;
 		if (fd === -1)

@@ -47,6 +47,7 @@ export async function buildHarness(): Promise<() => void> {
 			"launcher-thread": join(here, "..", "launch", "launcher-thread.ts"),
 			"fake-machine.testing": join(here, "fake-machine.testing.ts"),
 			"register-machine.testing": join(here, "register-machine.testing.ts"),
+			"device-worker.testing": join(here, "device-worker.testing.ts"),
 			"client.testing": join(here, "client.testing.ts"),
 		},
 		outdir: directory,

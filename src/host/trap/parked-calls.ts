@@ -7,7 +7,10 @@
 // made again it comes by the same steps in the same order, and each is answered from there.
 
 import type { Later, ParkedCall } from "../../uapi/later.js";
-import type { Notification } from "./seccomp.js";
+import { NOTIF_WORDS, type Notification } from "./seccomp.js";
+
+/** Thrown when the call has been given to another thread of ours, which answers it: nobody here must touch it any more. */
+export const handedOver = Symbol("handed over");
 
 /** What came of a step, and of whose. */
 interface Done {
@@ -54,6 +57,12 @@ export class ParkedCalls {
 	#done: Done[] = [];
 	#passed = 0;
 
+	/**
+	 * Whether who does the next step may answer the whole call by that, and throw `handedOver`: then the step is all of it, and nobody here
+	 * wants to know what comes of it.
+	 */
+	mayBeHandedOver = false;
+
 	/** @param dropped is told of the thread of each call that is given up */
 	constructor(notification: Notification, dropped: (thread: number) => void) {
 		this.#notification = notification;
@@ -76,6 +85,15 @@ export class ParkedCalls {
 		this.#forgetSteps();
 		this.#all.add(call);
 		later.park(call);
+	}
+
+	/** Has a call made again that was handed over, with what came of its step. */
+	takeBack(words: Int32Array, at: number, by: object, outcome: unknown): void {
+		const call = new Parked(Uint32Array.from(words.subarray(at, at + NOTIF_WORDS)), [{ by, outcome }], (due) =>
+			this.#due.push(due),
+		);
+		this.#all.add(call);
+		call.makeAgain();
 	}
 
 	/** Makes each that is due now again: `answer` finds it in the notification. Those that become due meanwhile are left for the next time. */

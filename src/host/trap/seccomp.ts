@@ -59,7 +59,7 @@ const SECCOMP_ADDFD_FLAG_SETFD = 1 << 0;
 const SECCOMP_ADDFD_FLAG_SEND = 1 << 1;
 
 // struct seccomp_notif, in words: id (u64), pid, flags, then seccomp_data: nr, arch, instruction pointer, six arguments.
-const NOTIF_WORDS = 20;
+export const NOTIF_WORDS = 20;
 const NOTIF_PID = 2;
 const NOTIF_NR = 4;
 const NOTIF_ARGS = 8;
@@ -77,17 +77,18 @@ export class Notification {
 	readonly #notif = this.#memory.address;
 	readonly #resp = this.#notif + RESP * 4;
 	readonly #addfd = this.#notif + ADDFD * 4;
+	isOtherReadable = false;
 	/** Two struct pollfd: fd, then events and revents in one word. */
 	readonly #polled = new NativeMemory(16);
 
-	/** Calls are received from here on. */
+	/** Calls are received from here on, or answered that another thread has received. */
 	listenTo(listener: number): void {
 		this.#listener = listener;
 		// The one who answers gives its processor to the one who asked (Linux 6.6): 5 us per call instead of 50.
 		ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 	}
 
-	/** Waits for the next call, or for another fd to be readable. @returns whether there is a call */
+	/** Waits for the next call, or for another fd to be readable. `isOtherReadable` says whether that is. @returns whether there is a call */
 	isPendingBefore(other: number): boolean {
 		const { words, address } = this.#polled;
 		words[0] = this.#listener;
@@ -95,7 +96,9 @@ export class Notification {
 		words[2] = other;
 		words[3] = POLLIN;
 		// A signal may end the wait: then there is nothing to be received, and who asked comes again.
-		return poll(address, 2, -1) > 0 && words[1] >>> 16 !== 0;
+		const isAny = poll(address, 2, -1) > 0;
+		this.isOtherReadable = isAny && words[3] >>> 16 !== 0;
+		return isAny && words[1] >>> 16 !== 0;
 	}
 
 	/** Whether a call is there to be received now. */
@@ -121,9 +124,24 @@ export class Notification {
 		return this.#words.slice(0, NOTIF_WORDS);
 	}
 
+	/** Copies it elsewhere, for another thread of ours. */
+	copyTo(words: Int32Array, at: number): void {
+		for (let i = 0; i < NOTIF_WORDS; i++) words[at + i] = this.#words[i];
+	}
+
 	/** Makes a call that was put aside the one that is answered now. */
 	resume(call: Uint32Array): void {
 		this.#words.set(call);
+	}
+
+	/** The same for one that was copied elsewhere. */
+	resumeFrom(words: Int32Array, at: number): void {
+		for (let i = 0; i < NOTIF_WORDS; i++) this.#words[i] = words[at + i];
+	}
+
+	/** Whether the caller of the call still waits: it hasn't been killed, so that its number is nobody else's. */
+	get isWaitedFor(): boolean {
+		return this.isAlive(this.#words);
 	}
 
 	/** Whether the caller of a call that was put aside still waits for its answer: it hasn't been killed. */

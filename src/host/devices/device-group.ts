@@ -1,0 +1,360 @@
+// The functions that share a device thread, as the supervisor's thread knows them: what it hands over to them, what it waits for from them,
+// and what it answers to their questions.
+
+import { Located } from "../../iommu/dma/located.js";
+import type { DmaFault } from "../../iommu/translation/dma-fault.js";
+import type { Machine } from "../../machine/machine.js";
+import type { ModelledFunction } from "../../machine/models.js";
+import { Errno } from "../../uapi/errno.js";
+import { type Later, type ParkedCall, WaitQueue } from "../../uapi/later.js";
+import { NO_MASTER } from "../../vfio/interrupts.js";
+import { ClientEventFd } from "../files/eventfd.js";
+import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
+import { close, eventfd, NativeMemory, succeed, write } from "../linux/libc.js";
+import type { ParkedCalls } from "../trap/parked-calls.js";
+import type { Notification } from "../trap/seccomp.js";
+import type { DeviceThreadData, ErrnoText } from "./device-thread.js";
+import {
+	Answer,
+	AnswerKind,
+	ASK_FOR_SIGNAL,
+	DeviceLink,
+	Entry,
+	LinkState,
+	NO_EVENTFD,
+	Question,
+	QuestionKind,
+} from "./link.js";
+import { Reach } from "./reach.js";
+import type { FaultText } from "./thread-port.js";
+import { ThreadRegisters } from "./thread-registers.js";
+
+/** What a group has of the supervisor. */
+export interface GroupServices {
+	readonly notification: Notification;
+	readonly parked: ParkedCalls;
+	/** Has the thread of a link started. @param data without the eventfd that the supervisor has for all */
+	start(group: DeviceGroup): void;
+	/** A call that was handed over is made again. */
+	takenBack(): void;
+	/** Says something on stderr. */
+	say(text: string): void;
+}
+
+/** Somebody waits for what comes of an entry. */
+interface Expected {
+	readonly call: ParkedCall;
+	readonly by: object;
+}
+
+const PAGE_LG2 = 12n;
+const DEFAULT_VECTORS = 32;
+/** How long an eventfd is waited for that is being signalled, in milliseconds: nothing about it can block. */
+const SIGNAL_PATIENCE = 1000;
+
+const one = new NativeMemory(8);
+one.words[0] = 1;
+const located = new Located();
+
+export class DeviceGroup {
+	readonly link: DeviceLink;
+	readonly services: GroupServices;
+	readonly registers: readonly ThreadRegisters[];
+	/** The eventfd that wakes the thread, once it was started. */
+	#wakes = -1;
+	readonly #machine: Machine;
+	readonly #functions: readonly ModelledFunction[];
+	readonly #reach = new Reach();
+	readonly #room = new WaitQueue();
+	readonly #expected = new Map<number, Expected>();
+	#lastTicket = 0;
+	#isStarted = false;
+	isDead = false;
+
+	constructor(machine: Machine, functions: readonly ModelledFunction[], services: GroupServices) {
+		this.#machine = machine;
+		this.#functions = functions;
+		this.services = services;
+		this.link = new DeviceLink(functions.map(vectorsOf));
+		this.registers = functions.map(({ vfio }, index) => {
+			const state = this.link.functions[index];
+			for (let vector = 0; vector < vectorsOf(functions[index]); vector++) state.setEventFd(vector, NO_EVENTFD);
+			vfio.interrupts.sender = {
+				setMessages: (areOn) => {
+					state.hasMessages = areOn;
+				},
+				setVector: (vector, eventFd) => {
+					const isOurs = eventFd instanceof ClientEventFd;
+					state.setEventFd(vector, isOurs ? eventFd.fd : eventFd === undefined ? NO_EVENTFD : ASK_FOR_SIGNAL);
+					if (this.isRunning) state.waitForSignal(SIGNAL_PATIENCE);
+				},
+			};
+			return new ThreadRegisters(vfio, this, index, state);
+		});
+	}
+
+	/** What the thread has to know. */
+	dataOf(listener: number, tells: number): DeviceThreadData {
+		return {
+			link: this.link.memory,
+			functions: this.#functions.map(({ vfio, model, chosen }, index) => ({
+				name: vfio.name,
+				model: model.name,
+				chosen,
+				hardware: { bars: vfio.hardware.bars, msix: vfio.hardware.msix },
+				vectors: vectorsOf(this.#functions[index]),
+			})),
+			listener,
+			wakes: this.#wakes,
+			tells,
+		};
+	}
+
+	/** "0000:01:00.0 (nvme)" */
+	get name(): string {
+		return this.#functions.map(({ vfio, model }) => `${vfio.name} (${model.name})`).join(", ");
+	}
+
+	/** Whether it was started, and hasn't ended. */
+	get isRunning(): boolean {
+		return this.#isStarted && !this.isDead;
+	}
+
+	/** Starts the thread, if it doesn't run. What is pushed meanwhile waits for it. */
+	start(): void {
+		if (this.#isStarted) return;
+		this.#isStarted = true;
+		this.#wakes = succeed(eventfd(0, O_CLOEXEC | O_NONBLOCK), "eventfd");
+		const { dma } = this.#machine;
+		for (const { state } of this.registers) state.isWatched = dma.report !== undefined;
+		this.services.start(this);
+	}
+
+	// --- Handing over ---
+
+	newTicket(): number {
+		this.#lastTicket = (this.#lastTicket % 0x3fff_ffff) + 1;
+		return this.#lastTicket;
+	}
+
+	/** Hands an entry over, with the call that is being answered. There has to be room. */
+	push(
+		kind: number,
+		index: number,
+		bar: number,
+		ticket: number,
+		address: number,
+		length: number,
+		offset: number,
+	): void {
+		const { link } = this;
+		const { words, doubles, nextEntry: at } = link;
+		this.services.notification.copyTo(words, at);
+		words[at + Entry.KIND] = kind;
+		words[at + Entry.FUNCTION] = index;
+		words[at + Entry.BAR] = bar;
+		words[at + Entry.TICKET] = ticket;
+		doubles[(at + Entry.ADDRESS) / 2] = address;
+		doubles[(at + Entry.LENGTH) / 2] = length;
+		doubles[(at + Entry.OFFSET) / 2] = offset;
+		link.push();
+		this.wake();
+	}
+
+	/** Has the thread look, if it sleeps. */
+	wake(): void {
+		if (this.link.isAsleep) write(this.#wakes, one.address, 8);
+	}
+
+	/** For a call that finds no room. */
+	waitForRoom(): Later {
+		this.link.wantRoom();
+		// There may be some by now, and then nobody tells.
+		if (this.link.hasRoom) this.link.takeWantsRoom();
+		return this.#room.later(`${this.name} has as much to do as can be handed over`);
+	}
+
+	/** A call waits for what comes of the entry with a ticket. */
+	expect(ticket: number, call: ParkedCall, by: object): void {
+		this.#expected.set(ticket, { call, by });
+		call.onDropped = () => this.#expected.delete(ticket);
+	}
+
+	// --- What the thread says ---
+
+	/** Looks whether it has something to say. */
+	look(): void {
+		const { link } = this;
+		if (link.isAsked) {
+			this.#reach.closeOld(); // It doesn't copy while it asks.
+			this.#answer();
+			link.handBack();
+		}
+		if (this.#room.length > 0 && link.hasRoom) this.#room.wakeAll();
+	}
+
+	#answer(): void {
+		const { link } = this;
+		const modelled = this.#functions[link.asked(Question.FUNCTION)];
+		switch (link.asked(Question.KIND)) {
+			case QuestionKind.LOCATE:
+				this.#locate(modelled, this.registers[link.asked(Question.FUNCTION)]);
+				break;
+			case QuestionKind.COPY:
+				this.#copy(modelled);
+				break;
+			case QuestionKind.INTERRUPT:
+				modelled.vfio.interrupts.raise(link.asked(Question.NUMBER));
+				break;
+			case QuestionKind.DEASSERT:
+				modelled.vfio.interrupts.deassert();
+				break;
+			case QuestionKind.TELL:
+				this.#machine.report?.({ device: modelled.vfio.name, message: this.#text });
+				break;
+			case QuestionKind.DONE:
+				this.#done();
+				break;
+			case QuestionKind.FAILED:
+				this.#failed();
+				break;
+			case QuestionKind.BROKEN:
+				this.#broken(modelled);
+				break;
+		}
+	}
+
+	get #text(): string {
+		return this.link.readText(this.link.asked(Question.LENGTH));
+	}
+
+	#locate({ vfio: { device } }: ModelledFunction, { revoke }: ThreadRegisters): void {
+		const { link } = this;
+		const page = link.askedDouble(Question.VALUE);
+		const isWrite = link.asked(Question.WRITE) === 1;
+		const { dma } = this.#machine;
+		const fault = dma.locate(device, link.asked(Question.PASID), BigInt(page) << PAGE_LG2, isWrite, revoke, located);
+		const { backing, at, firstPage, pages, protection } = located;
+		if (fault !== undefined) this.#answerFault(fault);
+		else if (backing === undefined || !this.#reach.find(backing, at, pages * 4096))
+			link.answer(Answer.KIND, AnswerKind.ASK_FOR_COPY);
+		else {
+			link.answer(Answer.KIND, AnswerKind.YES);
+			link.answer(Answer.FD, this.#reach.fd);
+			link.answer(Answer.PROCESS, this.#reach.process);
+			link.answer(Answer.PROTECTION, protection);
+			link.answerDouble(Answer.FIRST_PAGE, firstPage);
+			link.answerDouble(Answer.PAGES, pages);
+			link.answerDouble(Answer.AT, this.#reach.at);
+		}
+	}
+
+	#copy({ vfio: { device, config } }: ModelledFunction): void {
+		const { link } = this;
+		const { dma } = this.#machine;
+		const pasid = link.asked(Question.PASID);
+		const write = link.asked(Question.WRITE) === 1;
+		const iova = (BigInt(link.askedDouble(Question.VALUE)) << PAGE_LG2) + BigInt(link.asked(Question.OFFSET));
+		// A copy, because native code can't be given shared memory.
+		const bytes = link.data.slice(0, link.asked(Question.LENGTH));
+		let fault: DmaFault | undefined;
+		if (!config.isBusMaster) fault = dma.refuse({ device, pasid, iova, write }, NO_MASTER);
+		else if (write) fault = dma.write(device, iova, bytes, pasid);
+		else fault = dma.read(device, iova, bytes, pasid);
+		if (fault !== undefined) {
+			this.#answerFault(fault);
+			return;
+		}
+		if (!write) link.data.set(bytes);
+		link.answer(Answer.KIND, AnswerKind.YES);
+	}
+
+	#answerFault({ stage, kind, level, reason }: DmaFault): void {
+		const text: FaultText = { stage, kind, level, reason };
+		this.link.answer(Answer.KIND, AnswerKind.FAULT);
+		this.link.answer(Answer.LENGTH, this.link.writeText(JSON.stringify(text)));
+	}
+
+	#done(): void {
+		const { link } = this;
+		const ticket = link.asked(Question.NUMBER);
+		const expected = this.#expected.get(ticket);
+		if (expected === undefined) return;
+		this.#expected.delete(ticket);
+		const outcome = link.asked(Question.LENGTH) > 0 ? errnoOf(this.#text) : link.askedDouble(Question.VALUE);
+		this.services.parked.noteOutcome(expected.call, expected.by, outcome);
+		expected.call.makeAgain();
+	}
+
+	/** A call that was handed over comes back, with its error. */
+	#failed(): void {
+		const at = this.link.oldestEntry!;
+		this.#takeBack(at, errnoOf(this.#text));
+	}
+
+	#takeBack(at: number, outcome: Errno): void {
+		const { words } = this.link;
+		this.services.takenBack();
+		this.services.parked.takeBack(words, at, this.registers[words[at + Entry.FUNCTION]], outcome);
+	}
+
+	#broken({ vfio, model }: ModelledFunction): void {
+		this.services.say(`${vfio.name} (${model.name}) answers nothing any more: ${this.#text}`);
+	}
+
+	// --- Its end ---
+
+	/** The thread is no more, and nobody has told it to end. Whoever waits for it gets EIO. */
+	die(): void {
+		if (this.isDead) return;
+		this.isDead = true;
+		this.link.state = LinkState.BURIED;
+		const gone = new Errno("EIO", `the model of ${this.name} has ended`);
+		const { parked } = this.services;
+		for (const { call, by } of this.#expected.values()) {
+			parked.noteOutcome(call, by, gone);
+			call.makeAgain();
+		}
+		this.#expected.clear();
+		for (let at = this.link.oldestEntry; at !== undefined; at = this.link.oldestEntry) {
+			if (this.link.words[at + Entry.TICKET] === 0) this.#takeBack(at, gone);
+			this.link.pop();
+		}
+		this.#room.wakeAll();
+		this.#reach.close();
+	}
+
+	/** Tells it to end. */
+	stop(): void {
+		if (!this.isRunning) return;
+		if (!this.link.changeState(LinkState.STARTING, LinkState.STOPPING))
+			this.link.changeState(LinkState.RUNNING, LinkState.STOPPING);
+		write(this.#wakes, one.address, 8);
+	}
+
+	/** Whether it has ended. */
+	get hasEnded(): boolean {
+		return !this.isRunning || this.link.state === LinkState.ENDED || this.link.state === LinkState.DEAD;
+	}
+
+	/** Forgets the ways to memory that is gone. */
+	prune(): void {
+		this.#reach.prune();
+		if (this.registers.every(({ state }) => !state.isCopying)) this.#reach.closeOld();
+	}
+
+	/** Gives back what we have because of it. */
+	close(): void {
+		this.#reach.close();
+		if (this.#wakes !== -1) close(this.#wakes);
+	}
+}
+
+function vectorsOf({ vfio: { hardware } }: ModelledFunction): number {
+	return Math.max(DEFAULT_VECTORS, hardware.msix?.vectors ?? 0);
+}
+
+function errnoOf(text: string): Errno {
+	const { code, reason, hint }: ErrnoText = JSON.parse(text);
+	return new Errno(code, reason, hint);
+}

@@ -1,0 +1,297 @@
+// The thread that functions' models run in: those of one function, or of several that are connected to each other. It does what the
+// supervisor hands over (link.ts), has the models work, and sleeps when nothing is left.
+
+import { workerData } from "node:worker_threads";
+import * as v from "valibot";
+import type { Endpoint } from "../../devices/endpoint.js";
+import type { DeviceModel } from "../../devices/model.js";
+import { modelNamed } from "../../devices/models.js";
+import { Wire } from "../../devices/wire.js";
+import { Errno } from "../../uapi/errno.js";
+import { BarWindow } from "../../vfio/bar-window.js";
+import type { PciHardware } from "../../vfio/pci-config.js";
+import { EPOLLIN, Events } from "../linux/events.js";
+import { NativeMemory, read, write } from "../linux/libc.js";
+import { Notification } from "../trap/seccomp.js";
+import { BlockFile } from "./block-file.js";
+import { DeviceLink, Entry, EntryKind, type FunctionState, LinkState, Question, QuestionKind } from "./link.js";
+import { RemoteMemory } from "./remote-memory.js";
+import { ThreadPort } from "./thread-port.js";
+
+/** A function, as the thread has to know it. */
+export interface ThreadFunction {
+	/** "0000:01:00.0" */
+	readonly name: string;
+	/** Of its model. */
+	readonly model: string;
+	/** What was chosen, as a machine file or the command line has it. */
+	readonly chosen: unknown;
+	readonly hardware: Pick<PciHardware, "bars" | "msix">;
+	/** How many interrupt vectors the link has for it. */
+	readonly vectors: number;
+}
+
+export interface DeviceThreadData {
+	readonly link: SharedArrayBuffer;
+	readonly functions: readonly ThreadFunction[];
+	/** Where notifications are answered. */
+	readonly listener: number;
+	/** An eventfd that wakes us, and one that tells the supervisor. */
+	readonly wakes: number;
+	readonly tells: number;
+}
+
+const one = new NativeMemory(8);
+one.words[0] = 1;
+const counter = new NativeMemory(8);
+
+/**
+ * The whole of the worker.
+ * @param load makes models known that don't ship, by their names
+ */
+export async function runDeviceThread(load: (models: readonly string[]) => Promise<void>): Promise<void> {
+	const data: DeviceThreadData = workerData;
+	await load(data.functions.map(({ model }) => model));
+	new DeviceThread(data).run();
+}
+
+/** One function in the thread. */
+class HostedFunction {
+	readonly name: string;
+	readonly state: FunctionState;
+	readonly port: ThreadPort;
+	readonly windows = new Map<number, BarWindow>();
+	/** Whether work() is to be called. */
+	hasWork = false;
+	/** Undefined when it can't be had, or is broken: then nothing answers. */
+	endpoint: Endpoint | undefined;
+
+	constructor({ name, hardware }: ThreadFunction, index: number, link: DeviceLink, ask: () => void) {
+		this.name = name;
+		this.state = link.functions[index];
+		this.port = new ThreadPort({
+			name,
+			index,
+			link,
+			ask,
+			wake: () => {
+				this.hasWork = true;
+			},
+			memoryOf: (bar, offset) => {
+				throw new Error(`BAR ${bar} has no plain memory at ${offset}`);
+			},
+			setDoorbell: () => {},
+		});
+		const hosted = this;
+		const owner = {
+			name,
+			hardware,
+			get isMemoryEnabled() {
+				return hosted.state.isMemoryEnabled;
+			},
+			get endpoint() {
+				return hosted.endpoint;
+			},
+		};
+		for (const { index } of hardware.bars) this.windows.set(index, new BarWindow(owner, index));
+	}
+}
+
+class DeviceThread {
+	readonly #data: DeviceThreadData;
+	readonly #link: DeviceLink;
+	readonly #events = new Events();
+	readonly #functions: readonly HostedFunction[];
+	/** The call that an entry is about. */
+	readonly #call = new Notification();
+	readonly #memory = new RemoteMemory();
+	readonly #wires = new Map<string, Wire>();
+
+	constructor(data: DeviceThreadData) {
+		this.#data = data;
+		this.#link = new DeviceLink(
+			data.functions.map(({ vectors }) => vectors),
+			data.link,
+		);
+		this.#call.listenTo(data.listener);
+		this.#functions = data.functions.map((one, index) => new HostedFunction(one, index, this.#link, () => this.#ask()));
+		this.#events.add(data.wakes, EPOLLIN, () => read(data.wakes, counter.address, 8));
+	}
+
+	run(): void {
+		const link = this.#link;
+		if (link.changeState(LinkState.STARTING, LinkState.RUNNING)) {
+			this.#functions.forEach((hosted, index) => {
+				this.#create(hosted, this.#data.functions[index], index);
+			});
+			while (link.state === LinkState.RUNNING) this.#turn();
+			for (const { endpoint } of this.#functions) endpoint?.close?.();
+		}
+		link.state = LinkState.ENDED;
+	}
+
+	#create(hosted: HostedFunction, { model: name, chosen }: ThreadFunction, index: number): void {
+		try {
+			const model = modelNamed(name) as DeviceModel;
+			hosted.endpoint = model.create(hosted.port, v.parse(model.options, chosen), {
+				address: hosted.name,
+				openBlocks: (path, isReadOnly) => new BlockFile(path, isReadOnly),
+				wire: (wire) => this.#wire(wire).takeEnd(),
+				now: () => process.hrtime.bigint(),
+			});
+		} catch (error) {
+			this.#broken(index, (error as Error).message);
+		}
+	}
+
+	#wire(name: string): Wire {
+		const wire = this.#wires.get(name) ?? new Wire();
+		this.#wires.set(name, wire);
+		return wire;
+	}
+
+	/** Does what there is to do, or sleeps. */
+	#turn(): void {
+		this.#takeEntries();
+		let hasMore = false;
+		for (const hosted of this.#functions) if (hosted.hasWork && this.#work(hosted)) hasMore = true;
+		if (hasMore) {
+			this.#events.settle();
+			return;
+		}
+		// In this order: whoever has something for us puts it there, and then looks whether we sleep.
+		this.#link.isAsleep = true;
+		if (!this.#hasSomething) this.#events.settle(-1);
+		this.#link.isAsleep = false;
+	}
+
+	get #hasSomething(): boolean {
+		const { oldestEntry, state } = this.#link;
+		if (oldestEntry !== undefined || state !== LinkState.RUNNING) return true;
+		for (const { hasWork, state, port } of this.#functions) if (hasWork || state.resets !== port.resets) return true;
+		return false;
+	}
+
+	#work(hosted: HostedFunction): boolean {
+		this.#resetIfTold(hosted);
+		hosted.hasWork = false;
+		try {
+			if (hosted.endpoint?.work?.()) hosted.hasWork = true;
+		} catch (error) {
+			this.#breakDown(hosted, error);
+		}
+		return hosted.hasWork;
+	}
+
+	#resetIfTold(hosted: HostedFunction): void {
+		const { resets } = hosted.state;
+		if (resets === hosted.port.resets) return;
+		try {
+			hosted.endpoint?.reset();
+		} catch (error) {
+			this.#breakDown(hosted, error);
+		}
+		// What it did until now had no effect; what it does from now on has.
+		hosted.port.resets = resets;
+	}
+
+	// --- What the supervisor hands over ---
+
+	#takeEntries(): void {
+		const link = this.#link;
+		for (const hosted of this.#functions) this.#resetIfTold(hosted);
+		for (let at = link.oldestEntry; at !== undefined; at = link.oldestEntry) {
+			this.#take(at);
+			link.pop();
+			if (link.takeWantsRoom()) this.#tell();
+		}
+	}
+
+	#take(at: number): void {
+		const { words } = this.#link;
+		const hosted = this.#functions[words[at + Entry.FUNCTION]];
+		this.#resetIfTold(hosted);
+		const ticket = words[at + Entry.TICKET];
+		if (words[at + Entry.KIND] === EntryKind.BARRIER) {
+			this.#done(ticket, 0);
+			return;
+		}
+		let result: number | Errno;
+		try {
+			result = this.#access(at, hosted);
+		} catch (error) {
+			result = error instanceof Errno ? error : new Errno("EIO", this.#breakDown(hosted, error));
+		}
+		hosted.hasWork = true;
+		if (ticket !== 0) this.#done(ticket, result);
+		else if (typeof result === "number") this.#call.succeed(result);
+		else this.#failed(result);
+	}
+
+	/** @returns how many bytes were transferred */
+	#access(at: number, hosted: HostedFunction): number {
+		const { words, doubles } = this.#link;
+		const memory = this.#memory;
+		this.#call.resumeFrom(words, at);
+		if (!this.#call.isWaitedFor) return 0;
+		memory.thread = this.#call.thread;
+		const window = hosted.windows.get(words[at + Entry.BAR])!;
+		const address = doubles[(at + Entry.ADDRESS) / 2];
+		const length = doubles[(at + Entry.LENGTH) / 2];
+		const offset = doubles[(at + Entry.OFFSET) / 2];
+		if (words[at + Entry.KIND] === EntryKind.READ) return window.read(memory, address, length, offset);
+		return window.write(memory, address, length, offset);
+	}
+
+	// --- What we tell the supervisor ---
+
+	#done(ticket: number, result: number | Errno): void {
+		const link = this.#link;
+		link.ask(Question.KIND, QuestionKind.DONE);
+		link.ask(Question.NUMBER, ticket);
+		if (typeof result === "number") link.askDouble(Question.VALUE, result);
+		link.ask(Question.LENGTH, typeof result === "number" ? 0 : link.writeText(textOf(result)));
+		this.#ask();
+	}
+
+	/** The supervisor answers the oldest entry's call. */
+	#failed(error: Errno): void {
+		this.#link.ask(Question.KIND, QuestionKind.FAILED);
+		this.#link.ask(Question.LENGTH, this.#link.writeText(textOf(error)));
+		this.#ask();
+	}
+
+	/** A bug in a model is the end of that function. @returns what is said of it */
+	#breakDown(hosted: HostedFunction, error: unknown): string {
+		hosted.endpoint = undefined;
+		hosted.hasWork = false;
+		const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+		this.#broken(this.#functions.indexOf(hosted), text);
+		return `the model of ${hosted.name} has broken down: ${error instanceof Error ? error.message : error}`;
+	}
+
+	#broken(index: number, text: string): void {
+		const link = this.#link;
+		link.ask(Question.KIND, QuestionKind.BROKEN);
+		link.ask(Question.FUNCTION, index);
+		link.ask(Question.LENGTH, link.writeText(text));
+		this.#ask();
+	}
+
+	#ask(): void {
+		this.#link.handIn();
+		this.#tell();
+		this.#link.waitForAnswer();
+	}
+
+	#tell(): void {
+		write(this.#data.tells, one.address, 8);
+	}
+}
+
+/** An Errno, as it goes from thread to thread. */
+export type ErrnoText = Pick<Errno, "code" | "reason" | "hint">;
+
+function textOf({ code, reason, hint }: Errno): string {
+	return JSON.stringify({ code, reason, hint } satisfies ErrnoText);
+}
