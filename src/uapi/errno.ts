@@ -37,6 +37,9 @@ export const errnoNumbers = {
 
 export type ErrnoCode = keyof typeof errnoNumbers;
 
+/** What an Errno says, as it goes from thread to thread. */
+export type ErrnoValues = Pick<Errno, "code" | "reason" | "hint">;
+
 /**
  * An answer that is an error: what the caller of an ioctl gets, and the sentence that says which rule was broken.
  * Errors are ordinary answers here, so unlike an Error it captures no stack.
@@ -51,6 +54,11 @@ export class Errno {
 		this.code = code;
 		this.reason = reason;
 		this.hint = hint;
+	}
+
+	/** The same error in another thread, which it has come to as plain values. */
+	static again({ code, reason, hint }: ErrnoValues): Errno {
+		return new Errno(code, reason, hint);
 	}
 
 	/** The same, where something was done before it that Linux leaves done. @param done a sentence about that */

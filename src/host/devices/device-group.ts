@@ -13,7 +13,7 @@ import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
 import { close, eventfd, NativeMemory, succeed, write } from "../linux/libc.js";
 import type { ParkedCalls } from "../trap/parked-calls.js";
 import type { Notification } from "../trap/seccomp.js";
-import type { DeviceThreadData, ErrnoText } from "./device-thread.js";
+import type { DeviceThreadData } from "./device-thread.js";
 import {
 	Answer,
 	AnswerKind,
@@ -355,6 +355,5 @@ function vectorsOf({ vfio: { hardware } }: ModelledFunction): number {
 }
 
 function errnoOf(text: string): Errno {
-	const { code, reason, hint }: ErrnoText = JSON.parse(text);
-	return new Errno(code, reason, hint);
+	return Errno.again(JSON.parse(text));
 }

@@ -7,7 +7,7 @@ import type { Endpoint } from "../../devices/endpoint.js";
 import type { DeviceModel } from "../../devices/model.js";
 import { modelNamed } from "../../devices/models.js";
 import { Wire } from "../../devices/wire.js";
-import { Errno } from "../../uapi/errno.js";
+import { Errno, type ErrnoValues } from "../../uapi/errno.js";
 import { BarWindow } from "../../vfio/bar-window.js";
 import type { PciHardware } from "../../vfio/pci-config.js";
 import { EPOLLIN, Events } from "../linux/events.js";
@@ -289,9 +289,6 @@ class DeviceThread {
 	}
 }
 
-/** An Errno, as it goes from thread to thread. */
-export type ErrnoText = Pick<Errno, "code" | "reason" | "hint">;
-
 function textOf({ code, reason, hint }: Errno): string {
-	return JSON.stringify({ code, reason, hint } satisfies ErrnoText);
+	return JSON.stringify({ code, reason, hint } satisfies ErrnoValues);
 }
