@@ -382,6 +382,10 @@ const all = {
 	"intx-vector": {
 		advice: "INTx has one vector: start is 0 and count 1.",
 	},
+	ioeventfd: {
+		advice:
+			"An eventfd stands for one write: position, size and value. The same with fd -1 takes it away. An MSI-X table is written by SET_IRQS only.",
+	},
 	"memory-enable": {
 		advice: "Set bit 1 (Memory Space) of the command register: 2 bytes at offset 4 of the configuration space region.",
 	},

@@ -37,7 +37,6 @@ const ioctls: readonly Ioctl[] = [
 	...vfioContainerCommands.map(({ name, number }): Ioctl => ({ name, number, kind: "container" })),
 	absent(114, "VFIO_DEVICE_QUERY_GFX_PLANE", "device", DISPLAY),
 	absent(115, "VFIO_DEVICE_GET_GFX_DMABUF", "device", DISPLAY),
-	absent(116, "VFIO_DEVICE_IOEVENTFD", "device", "it isn't served here yet"),
 	absent(121, "VFIO_MIG_GET_PRECOPY_INFO", "migration", "no device here can migrate"),
 	absent(115, "VFIO_IOMMU_ENABLE", "container", POWER),
 	absent(116, "VFIO_IOMMU_DISABLE", "container", POWER),

@@ -270,6 +270,28 @@ export const VfioDevicePciHotReset = vfioCommand(113, "DEVICE_PCI_HOT_RESET", {
 	count: u32,
 });
 
+/** How many bits are written. The value is the number of bytes. */
+export const VfioDeviceIoeventfdFlags = {
+	IOEVENTFD_8: 1 << 0,
+	IOEVENTFD_16: 1 << 1,
+	IOEVENTFD_32: 1 << 2,
+	IOEVENTFD_64: 1 << 3,
+} as const;
+
+/** VFIO_DEVICE_IOEVENTFD: an eventfd that stands for a write of `data` at a position of the device's file. `fd` -1 takes it away. */
+export const VfioDeviceIoeventfd = vfioCommand(
+	116,
+	"DEVICE_IOEVENTFD",
+	{
+		flags: flags(VfioDeviceIoeventfdFlags),
+		offset: address,
+		data: hexadecimal(u64),
+		fd: s32,
+		reserved: padding(u32),
+	},
+	"fd",
+);
+
 /** The upper half of the field that C calls `flags`. */
 export const VfioDeviceFeatureFlags = { GET: 1 << 0, SET: 1 << 1, PROBE: 1 << 2 } as const;
 
@@ -384,6 +406,7 @@ export const vfioDeviceCommands: readonly (AnyCommand | PlainCommand)[] = [
 	VfioDeviceReset,
 	VfioDeviceGetPciHotResetInfo,
 	VfioDevicePciHotReset,
+	VfioDeviceIoeventfd,
 	VfioDeviceFeature,
 	VfioDeviceBindIommufd,
 	VfioDeviceAttachIommufdPt,

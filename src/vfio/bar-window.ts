@@ -27,20 +27,30 @@ export interface BarOwner {
 	readonly endpoint: Endpoint | undefined;
 }
 
+/** In a BAR, in bytes: from `start` on, and not `end` any more. */
+interface Stretch {
+	readonly start: number;
+	readonly end: number;
+}
+
+/** The MSI-X table, as far as a BAR has it: nothing of another. */
+export function msixTableOf({ msix }: Pick<PciHardware, "msix">, bar: number): Stretch {
+	if (msix?.bar !== bar) return { start: 0, end: 0 };
+	return { start: msix.tableOffset, end: msix.tableOffset + msix.vectors * MSIX_ENTRY_SIZE };
+}
+
 export class BarWindow {
 	readonly #owner: BarOwner;
 	readonly #bar: Bar;
 	/** The MSI-X table, which nobody but the kernel gets to see: it reads as all ones, and what is written is dropped. */
-	readonly #hidden: { readonly start: number; readonly end: number };
+	readonly #hidden: Stretch;
 	readonly #piece = new Uint8Array(PIECE);
 
 	/** @param index of a BAR that the function has */
 	constructor(owner: BarOwner, index: number) {
-		const { bars, msix } = owner.hardware;
 		this.#owner = owner;
-		this.#bar = bars.find((bar) => bar.index === index)!;
-		const start = msix?.bar === index ? msix.tableOffset : 0;
-		this.#hidden = { start, end: msix?.bar === index ? start + msix.vectors * MSIX_ENTRY_SIZE : 0 };
+		this.#bar = owner.hardware.bars.find((bar) => bar.index === index)!;
+		this.#hidden = msixTableOf(owner.hardware, index);
 	}
 
 	/**
@@ -63,6 +73,19 @@ export class BarWindow {
 			copyIn(memory, address + done, piece, `what is written to BAR ${this.#bar.index}`);
 			this.#writePiece(at, piece);
 		});
+	}
+
+	// --- What doesn't come from a program's call ---
+
+	/** Bytes come over the bus. They are lost where memory decoding is off. */
+	store(offset: number, from: Uint8Array): void {
+		if (this.#isDecoded) this.#writePiece(offset, from);
+	}
+
+	/** Bytes are asked for over the bus. All ones where memory decoding is off. */
+	load(offset: number, into: Uint8Array): void {
+		if (this.#isDecoded) this.#readPiece(offset, into);
+		else into.fill(0xff);
 	}
 
 	/**
@@ -118,8 +141,12 @@ export class BarWindow {
 		}
 	}
 
+	get #isDecoded(): boolean {
+		return this.#bar.space === "io" || this.#owner.isMemoryEnabled;
+	}
+
 	#requireDecoding(): void {
-		if (this.#bar.space !== "io" && !this.#owner.isMemoryEnabled)
+		if (!this.#isDecoded)
 			throw new Errno(
 				"EIO",
 				`BAR ${this.#bar.index} of ${this.#owner.name} answers nothing: Memory Space Enable is off`,

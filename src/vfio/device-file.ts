@@ -24,6 +24,7 @@ import {
 	VfioDeviceGetIrqInfo,
 	VfioDeviceGetPciHotResetInfo,
 	VfioDeviceGetRegionInfo,
+	VfioDeviceIoeventfd,
 	VfioDevicePciHotReset,
 	VfioDeviceReset,
 	VfioDeviceSetIrqs,
@@ -170,6 +171,10 @@ export class DeviceFile implements PositionedFile, MappableFile {
 			case VfioDeviceSetIrqs.number:
 				read(caller, argument, VfioDeviceSetIrqs);
 				setIrqs(this.device, VfioDeviceSetIrqs.view, caller, argument);
+				break;
+			case VfioDeviceIoeventfd.number:
+				read(caller, argument, VfioDeviceIoeventfd);
+				this.device.ioEventFds.set(caller, VfioDeviceIoeventfd.view);
 				break;
 			case VfioDeviceReset.number:
 				this.device.reset();

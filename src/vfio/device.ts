@@ -12,6 +12,7 @@ import type { BarOwner } from "./bar-window.js";
 import { ConfigSpace } from "./config-space.js";
 import type { VfioGroup } from "./group.js";
 import { Interrupts } from "./interrupts.js";
+import { IoEventFds } from "./ioeventfds.js";
 import { LowPower } from "./low-power.js";
 import { PciConfig, type PciHardware } from "./pci-config.js";
 import { LocalRegisters, type Registers } from "./registers.js";
@@ -32,6 +33,8 @@ export class VfioDevice {
 	registers: Registers;
 	/** Where what it sends goes to. */
 	readonly interrupts: Interrupts;
+	/** What else than calls writes to its registers. */
+	readonly ioEventFds = new IoEventFds(this);
 	/** Of which it is one; undefined when VFIO doesn't have it, or no longer. */
 	group: VfioGroup | undefined;
 	/** The configuration space of the program that has it. */
@@ -122,6 +125,7 @@ export class VfioDevice {
 		this.#opens--;
 		if (this.#opens > 0) return;
 		this.interrupts.close();
+		this.ioEventFds.close();
 		this.#configSpace = undefined;
 		this.#resetFunction();
 		this.config.restore();

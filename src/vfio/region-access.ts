@@ -29,7 +29,7 @@ export function readRegion(
 	position: number,
 ): number {
 	if (length === 0) return 0;
-	const { index, offset } = find(position);
+	const { index, offset } = regionAt(position);
 	device.lowPower.wake();
 	if (index === VfioPciRegion.CONFIG) {
 		device.configSpace.read(memory, address, length, offset);
@@ -48,7 +48,7 @@ export function writeRegion(
 	position: number,
 ): number {
 	if (length === 0) return 0;
-	const { index, offset } = find(position);
+	const { index, offset } = regionAt(position);
 	device.lowPower.wake();
 	if (index === VfioPciRegion.CONFIG) {
 		device.configSpace.write(memory, address, length, offset);
@@ -58,7 +58,8 @@ export function writeRegion(
 	return device.registers.write(index, memory, address, length, offset);
 }
 
-function find(position: number): { index: number; offset: number } {
+/** Which region a position is in, and where there. @throws EINVAL */
+export function regionAt(position: number): { index: number; offset: number } {
 	const index = Math.floor(position / REGION_SIZE);
 	if (index >= VFIO_PCI_NUM_REGIONS)
 		throw new Errno(

@@ -15,6 +15,8 @@ export interface Registers {
 	read(bar: number, memory: AddressSpace, address: number, length: number, offset: number): number;
 	/** The same, writing. */
 	write(bar: number, memory: AddressSpace, address: number, length: number, offset: number): number;
+	/** Bytes come over the bus, and nobody waits for what becomes of them: they are lost where memory decoding is off. */
+	store(bar: number, offset: number, from: Uint8Array): void;
 	/** Function Level Reset. @throws Later as long as it isn't over */
 	reset(): void;
 	/** The same where nobody can wait. Nothing that the function had begun has an effect afterwards. */
@@ -50,6 +52,11 @@ export class LocalRegisters implements Registers {
 		} finally {
 			this.#doWork();
 		}
+	}
+
+	store(bar: number, offset: number, from: Uint8Array): void {
+		this.#windows.get(bar)!.store(offset, from);
+		this.#doWork();
 	}
 
 	reset(): void {

@@ -57,6 +57,10 @@ describe.skipIf(!hasCompiler)("a device in a thread of its own", () => {
 		expect(run(EDU, "changes")).toEqual({ ...good, stdout: "0 wrong\n" });
 	});
 
+	test("is written to by eventfds", () => {
+		expect(run(EDU, "ioeventfd")).toEqual({ ...good, stdout: "seen 100, then fffffff8\n" });
+	});
+
 	test.skipIf(!isRoot)("that waits for memory which somebody has to fill keeps nobody else waiting", () => {
 		expect(run(EDU, "blocks")).toEqual({
 			...good,

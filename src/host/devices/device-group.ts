@@ -20,6 +20,7 @@ import {
 	ASK_FOR_SIGNAL,
 	DeviceLink,
 	Entry,
+	EntryKind,
 	LinkState,
 	NO_EVENTFD,
 	Question,
@@ -35,6 +36,8 @@ export interface GroupServices {
 	readonly parked: ParkedCalls;
 	/** Has the thread of a link started. @param data without the eventfd that the supervisor has for all */
 	start(group: DeviceGroup): void;
+	/** Has all groups look soon. */
+	lookAgain(): void;
 	/** A call that was handed over is made again. */
 	takenBack(): void;
 	/** Says something on stderr. */
@@ -45,6 +48,16 @@ export interface GroupServices {
 interface Expected {
 	readonly call: ParkedCall;
 	readonly by: object;
+}
+
+/** Bytes on their way over the bus. */
+interface Store {
+	readonly index: number;
+	readonly bar: number;
+	/** In the BAR. */
+	readonly offset: number;
+	/** STORE_BYTES at most. */
+	readonly from: Uint8Array;
 }
 
 const PAGE_LG2 = 12n;
@@ -66,6 +79,8 @@ export class DeviceGroup {
 	readonly #functions: readonly ModelledFunction[];
 	readonly #reach = new Reach();
 	readonly #room = new WaitQueue();
+	/** For which there is no room yet. Calls that come later don't go before them. */
+	readonly #storesToCome: Store[] = [];
 	readonly #expected = new Map<number, Expected>();
 	#lastTicket = 0;
 	#isStarted = false;
@@ -137,6 +152,10 @@ export class DeviceGroup {
 		return this.#lastTicket;
 	}
 
+	get hasRoom(): boolean {
+		return this.#storesToCome.length === 0 && this.link.hasRoom;
+	}
+
 	/** Hands an entry over, with the call that is being answered. There has to be room. */
 	push(
 		kind: number,
@@ -161,6 +180,38 @@ export class DeviceGroup {
 		this.wake();
 	}
 
+	/** Hands some bytes over that come over the bus. Those that there is no room for wait for it. */
+	store(index: number, bar: number, offset: number, from: Uint8Array): void {
+		if (this.#storesToCome.length === 0 && this.link.hasRoom) this.#pushStore({ index, bar, offset, from });
+		else {
+			this.#storesToCome.push({ index, bar, offset, from });
+			this.#pushStores();
+		}
+	}
+
+	#pushStores(): void {
+		const { link } = this;
+		const stores = this.#storesToCome;
+		let done = 0;
+		for (; done < stores.length && link.hasRoom; done++) this.#pushStore(stores[done]);
+		stores.splice(0, done);
+		if (stores.length > 0) this.#wantRoom();
+	}
+
+	#pushStore({ index, bar, offset, from }: Store): void {
+		const { link } = this;
+		const { words, doubles, nextEntry: at } = link;
+		link.bytes.set(from, 4 * at);
+		words[at + Entry.KIND] = EntryKind.STORE;
+		words[at + Entry.FUNCTION] = index;
+		words[at + Entry.BAR] = bar;
+		words[at + Entry.TICKET] = 0;
+		doubles[(at + Entry.LENGTH) / 2] = from.length;
+		doubles[(at + Entry.OFFSET) / 2] = offset;
+		link.push();
+		this.wake();
+	}
+
 	/** Has the thread look, if it sleeps. */
 	wake(): void {
 		if (this.link.isAsleep) write(this.#wakes, one.address, 8);
@@ -168,10 +219,15 @@ export class DeviceGroup {
 
 	/** For a call that finds no room. */
 	waitForRoom(): Later {
-		this.link.wantRoom();
-		// There may be some by now, and then nobody tells.
-		if (this.link.hasRoom) this.link.takeWantsRoom();
+		this.#wantRoom();
 		return this.#room.later(`${this.name} has as much to do as can be handed over`);
+	}
+
+	/** look() is to be called when there is room. */
+	#wantRoom(): void {
+		this.link.wantRoom();
+		// There may be some by now, and then nobody else tells.
+		if (this.link.hasRoom && this.link.takeWantsRoom()) this.services.lookAgain();
 	}
 
 	/** A call waits for what comes of the entry with a ticket. */
@@ -190,7 +246,8 @@ export class DeviceGroup {
 			this.#answer();
 			link.handBack();
 		}
-		if (this.#room.length > 0 && link.hasRoom) this.#room.wakeAll();
+		if (this.#storesToCome.length > 0) this.#pushStores();
+		if (this.#room.length > 0 && this.hasRoom) this.#room.wakeAll();
 	}
 
 	#answer(): void {
@@ -317,7 +374,8 @@ export class DeviceGroup {
 		}
 		this.#expected.clear();
 		for (let at = this.link.oldestEntry; at !== undefined; at = this.link.oldestEntry) {
-			if (this.link.words[at + Entry.TICKET] === 0) this.#takeBack(at, gone);
+			const isCall = this.link.words[at + Entry.KIND] !== EntryKind.STORE;
+			if (isCall && this.link.words[at + Entry.TICKET] === 0) this.#takeBack(at, gone);
 			this.link.pop();
 		}
 		this.#room.wakeAll();

@@ -216,6 +216,10 @@ class DeviceThread {
 			this.#done(ticket, 0);
 			return;
 		}
+		if (words[at + Entry.KIND] === EntryKind.STORE) {
+			this.#store(at, hosted);
+			return;
+		}
 		let result: number | Errno;
 		try {
 			result = this.#access(at, hosted);
@@ -226,6 +230,18 @@ class DeviceThread {
 		if (ticket !== 0) this.#done(ticket, result);
 		else if (typeof result === "number") this.#call.succeed(result);
 		else this.#failed(result);
+	}
+
+	#store(at: number, hosted: HostedFunction): void {
+		const { words, doubles, bytes } = this.#link;
+		const length = doubles[(at + Entry.LENGTH) / 2];
+		try {
+			const window = hosted.windows.get(words[at + Entry.BAR])!;
+			window.store(doubles[(at + Entry.OFFSET) / 2], bytes.subarray(4 * at, 4 * at + length));
+		} catch (error) {
+			this.#breakDown(hosted, error);
+		}
+		hosted.hasWork = true;
 	}
 
 	/** @returns how many bytes were transferred */

@@ -7,7 +7,7 @@ import type { ModelledFunction, ModelPlace } from "../../machine/models.js";
 import type { Registers } from "../../vfio/registers.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
-import { close, eventfd, NativeMemory, poll, read, succeed } from "../linux/libc.js";
+import { close, eventfd, NativeMemory, poll, read, succeed, write } from "../linux/libc.js";
 import type { ParkedCalls } from "../trap/parked-calls.js";
 import type { Notification } from "../trap/seccomp.js";
 import { DeviceGroup } from "./device-group.js";
@@ -20,6 +20,8 @@ const STEP = 20;
 const POLLIN = 1;
 
 const counter = new NativeMemory(8);
+const one = new NativeMemory(8);
+one.words[0] = 1;
 const polled = new NativeMemory(8);
 
 /** What the supervisor has for them. */
@@ -82,6 +84,7 @@ export class DeviceThreads {
 				return threads.#theServices.parked;
 			},
 			start: (started) => this.#start(started),
+			lookAgain: () => write(this.#tells, one.address, 8),
 			takenBack: () => this.#theServices.takenBack(),
 			say: (text) => writeSync(2, `ioasis: ${text}\n`),
 		});

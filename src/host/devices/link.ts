@@ -45,7 +45,12 @@ export const EntryKind = {
 	WRITE: 2,
 	/** Nothing but to be told when it has been come to, and whatever the function's state says has been done. */
 	BARRIER: 3,
+	/** Bytes that come over the bus, and that nobody waits for. They are where else the call is. */
+	STORE: 4,
 } as const;
+
+/** Bytes of a STORE, at most. */
+export const STORE_BYTES = 64;
 
 /** Of an entry, in words: struct seccomp_notif first. Addresses, lengths and offsets are doubles. */
 export const Entry = {
@@ -157,6 +162,8 @@ export class DeviceLink {
 	readonly words: Int32Array;
 	/** The same memory, of which two words are one double. */
 	readonly doubles: Float64Array;
+	/** All of it as bytes. */
+	readonly bytes: Uint8Array;
 	readonly data: Uint8Array;
 	readonly functions: readonly FunctionState[];
 
@@ -172,6 +179,7 @@ export class DeviceLink {
 		this.memory = memory ?? new SharedArrayBuffer(end * 4 + DATA_BYTES);
 		this.words = new Int32Array(this.memory, 0, end);
 		this.doubles = new Float64Array(this.memory, 0, end / 2);
+		this.bytes = new Uint8Array(this.memory);
 		this.data = new Uint8Array(this.memory, end * 4, DATA_BYTES);
 		this.functions = starts.map((start) => new FunctionState(this.words, start));
 	}

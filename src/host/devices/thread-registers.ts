@@ -8,7 +8,7 @@ import type { VfioDevice } from "../../vfio/device.js";
 import { LocalRegisters, type Registers } from "../../vfio/registers.js";
 import { handedOver } from "../trap/parked-calls.js";
 import type { DeviceGroup } from "./device-group.js";
-import { EntryKind, type FunctionState } from "./link.js";
+import { EntryKind, type FunctionState, STORE_BYTES } from "./link.js";
 
 /** How long a copy that a function has begun is waited for when it is to stop, in milliseconds: memory that blocks blocks only the function. */
 const PATIENCE = 5;
@@ -55,7 +55,7 @@ export class ThreadRegisters implements Registers {
 		const group = this.#group;
 		const { parked } = group.services;
 		group.start();
-		if (!group.link.hasRoom) throw group.waitForRoom();
+		if (!group.hasRoom) throw group.waitForRoom();
 		const isHandedOver = parked.mayBeHandedOver && !this.state.isWatched;
 		const ticket = isHandedOver ? 0 : group.newTicket();
 		group.push(kind, this.#index, bar, ticket, address, length, offset);
@@ -63,10 +63,18 @@ export class ThreadRegisters implements Registers {
 		throw new Later(`an access to BAR ${bar} of ${this.vfio.name}`, (call) => group.expect(ticket, call, this));
 	}
 
+	store(bar: number, offset: number, from: Uint8Array): void {
+		const group = this.#group;
+		if (group.isDead) return;
+		group.start();
+		for (let done = 0; done < from.length; done += STORE_BYTES)
+			group.store(this.#index, bar, offset + done, from.subarray(done, done + STORE_BYTES));
+	}
+
 	reset(): void {
 		const group = this.#group;
 		if (!group.isRunning || group.services.parked.outcomeOf(this) !== undefined) return;
-		if (!group.link.hasRoom) throw group.waitForRoom();
+		if (!group.hasRoom) throw group.waitForRoom();
 		this.resetAtOnce();
 		const ticket = group.newTicket();
 		group.push(EntryKind.BARRIER, this.#index, 0, ticket, 0, 0, 0);

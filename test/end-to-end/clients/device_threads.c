@@ -4,6 +4,7 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -161,6 +162,32 @@ static void blocks(void)
 	pthread_join(thread, 0);
 }
 
+/** A write to a register by an eventfd: it is seen sooner or later, and not while memory decoding is off. */
+static void ioeventfd(void)
+{
+	int fd = eventfd(0, 0);
+	struct ioeventfd request = {.argsz = sizeof request, .flags = 4,
+		.offset = REGION(BAR0) + LIVENESS, .data = 0x12345678, .fd = fd};
+	require(ioctl(device, VFIO_DEVICE_IOEVENTFD, &request) == 0, "ioeventfd");
+	int seen = 0;
+	for (int round = 0; round < 100; round++) {
+		set(BAR0, LIVENESS, 4, round);
+		eventfd_write(fd, 1);
+		while (get(BAR0, LIVENESS, 4) == (uint32_t)~round)
+			;
+		seen += get(BAR0, LIVENESS, 4) == (uint32_t)~0x12345678;
+	}
+	set(CONFIG, COMMAND_REGISTER, 2, 0);
+	eventfd_write(fd, 1);
+	new_ioas();
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	set(BAR0, LIVENESS, 4, 7);
+	uint64_t after = get(BAR0, LIVENESS, 4);
+	request.fd = -1;
+	require(ioctl(device, VFIO_DEVICE_IOEVENTFD, &request) == 0, "taking it away");
+	printf("seen %d, then %lx\n", seen, after);
+}
+
 static void *hammer(void *unused)
 {
 	for (;;) {
@@ -216,6 +243,8 @@ int main(int argc, char **argv)
 		set(BAR0, STUCK, 4, 1);
 	else if (strcmp(mode, "kinds") == 0)
 		kinds();
+	else if (strcmp(mode, "ioeventfd") == 0)
+		ioeventfd();
 	else if (strcmp(mode, "changes") == 0)
 		changes();
 	else

@@ -17,11 +17,13 @@ enum { INTX = 0, MSI = 1 };
 struct bind { uint32_t argsz, flags; int32_t iommufd; uint32_t devid; };
 struct attach { uint32_t argsz, flags, pt_id; };
 struct region_info { uint32_t argsz, flags, index, cap_offset; uint64_t size, offset; };
+struct ioeventfd { uint32_t argsz, flags; uint64_t offset, data; int32_t fd; uint32_t reserved; };
 struct irq_set { uint32_t argsz, flags, index, start, count; int32_t fd; };
 
 #define VFIO_DEVICE_GET_REGION_INFO COMMAND(108)
 #define VFIO_DEVICE_SET_IRQS COMMAND(110)
 #define VFIO_DEVICE_RESET COMMAND(111)
+#define VFIO_DEVICE_IOEVENTFD COMMAND(116)
 #define VFIO_DEVICE_BIND_IOMMUFD COMMAND(118)
 #define VFIO_DEVICE_ATTACH_IOMMUFD_PT COMMAND(119)
 
