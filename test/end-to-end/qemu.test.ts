@@ -1,17 +1,30 @@
-// QEMU with a device of ours passed through to its guest, by its own iommufd backend: vfio-pci, unmodified. The guest is this test,
-// by qtest, which reads and writes as a guest's processor does. docs/devel/testing/qtest.rst of QEMU.
+// QEMU with a device of ours passed through to its guest: vfio-pci, unmodified, by the device's group and a container, or by iommufd. The
+// guest is this test, by qtest, which reads and writes as a guest's processor does. docs/devel/testing/qtest.rst of QEMU.
 
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { createInterface } from "node:readline";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { command } from "./programs.js";
 
 // It may be busy here with other tests.
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Since 9.0. */
-const hasQemu = spawnSync("qemu-system-x86_64", ["-object", "help"], { encoding: "utf8" }).stdout?.includes("iommufd");
+const objects = spawnSync("qemu-system-x86_64", ["-object", "help"], { encoding: "utf8" }).stdout ?? "";
+/** How QEMU gets at a device: what it is told of that, and whether this one can. */
+const WAYS = [
+	{ way: "a group", object: [], option: "", isThere: objects !== "" },
+	// Since 9.0.
+	{
+		way: "iommufd",
+		object: ["-object", "iommufd,id=iommu"],
+		option: "iommufd=iommu,",
+		isThere: objects.includes("iommufd"),
+	},
+];
 
+const MACHINES = ["intel", "amd", "arm"];
+/** Of the machine. */
+const DEVICE = "0000:00:02.0";
 /** The guest's machine, a q35, has slot 1 for the device. */
 const SLOT = 1;
 const PCI_ADDRESS_PORT = 0xcf8;
@@ -43,11 +56,9 @@ class Qemu {
 	readonly #answers: AsyncIterator<string>;
 	#errors = "";
 
-	constructor(machine: string, device: string) {
-		const words = "-M q35 -accel tcg -S -m 64M -display none -nodefaults -qtest stdio -object iommufd,id=iommu".split(
-			" ",
-		);
-		const passed = ["-device", `vfio-pci,iommufd=iommu,addr=${SLOT},${device}`];
+	constructor(machine: string, { object, option }: (typeof WAYS)[number]) {
+		const words = "-M q35 -accel tcg -S -m 64M -display none -nodefaults -qtest stdio".split(" ");
+		const passed = [...object, "-device", `vfio-pci,${option}addr=${SLOT},host=${DEVICE}`];
 		this.#process = spawn(command, [
 			...["run", "--quiet", "--machine", machine, "--", "qemu-system-x86_64"],
 			...[...words, ...passed],
@@ -116,18 +127,20 @@ async function dma(guest: Qemu, value: number): Promise<number> {
 	return guest.read(GUEST_DESTINATION);
 }
 
-test.skipIf(!hasQemu).each(["intel", "amd", "arm"])(
-	"%s: a guest of QEMU's has the device, and the device its memory",
-	async (machine) => {
-		const guest = new Qemu(machine, "host=0000:00:02.0");
-		qemu = guest;
-		expect(await guest.readConfig(0)).toBe(0x11e8_1234);
-		await guest.writeConfig(BAR0, REGISTERS);
-		await guest.writeConfig(COMMAND_REGISTER, MEMORY_AND_MASTER);
-		expect(await guest.read(IDENTIFICATION)).toBe(0x0100_00ed);
-		expect(await dma(guest, 0xcafe_f00d)).toBe(0xcafe_f00d);
-		await guest.writeConfig(COMMAND_REGISTER, MEMORY);
-		expect(await dma(guest, 0x1234)).toBe(0xcafe_f00d);
-		expect(await guest.end()).toBe(0);
-	},
-);
+describe.each(WAYS)("through $way", (way) => {
+	test.skipIf(!way.isThere).each(MACHINES)(
+		"%s: a guest of QEMU's has the device, and the device its memory",
+		async (machine) => {
+			const guest = new Qemu(machine, way);
+			qemu = guest;
+			expect(await guest.readConfig(0)).toBe(0x11e8_1234);
+			await guest.writeConfig(BAR0, REGISTERS);
+			await guest.writeConfig(COMMAND_REGISTER, MEMORY_AND_MASTER);
+			expect(await guest.read(IDENTIFICATION)).toBe(0x0100_00ed);
+			expect(await dma(guest, 0xcafe_f00d)).toBe(0xcafe_f00d);
+			await guest.writeConfig(COMMAND_REGISTER, MEMORY);
+			expect(await dma(guest, 0x1234)).toBe(0xcafe_f00d);
+			expect(await guest.end()).toBe(0);
+		},
+	);
+});
