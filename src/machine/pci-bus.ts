@@ -4,11 +4,12 @@ import { IommuGroup } from "../iommu/core/group.js";
 import type { Group } from "../iommu/core/iommu.js";
 import type { Iommu, PciDevice, PciFunction } from "../iommu/core/pci.js";
 import { VfioDevice } from "../vfio/device.js";
-import type { Bar, PciHardware } from "../vfio/pci-config.js";
+import type { Bar, PciHardware, SriovCapability } from "../vfio/pci-config.js";
 import { type SriovRole, VfToken } from "../vfio/vf-token.js";
 import { MachineDescriptionError } from "./errors.js";
 import type { IommuDescription } from "./iommu-description.js";
 import type { PciDescription } from "./pci-description.js";
+import { barsOfVirtual, requesterIdOf, sriovOf } from "./sriov.js";
 
 /** Windows below 4 GiB, above it, and of I/O ports, as firmware of PCs lays them out. */
 const FIRST_ADDRESS = { memory32: 0xc000_0000n, memory64: 0x80_0000_0000n, io: 0x6000n } as const;
@@ -38,18 +39,22 @@ export class PciBus {
 	#groupCount = 0;
 	readonly #tokens = new Map<string, VfToken>();
 	readonly #addresses = new Set<string>();
-	/** The addresses of functions that have virtual functions. */
-	readonly #physical: ReadonlySet<string>;
+	/** The virtual functions of those that have some, by their address. */
+	readonly #virtual: ReadonlyMap<string, readonly PciDescription[]>;
+	/** The physical functions so far. */
+	readonly #sriov = new Map<string, SriovCapability>();
 	readonly #free: Record<Bar["space"], bigint> = { ...FIRST_ADDRESS };
 
 	/** @param all that will be added */
 	constructor(all: readonly PciDescription[]) {
-		this.#physical = new Set(all.flatMap(({ virtualFunctionOf }) => virtualFunctionOf ?? []));
+		const physical = new Set(all.flatMap(({ virtualFunctionOf }) => virtualFunctionOf ?? []));
+		const virtualOf = (address: string) => all.filter(({ virtualFunctionOf }) => virtualFunctionOf === address);
+		this.#virtual = new Map([...physical].map((address) => [address, virtualOf(address)]));
 	}
 
 	/** Whether a function is a physical one of SR-IOV. To Linux one without virtual functions is like any other: sriov_init(). */
 	#isPhysical({ address, sriov }: PciDescription): boolean {
-		return sriov && this.#physical.has(address);
+		return sriov && this.#virtual.has(address);
 	}
 
 	/**
@@ -99,6 +104,7 @@ export class PciBus {
 	}
 
 	#hardwareOf(description: PciDescription): PciHardware {
+		const sriov = this.#sriovCapability(description);
 		return {
 			vendorId: description.vendor,
 			deviceId: description.device,
@@ -106,7 +112,9 @@ export class PciBus {
 			subsystemId: description.subsystem,
 			revision: description.revision,
 			classCode: description.class,
-			bars: description.bars.map((bar) => ({ ...bar, address: this.#place(bar.space, BigInt(bar.size)) })),
+			bars:
+				this.#barsOfVirtual(description) ??
+				description.bars.map((bar) => ({ ...bar, address: this.#place(bar.space, BigInt(bar.size)) })),
 			interruptPin: description.interruptPin,
 			msiVectors: description.msiVectors,
 			msix: description.msix,
@@ -115,7 +123,25 @@ export class PciBus {
 			pri: description.pri,
 			pasidBits: description.pasidBits,
 			canReset: description.canReset,
+			sriov,
 		};
+	}
+
+	#sriovCapability(description: PciDescription): SriovCapability | undefined {
+		if (!this.#isPhysical(description)) return undefined;
+		const { address } = description;
+		const sriov = sriovOf(description, this.#virtual.get(address)!, ({ space, size }, count) =>
+			this.#place(space, BigInt(size) << BigInt(Math.ceil(Math.log2(count)))),
+		);
+		this.#sriov.set(address, sriov);
+		return sriov;
+	}
+
+	/** Where its physical function says that they are; undefined for one that isn't virtual. */
+	#barsOfVirtual(description: PciDescription): Bar[] | undefined {
+		const { virtualFunctionOf: physical } = description;
+		const sriov = physical === undefined ? undefined : this.#sriov.get(physical);
+		return sriov && barsOfVirtual(sriov, this.#virtual.get(physical!)!.indexOf(description));
 	}
 
 	/** The next place that is aligned to the BAR's size. */
@@ -142,10 +168,4 @@ function functionOf(description: PciDescription): PciFunction {
 		pasidBits,
 		firmwareRegions,
 	};
-}
-
-/** Of "0000:00:03.0": bus 0, device 3, function 0. */
-function requesterIdOf(address: string): number {
-	const [, bus, device, number] = address.split(/[:.]/).map((part) => Number.parseInt(part, 16));
-	return bus * 256 + device * 8 + number;
 }

@@ -116,7 +116,7 @@ export const pciDescription = v.pipe(
 			addIssue({ message: complete });
 			return NEVER;
 		}
-		const message = problemOfBars(complete) ?? problemOfMsix(complete);
+		const message = problemOfBars(complete) ?? problemOfMsix(complete) ?? problemOfSriov(complete);
 		if (message !== undefined) addIssue({ message });
 		return complete;
 	}),
@@ -124,6 +124,8 @@ export const pciDescription = v.pipe(
 
 /** @returns the whole description, or what is wrong with it */
 function withModel({ model: name, options: chosen = {}, ...given }: Given): PciDescription | string {
+	// SR-IOV's is an extended capability, for which only a PCI Express function has room.
+	const express = given.sriov || given.virtualFunctionOf !== undefined;
 	const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as typeof given;
 	if (name === undefined) {
 		for (const field of ["vendor", "device", "class"] as const)
@@ -133,7 +135,7 @@ function withModel({ model: name, options: chosen = {}, ...given }: Given): PciD
 			return "it has options, and no model: there is none with these IDs, and none is named";
 		const options = model && parseOptions(model, chosen);
 		if (typeof options === "string") return options;
-		return { ...DEFAULTS, ...known, model, options: options?.value, chosen } as PciDescription;
+		return { ...DEFAULTS, express, ...known, model, options: options?.value, chosen } as PciDescription;
 	}
 	const model = modelNamed(name);
 	if (model === undefined) {
@@ -144,7 +146,7 @@ function withModel({ model: name, options: chosen = {}, ...given }: Given): PciD
 	if (typeof options === "string") return options;
 	const identity = model.identity(options.value);
 	const bars = identity.bars.map((bar) => ({ space: "memory32", prefetchable: false, ...bar }));
-	return { ...DEFAULTS, ...identity, bars, ...known, model, options: options.value, chosen } as PciDescription;
+	return { ...DEFAULTS, express, ...identity, bars, ...known, model, options: options.value, chosen } as PciDescription;
 }
 
 /** @returns what was chosen, or what is wrong with that */
@@ -166,6 +168,10 @@ function problemOfBars({ bars }: PciDescription): string | undefined {
 		}
 	}
 	return undefined;
+}
+
+function problemOfSriov({ express, sriov }: PciDescription): string | undefined {
+	return sriov && !express ? "SR-IOV takes a PCI Express function, and express is false" : undefined;
 }
 
 function problemOfMsix({ bars, msix }: PciDescription): string | undefined {

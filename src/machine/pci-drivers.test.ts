@@ -167,9 +167,14 @@ test("virtual functions are made and taken away by sriov_numvfs of a physical fu
 	const physical = functionOf(on, "0000:00:01.0");
 	const set = (text: string) => codeOf(() => pci.setNumvfs(physical, text));
 	const numbers = () => ["sriov_numvfs", "sriov_totalvfs"].map((name) => read(on, `${DEVICES}/0000:00:01.0/${name}`));
-	expect([numbers(), on.vfioGroups.length]).toEqual([["0\n", "2\n"], 1]);
+	/** What it says in its configuration space: NumVFs and VF Enable. */
+	const { config } = physical.one.vfio!;
+	const said = () => [config.u16(0x100 + 0x10), config.u16(0x100 + 8) & 1];
+	expect([numbers(), on.vfioGroups.length, said()]).toEqual([["0\n", "2\n"], 1, [0, 0]]);
 	expect([set("x"), set("65536"), set("3"), set("0")]).toEqual(["EINVAL", "EINVAL", "ERANGE", "ok"]);
-	expect([set("0x1\n"), numbers()]).toEqual(["ok", ["1\n", "2\n"]]);
+	expect([set("0x1\n"), numbers(), said()]).toEqual(["ok", ["1\n", "2\n"], [1, 1]]);
+	config.restore();
+	expect(said()).toEqual([1, 1]);
 	expect(functionOf(on, "0000:00:02.0").driver).toBe("vfio-pci");
 	expect(on.files.walk(`${DEVICES}/0000:00:01.0/virtfn0`, true).path).toMatch(/0000:00:02.0$/);
 	expect(read(on, `${DEVICES}/0000:00:03.0`)).toBeUndefined();
@@ -183,8 +188,9 @@ test("virtual functions are made and taken away by sriov_numvfs of a physical fu
 	expect([set("1"), codeOf(() => pci.setEnableSriov("maybe"))]).toEqual(["ENOENT", "EINVAL"]);
 	pci.setEnableSriov("Y\n");
 	set("2");
+	expect(said()).toEqual([2, 1]);
 	pci.unbind("vfio-pci", "0000:00:01.0");
-	expect([numbers()[0], set("1")]).toEqual(["0\n", "ENOENT"]);
+	expect([numbers()[0], said(), set("1")]).toEqual(["0\n", [0, 0], "ENOENT"]);
 });
 
 test("without numvfs all virtual functions are there from the start, and a function without any has no file of SR-IOV", () => {

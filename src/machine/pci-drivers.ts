@@ -69,6 +69,7 @@ export class PciDrivers {
 				continue;
 			}
 			one.isPresent = true;
+			this.#tellPhysical(one);
 			if (driver === NO_DRIVER || (driver === VFIO_PCI && one.one.vfio === undefined)) continue;
 			if (driver === VFIO_PCI) one.override = VFIO_PCI;
 			this.#attach(one, driver);
@@ -203,11 +204,18 @@ export class PciDrivers {
 		this.onChange();
 	}
 
+	/** The configuration space of a virtual function's physical one has how many there are. */
+	#tellPhysical({ one: { description } }: BoundFunction): void {
+		const physical = this.functions.find(({ address }) => address === description.virtualFunctionOf);
+		physical?.one.vfio?.config.setVirtualFunctions(this.numvfs(physical.address));
+	}
+
 	/** A virtual function of one that VFIO has is VFIO's. */
 	#addVirtualFunction(virtual: BoundFunction): void {
 		const { device } = virtual.one;
 		device.group.devices.push(device);
 		virtual.isPresent = true;
+		this.#tellPhysical(virtual);
 		virtual.override = VFIO_PCI;
 		this.#probe(virtual);
 	}
@@ -217,6 +225,7 @@ export class PciDrivers {
 			if (!virtual.isPresent) continue;
 			this.#detach(virtual, () => {
 				virtual.isPresent = false;
+				this.#tellPhysical(virtual);
 				virtual.override = undefined;
 				this.#leaveGroup(virtual);
 			});

@@ -145,7 +145,10 @@ test("a function has the files of SR-IOV when it has virtual functions, and they
 	const description = { name: "sriov", description: "", iommus: [{ driver: "intel-vtd", registers, devices }] };
 	const machine = new Machine(parseMachineDescription(JSON.stringify(description), "sriov"));
 	const path = (address: string) => `/sys/bus/pci/devices/${address}`;
-	expect(read(machine, `${path("0000:01:00.0")}/sriov_totalvfs`)).toBe("1\n");
+	const says = (name: string) => read(machine, `${path("0000:01:00.0")}/sriov_${name}`);
+	expect(["totalvfs", "offset", "stride", "vf_device", "vf_total_msix"].map(says)).toEqual(
+		["1", "128", "1", "10fb", "0"].map((line) => `${line}\n`),
+	);
 	expect(machine.files.walk(`${path("0000:01:00.0")}/virtfn0/physfn`, true).path).toMatch(/0000:01:00\.0$/);
 	expect(list(machine, path("0000:02:00.0")).filter((name) => name.startsWith("sriov"))).toEqual([]);
 	expect(machine.vfioDevices.map(({ sriov }) => sriov.kind)).toEqual(["physical", "virtual", "none"]);

@@ -223,7 +223,11 @@ function addVirtualFunctions(tree: FileTree, physical: BoundFunction, pci: PciDr
 	tree.addFile(`${path}/sriov_totalvfs`, `${all.length}\n`);
 	tree.addFile(`${path}/sriov_numvfs`, `${there.length}\n`, READ_WRITE, (text) => pci.setNumvfs(physical, text));
 	tree.addFile(`${path}/sriov_drivers_autoprobe`, "1\n", READ_WRITE);
-	tree.addFile(`${path}/sriov_vf_device`, `${hex(all[0].one.hardware.deviceId, 0)}\n`);
+	const { offset, stride, deviceId } = physical.one.hardware.sriov!;
+	tree.addFile(`${path}/sriov_offset`, `${offset}\n`);
+	tree.addFile(`${path}/sriov_stride`, `${stride}\n`);
+	tree.addFile(`${path}/sriov_vf_device`, `${hex(deviceId, 0)}\n`);
+	tree.addFile(`${path}/sriov_vf_total_msix`, "0\n"); // vfio-pci lends them none
 	there.forEach(({ one: { device } }, i) => {
 		tree.addLink(`${path}/virtfn${i}`, placeOf(device));
 		tree.addLink(`${placeOf(device)}/physfn`, path);

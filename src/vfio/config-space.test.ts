@@ -148,3 +148,14 @@ test("whatever a program writes, the function stays who and where it is", () => 
 		}),
 	);
 });
+
+test("a physical function's SR-IOV capability is shown as it is, and can't be written", () => {
+	const sriov = { count: 4, offset: 128, stride: 2, deviceId: 0x10ca, bars: [] };
+	const { physical, read, write } = setUp({ isExpress: true, sriov });
+	expect([read(0x100, 2), read(0x10e, 2), read(0x110, 2)]).toEqual([0x10, 4, 0]);
+	physical.setVirtualFunctions(3);
+	expect([read(0x110, 2), read(0x108, 2)]).toEqual([3, 9]);
+	write(0x110, 2, 1);
+	write(0x108, 2, 0);
+	expect([read(0x110, 2), read(0x108, 2)]).toEqual([3, 9]);
+});

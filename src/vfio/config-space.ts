@@ -13,6 +13,7 @@ import {
 	type PciConfig,
 	PciExtendedCapability,
 	type PciHardware,
+	SRIOV_SIZE,
 } from "./pci-config.js";
 
 /** What happens beyond the space when some bits are written. */
@@ -63,6 +64,7 @@ const CONTROL_2_ARI = 1 << 5;
 /** Extended capabilities that VFIO shows, with their sizes. PASID isn't one of them. */
 const extendedSizes: ReadonlyMap<number, number> = new Map([
 	[PciExtendedCapability.ATS, 8],
+	[PciExtendedCapability.SRIOV, SRIOV_SIZE],
 	[PciExtendedCapability.PRI, 16],
 ]);
 

@@ -53,3 +53,18 @@ test("extended capabilities begin at 100h, and the last one ends the list", () =
 	expect(config.bytes).toHaveLength(4096);
 	expect(new PciConfig({ ...EDU, isExpress: true }).u32(0x100)).toBe(0);
 });
+
+test("a physical function says where its virtual functions are, and what they have: 9.3.3", () => {
+	const bar = { index: 1, size: 2 ** 14, space: "memory64", prefetchable: true, address: 0x80_0001_0000n } as const;
+	const sriov = { count: 7, offset: 128, stride: 2, deviceId: 0x10ca, bars: [bar] };
+	const config = new PciConfig({ ...EDU, isExpress: true, ats: true, sriov });
+	const at = config.u32(0x100) >>> 20;
+	expect(config.u32(at) & 0xfffff).toBe(0x10010);
+	const sixteen = (offset: number) => config.u16(at + offset);
+	// InitialVFs, TotalVFs, NumVFs, First VF Offset, VF Stride, VF Device ID
+	expect([0x0c, 0x0e, 0x10, 0x14, 0x16, 0x1a].map(sixteen)).toEqual([7, 7, 0, 128, 2, 0x10ca]);
+	expect([config.u32(at + 0x28), config.u32(at + 0x2c)]).toEqual([0x0001_000c, 0x80]);
+	config.setVirtualFunctions(5);
+	config.restore();
+	expect([sixteen(0x10), sixteen(0x08)]).toEqual([5, 9]);
+});

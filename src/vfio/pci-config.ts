@@ -1,7 +1,7 @@
 // A PCI function's hardware as a machine describes it, and its own configuration space. What VFIO shows
 // of that is in config-space.ts.
 // PCI Local Bus Specification 3.0: 6.1 "Configuration Space Organization", 6.2.5 "Base Addresses", 6.8 "MSI";
-// PCI Express Base Specification 6.0: 7.5.3 (PCI Express), 7.7.2 (MSI-X), 7.8.9 (PASID), 10.5.1 (ATS), 10.5.2 (PRI).
+// PCI Express Base Specification 6.0: 7.5.3 (PCI Express), 7.7.2 (MSI-X), 7.8.9 (PASID), 9.3.3 (SR-IOV), 10.5.1 (ATS), 10.5.2 (PRI).
 
 /** A base address register: a window of the function's registers or memory. */
 export interface Bar {
@@ -21,6 +21,19 @@ export interface MsixCapability {
 	readonly bar: number;
 	readonly tableOffset: number;
 	readonly pendingOffset: number;
+}
+
+/** What a physical function says of its virtual functions. */
+export interface SriovCapability {
+	/** How many there can be. */
+	readonly count: number;
+	/** From its own requester ID to that of the first, and from each to the next, modulo 2^16. */
+	readonly offset: number;
+	readonly stride: number;
+	/** All have the same. */
+	readonly deviceId: number;
+	/** Of the first; those of the others follow. */
+	readonly bars: readonly Bar[];
 }
 
 export interface PciHardware {
@@ -45,6 +58,8 @@ export interface PciHardware {
 	readonly pasidBits: number;
 	/** Whether Linux finds a way to reset it alone. */
 	readonly canReset: boolean;
+	/** Of one that has virtual functions. */
+	readonly sriov?: SriovCapability | undefined;
 }
 
 /** Bits of the command register. */
@@ -67,12 +82,29 @@ const CACHE_LINE_SIZE = 0x0c;
 const FIRST_BAR = 0x10;
 
 export const PciCapability = { MSI: 0x05, EXPRESS: 0x10, MSIX: 0x11 } as const;
-export const PciExtendedCapability = { ATS: 0x0f, PRI: 0x13, PASID: 0x1b } as const;
+export const PciExtendedCapability = { ATS: 0x0f, SRIOV: 0x10, PRI: 0x13, PASID: 0x1b } as const;
 
 /** Of the PCI Express capability. */
 export const DEVICE_CAPABILITIES = 4;
 export const FUNCTION_LEVEL_RESET = 1 << 28;
 export const DEVICE_CONTROL = 8;
+/** Of the SR-IOV capability. */
+export const SRIOV_SIZE = 0x40;
+const SRIOV_CONTROL = 0x08;
+const SRIOV_ENABLE = 1 << 0;
+const SRIOV_MEMORY = 1 << 3;
+const INITIAL_VFS = 0x0c;
+const TOTAL_VFS = 0x0e;
+const NUM_VFS = 0x10;
+const FIRST_VF_OFFSET = 0x14;
+const VF_STRIDE = 0x16;
+const VF_DEVICE_ID = 0x1a;
+const SUPPORTED_PAGE_SIZES = 0x1c;
+const SYSTEM_PAGE_SIZE = 0x20;
+const FIRST_VF_BAR = 0x24;
+/** 4 KiB, 8 KiB, 64 KiB, 256 KiB, 1 MiB and 4 MiB: what every function must have. Bit n is for 2^(n + 12). */
+const REQUIRED_PAGE_SIZES = 0x553;
+const PAGES_OF_4K = 1;
 /** Reporting of four kinds of errors, relaxed ordering, no snoop: what a simple function lets software choose. */
 const DEVICE_CONTROL_WRITABLE = 0x081f;
 
@@ -92,6 +124,8 @@ export class PciConfig {
 	#link = 0x34;
 	#free = FIRST_CAPABILITY;
 	#freeExtended = FIRST_EXTENDED_CAPABILITY;
+	/** Where the SR-IOV capability is, if there is one. */
+	#sriov: number | undefined;
 
 	constructor(hardware: PciHardware) {
 		this.bytes = new Uint8Array(hardware.isExpress ? 4096 : 256);
@@ -111,9 +145,18 @@ export class PciConfig {
 		this.bytes[at] = (this.bytes[at] & ~mask) | (value & mask);
 	}
 
-	/** As it was when the machine was switched on. */
+	/** As it was when the machine was switched on, and with the virtual functions that there are: those stay, Linux sees to it. */
 	restore(): void {
+		const virtualFunctions = this.#sriov === undefined ? 0 : this.u16(this.#sriov + NUM_VFS);
 		this.bytes.set(this.#initial);
+		this.setVirtualFunctions(virtualFunctions);
+	}
+
+	/** The kernel has made so many, or has taken them away: NumVFs, VF Enable and VF MSE. */
+	setVirtualFunctions(count: number): void {
+		if (this.#sriov === undefined) return;
+		this.#set16(this.#sriov + NUM_VFS, count);
+		this.#set16(this.#sriov + SRIOV_CONTROL, count === 0 ? 0 : SRIOV_ENABLE | SRIOV_MEMORY);
 	}
 
 	/** Whether it may do DMA, and send messages, which are DMA too. */
@@ -158,14 +201,14 @@ export class PciConfig {
 		this.#writable[CACHE_LINE_SIZE] = 0xff;
 		this.#set16(STATUS, hasCapabilities ? STATUS_CAPABILITIES_LIST : 0);
 		this.#set32(0x08, hardware.classCode * 256 + hardware.revision);
-		for (const bar of hardware.bars) this.#bar(bar);
+		for (const bar of hardware.bars) this.#bar(FIRST_BAR, bar);
 		this.#set16(0x2c, hardware.subsystemVendorId);
 		this.#set16(0x2e, hardware.subsystemId);
 		this.bytes[0x3d] = hardware.interruptPin;
 	}
 
-	#bar({ index, space, prefetchable, address }: Bar): void {
-		const at = FIRST_BAR + 4 * index;
+	#bar(first: number, { index, space, prefetchable, address }: Bar): void {
+		const at = first + 4 * index;
 		const kind = space === "io" ? BAR_IO : space === "memory64" ? BAR_64BIT : 0;
 		this.#set32(at, Number(address & 0xffff_ffffn) + kind + (prefetchable ? BAR_PREFETCHABLE : 0));
 		if (space === "memory64") this.#set32(at + 4, Number(address >> 32n));
@@ -201,10 +244,24 @@ export class PciConfig {
 		this.#set32(at + 8, pendingOffset | bar);
 	}
 
-	#extendedCapabilities({ ats, pri, pasidBits }: PciHardware): void {
+	#extendedCapabilities({ ats, pri, pasidBits, sriov }: PciHardware): void {
 		if (ats) this.#addExtendedCapability(PciExtendedCapability.ATS, 8);
 		if (pri) this.#addExtendedCapability(PciExtendedCapability.PRI, 16);
 		if (pasidBits > 0) this.#set16(this.#addExtendedCapability(PciExtendedCapability.PASID, 8) + 4, pasidBits << 8);
+		if (sriov) this.#addSriov(sriov);
+	}
+
+	#addSriov({ count, offset, stride, deviceId, bars }: SriovCapability): void {
+		const at = this.#addExtendedCapability(PciExtendedCapability.SRIOV, SRIOV_SIZE);
+		this.#sriov = at;
+		this.#set16(at + INITIAL_VFS, count);
+		this.#set16(at + TOTAL_VFS, count);
+		this.#set16(at + FIRST_VF_OFFSET, offset);
+		this.#set16(at + VF_STRIDE, stride);
+		this.#set16(at + VF_DEVICE_ID, deviceId);
+		this.#set32(at + SUPPORTED_PAGE_SIZES, REQUIRED_PAGE_SIZES);
+		this.#set32(at + SYSTEM_PAGE_SIZE, PAGES_OF_4K);
+		for (const bar of bars) this.#bar(at + FIRST_VF_BAR, bar);
 	}
 
 	/** The first one has a fixed place, each has the place of the next one in its own header. */
