@@ -2,7 +2,9 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { addModel } from "../devices/models.js";
 import { say, sayColoured, sayJson, sayOnStderr, showProgress } from "../host/say.js";
+import { vfioUser } from "../host/vfio-user/model.js";
 import { MachineDescriptionError } from "../machine/description.js";
 import { type Combination, type Outcome, runCombination } from "./combination.js";
 import { adviceOf, complain, refuse } from "./complain.js";
@@ -35,6 +37,8 @@ export interface MatrixOptions {
 
 /** 1 means that something fails which --expect doesn't allow. */
 const FAILURE = 1;
+
+addModel(vfioUser);
 
 /** Runs them all; sets the exit code. */
 export async function matrix(program: readonly string[], options: MatrixOptions): Promise<void> {

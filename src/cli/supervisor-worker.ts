@@ -1,12 +1,15 @@
 // The supervisor's thread: the machine and the engine live here.
 
+import { addModel } from "../devices/models.js";
 import { FailNth } from "../faults/fail-nth.js";
 import { BlockFile } from "../host/devices/block-file.js";
 import { FaultInjection } from "../host/fault-injection/fault-injection.js";
 import { type Host, supervise } from "../host/launch/supervisor-thread.js";
 import { discard } from "../host/memory/discard.js";
 import type { Tracer } from "../host/supervisor.js";
+import { vfioUser } from "../host/vfio-user/model.js";
 import { policies } from "../iommufd/hwpt-policy.js";
+import { MachineDescriptionError } from "../machine/description.js";
 import type { Machine, Surroundings } from "../machine/machine.js";
 import type { Outside } from "../machine/models.js";
 import { Recorder } from "../machine/record/recorder.js";
@@ -22,6 +25,8 @@ import { WalkTracer } from "./walk-tracer.js";
 
 const STDERR = 2;
 
+addModel(vfioUser);
+
 /** What models have of the world. */
 const outside: Outside = {
 	openBlocks: (path, isReadOnly) => new BlockFile(path, isReadOnly),
@@ -30,6 +35,7 @@ const outside: Outside = {
 
 supervise(async (settings: EngineSettings, host) => {
 	const found = await findMachine(settings);
+	if (settings.record !== undefined) checkThatItCanBeRecorded(found);
 	const machine = makeMachine(found, policies.get(settings.policy), around(settings, host));
 	const plan = settings.failNth === undefined ? undefined : new FailNth(settings.failNth);
 	const served = recorded(machine, found, settings);
@@ -41,6 +47,16 @@ supervise(async (settings: EngineSettings, host) => {
 		answer: (question) => answerWalk(machine, question),
 	};
 });
+
+/** What somebody else's functions do can't be had when it is replayed. @throws MachineDescriptionError */
+function checkThatItCanBeRecorded({ description, source }: FoundMachine): void {
+	for (const { devices } of description.iommus)
+		for (const { address, model } of devices)
+			if (model?.remote !== undefined)
+				throw new MachineDescriptionError(
+					`${source}: ${address} (${model.name}) is another process's, and can't be recorded`,
+				);
+}
 
 /** Models have threads of their own. What is recorded is to be the same when it is replayed, so then they run in this one. */
 function around({ record, memory }: EngineSettings, { devices }: Host): Surroundings {

@@ -5,6 +5,7 @@
 
 import type { Pasid } from "../iommu/core/pasid.js";
 import type { DmaFault } from "../iommu/translation/dma-fault.js";
+import type { RemoteFunction } from "./remote.js";
 
 /** What a function can do of its own accord. */
 export interface EndpointPort {
@@ -63,8 +64,10 @@ export interface Endpoint {
 	 * @returns whether there is more to do now
 	 */
 	work?(): boolean;
-	/** Files of the host's, by their fds: when one of them can be read, work() is to be called. They may be others each time. */
+	/** Files of the host's, by their fds: when one of them can be read, work() is to be called. The same array as long as they are the same. */
 	readonly fds?: readonly number[];
+	/** What a function has to be told that is somebody else's. */
+	readonly remote?: RemoteFunction;
 	/** Function Level Reset: back to how it was when the machine was switched on. What is under way ends without a trace. */
 	reset(): void;
 	/** All that it knows, so that another one of its kind, with the same options, can go on from there. Between two pieces of work. */

@@ -3,6 +3,7 @@
 import type { GenericSchema } from "valibot";
 import type { BlockStore } from "./block-store.js";
 import type { Endpoint, EndpointPort, PageBehaviour } from "./endpoint.js";
+import type { RemoteModel } from "./remote.js";
 import type { WireEnd } from "./wire.js";
 
 /** What a function shows before anybody talks to it: the fields of a machine file, with the same defaults. docs/machines.md */
@@ -46,6 +47,10 @@ export interface DeviceHost {
 	wire(name: string): WireEnd;
 	/** Nanoseconds since the machine was switched on. */
 	now(): bigint;
+	/** What RemoteModel.handOver() gave. */
+	readonly handedOver?: unknown;
+	/** It answers nothing any more, and why: said once to whoever runs the machine. */
+	gone(reason: string): void;
 }
 
 /** @template Options what is chosen for one function, as the schema gives it */
@@ -56,7 +61,10 @@ export interface DeviceModel<Options = unknown> {
 	readonly summary: string;
 	/** Of what can be chosen, each with a default. From the command line all values are text. */
 	readonly options: GenericSchema<unknown, Options>;
+	/** @throws Error for a function that can't be had */
 	identity(options: Options): FunctionIdentity;
+	/** Only of functions that are somebody else's. */
+	readonly remote?: RemoteModel<Options>;
 	/** The names of the wires that it will ask for: functions that share one run side by side. */
 	wires?(options: Options): readonly string[];
 	/**

@@ -365,12 +365,15 @@ export class Supervisor {
 		}
 		const memory = thread.process.memoryOf(id);
 		memory.stopped = id;
+		let result: number | Errno;
 		try {
-			notification.succeed(this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2)));
+			result = this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2));
 		} catch (error) {
 			if (error instanceof Later) memory.stopped = 0;
-			notification.fail(this.#errorOf(error).number);
+			result = this.#errorOf(error);
 		}
+		if (this.#devices.hasTakenAway) this.#devices.answerLate(this.#parked.keepAnswer(result));
+		else notification.answer(result);
 		memory.stopped = 0;
 		this.tally.calls++;
 		if (++this.#callsSinceSettling < CALLS_BETWEEN_SETTLING) return;

@@ -59,11 +59,20 @@ export class LocalModels implements ModelPlace {
 		return new Map(functions.map((one) => [one, this.#registersOf(one)]));
 	}
 
-	/** @throws MachineDescriptionError when its files can't be had */
+	/** Functions of somebody else's need a thread: here nothing answers. @throws MachineDescriptionError when its files can't be had */
 	#registersOf({ vfio, model, options }: ModelledFunction): Registers {
+		if (model.remote !== undefined) {
+			model.remote.letGo(options);
+			return new LocalRegisters(vfio.barsOf(undefined));
+		}
 		let endpoint: Endpoint | undefined;
 		const woken = () => endpoint && this.#work.add(endpoint);
-		const host = { ...this.#outside, address: vfio.name, wire: (name: string) => this.#wire(name).takeEnd() };
+		const host: DeviceHost = {
+			...this.#outside,
+			address: vfio.name,
+			wire: (name) => this.#wire(name).takeEnd(),
+			gone: (reason) => this.#tell({ device: vfio.name, message: `answers nothing any more: ${reason}` }),
+		};
 		try {
 			endpoint = model.create(this.#portOf(vfio, model.pages?.(options) ?? [], woken), options, host);
 		} catch (error) {

@@ -144,9 +144,19 @@ function withModel({ model: name, options: chosen = {}, ...given }: Given): PciD
 	}
 	const options = parseOptions(model, chosen);
 	if (typeof options === "string") return options;
-	const identity = model.identity(options.value);
+	const identity = identityOf(model, options.value);
+	if (typeof identity === "string") return identity;
 	const bars = identity.bars.map((bar) => ({ space: "memory32", prefetchable: false, ...bar }));
 	return { ...DEFAULTS, express, ...identity, bars, ...known, model, options: options.value, chosen } as PciDescription;
+}
+
+/** @returns what it shows, or why it can't be had */
+function identityOf(model: DeviceModel, options: unknown): FunctionIdentity | string {
+	try {
+		return model.identity(options);
+	} catch (error) {
+		return `${model.name}: ${(error as Error).message}`;
+	}
 }
 
 /** @returns what was chosen, or what is wrong with that */

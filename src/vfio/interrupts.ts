@@ -36,10 +36,10 @@ interface Intx {
 export const NO_MASTER = "Bus Master Enable is off, bit 2 of the command register";
 const DISABLED = "Interrupt Disable, bit 10 of the command register";
 
-/** Somebody who signals eventfds of messages by himself. */
+/** Somebody who signals eventfds of messages by himself, or has to know what is on. */
 export interface MessageSender {
-	/** MSI or MSI-X is switched on or off. */
-	setMessages(areOn: boolean): void;
+	/** Another kind is switched on, or what was is off. */
+	setKind(index: number | undefined): void;
 	/** A vector has another eventfd, or none. When this returns the one that it had isn't signalled any more. */
 	setVector(vector: number, eventFd: EventFd | undefined): void;
 }
@@ -199,6 +199,7 @@ export class Interrupts {
 	#switchOnIntx(trigger: EventFd | undefined): void {
 		const intx = { trigger, unmask: undefined, isMasked: this.#isDisabled };
 		this.#intx = intx;
+		this.sender?.setKind(VfioPciIrq.INTX);
 		if (this.#isPinAsserted && !intx.isMasked) this.#fireIntx(intx);
 	}
 
@@ -206,6 +207,7 @@ export class Interrupts {
 		unmask?.release();
 		trigger?.release();
 		this.#intx = undefined;
+		this.sender?.setKind(undefined);
 	}
 
 	#maskIntx({ flags, start, count, data }: IrqRequest): void {
@@ -296,7 +298,7 @@ export class Interrupts {
 					"interrupt-off",
 				);
 			this.#messages = { index, allocated: start + count };
-			this.sender?.setMessages(true);
+			this.sender?.setKind(index);
 		}
 		for (let i = 0; i < count; i++) {
 			try {
@@ -339,7 +341,7 @@ export class Interrupts {
 	#switchOffMessages(): void {
 		for (const vector of [...this.#vectors.keys()]) this.#dropVector(vector);
 		this.#messages = undefined;
-		this.sender?.setMessages(false);
+		this.sender?.setKind(undefined);
 	}
 
 	#nameOfMessages(): string {

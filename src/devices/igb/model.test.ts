@@ -17,6 +17,7 @@ function host(address: string, wires = new Map<string, Wire>()): DeviceHost {
 			return wire.takeEnd();
 		},
 		now: () => 0n,
+		gone: () => {},
 	};
 }
 

@@ -88,6 +88,7 @@ export class TestDriver {
 				throw new Error("a disk has no wire");
 			},
 			now: () => this.clock.now,
+			gone: () => {},
 		});
 	}
 

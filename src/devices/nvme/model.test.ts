@@ -45,6 +45,7 @@ test("a file is opened as one may write it, or not", () => {
 				throw new Error("no wire");
 			},
 			now: () => 0n,
+			gone: () => {},
 		});
 	expect(opened).toEqual([
 		["a", false],
@@ -67,6 +68,7 @@ test("the files that could be opened are closed when one can't be, or is too sma
 				throw new Error("no wire");
 			},
 			now: () => 0n,
+			gone: () => {},
 		});
 	const none = () => {
 		throw new Error("b can't be opened: ENOENT");
@@ -89,6 +91,7 @@ test("whether its files can be had is found before it is made, and they are clos
 			throw new Error("no wire");
 		},
 		now: () => 0n,
+		gone: () => {},
 	};
 	const check = (options: Record<string, unknown>) => nvme.check!(parse(options), host);
 	check({});

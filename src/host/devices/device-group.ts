@@ -2,15 +2,19 @@
 // and what it answers to their questions.
 
 import { Located } from "../../iommu/dma/located.js";
+import { ToldMemory } from "../../iommu/dma/told-memory.js";
 import type { DmaFault } from "../../iommu/translation/dma-fault.js";
 import type { Machine } from "../../machine/machine.js";
 import type { ModelledFunction } from "../../machine/models.js";
+import type { Backing } from "../../memory/address-space.js";
+import { WRITE } from "../../pagetable/pagetable.js";
 import { Errno } from "../../uapi/errno.js";
 import { type Later, type ParkedCall, WaitQueue } from "../../uapi/later.js";
 import { NO_MASTER } from "../../vfio/interrupts.js";
 import { ClientEventFd } from "../files/eventfd.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
 import { close, eventfd, NativeMemory, succeed, write } from "../linux/libc.js";
+import { SharedFile } from "../memory/shared-files.js";
 import type { ParkedCalls } from "../trap/parked-calls.js";
 import type { Notification } from "../trap/seccomp.js";
 import type { DeviceThreadData } from "./device-thread.js";
@@ -21,6 +25,7 @@ import {
 	DeviceLink,
 	Entry,
 	EntryKind,
+	type FunctionState,
 	LinkState,
 	NO_EVENTFD,
 	Question,
@@ -40,6 +45,10 @@ export interface GroupServices {
 	lookAgain(): void;
 	/** A call that was handed over is made again. */
 	takenBack(): void;
+	/** The call that is under way has taken memory away which somebody else may still take for his. */
+	takenAway(): void;
+	/** That may be over. */
+	caughtUp(): void;
 	/** Says something on stderr. */
 	say(text: string): void;
 }
@@ -78,6 +87,8 @@ export class DeviceGroup {
 	readonly #machine: Machine;
 	readonly #functions: readonly ModelledFunction[];
 	readonly #reach = new Reach();
+	/** What functions of somebody else's are told of memory, by their places. */
+	readonly #told = new Map<number, ToldMemory>();
 	readonly #room = new WaitQueue();
 	/** For which there is no room yet. Calls that come later don't go before them. */
 	readonly #storesToCome: Store[] = [];
@@ -93,10 +104,13 @@ export class DeviceGroup {
 		this.link = new DeviceLink(functions.map(vectorsOf));
 		this.registers = functions.map(({ vfio }, index) => {
 			const state = this.link.functions[index];
+			const isRemote = functions[index].model.remote !== undefined;
+			if (isRemote) this.#tellMemory(functions[index], index, state);
 			for (let vector = 0; vector < vectorsOf(functions[index]); vector++) state.setEventFd(vector, NO_EVENTFD);
 			vfio.interrupts.sender = {
-				setMessages: (areOn) => {
-					state.hasMessages = areOn;
+				setKind: (kind) => {
+					state.interrupts = kind;
+					if (isRemote && this.isRunning) this.wake();
 				},
 				setVector: (vector, eventFd) => {
 					const isOurs = eventFd instanceof ClientEventFd;
@@ -112,10 +126,11 @@ export class DeviceGroup {
 	dataOf(listener: number, tells: number): DeviceThreadData {
 		return {
 			link: this.link.memory,
-			functions: this.#functions.map(({ vfio, model, chosen }, index) => ({
+			functions: this.#functions.map(({ vfio, model, options, chosen }, index) => ({
 				name: vfio.name,
 				model: model.name,
 				chosen,
+				handedOver: model.remote?.handOver(options),
 				hardware: { bars: vfio.hardware.bars, msix: vfio.hardware.msix },
 				vectors: vectorsOf(this.#functions[index]),
 			})),
@@ -133,6 +148,26 @@ export class DeviceGroup {
 	/** Whether it was started, and hasn't ended. */
 	get isRunning(): boolean {
 		return this.#isStarted && !this.isDead;
+	}
+
+	/** Has a function told which memory it may reach. What is shared memory it may have for itself, if nobody looks on. */
+	#tellMemory({ vfio }: ModelledFunction, index: number, state: FunctionState): void {
+		const { frames, dma } = this.#machine;
+		const mayHave = (backing: Backing) => dma.report === undefined && backing instanceof SharedFile && backing.isOpen;
+		const told = new ToldMemory(frames, mayHave, () => {
+			if (this.isDead) return;
+			state.hasMemoryChanged = true;
+			if (told.isAhead) this.services.takenAway();
+			if (this.isRunning) this.wake();
+		});
+		told.follow(vfio.device);
+		this.#told.set(index, told);
+	}
+
+	/** Whether a function may still take memory for its own that it may not reach any more. */
+	get isAhead(): boolean {
+		for (const told of this.#told.values()) if (told.isAhead) return this.isRunning;
+		return false;
 	}
 
 	/** Starts the thread, if it doesn't run. What is pushed meanwhile waits for it. */
@@ -276,7 +311,10 @@ export class DeviceGroup {
 				this.#failed();
 				break;
 			case QuestionKind.BROKEN:
-				this.#broken(modelled);
+				this.#broken(modelled, link.asked(Question.FUNCTION));
+				break;
+			case QuestionKind.MEMORY:
+				this.#answerMemory(this.#told.get(link.asked(Question.FUNCTION)));
 				break;
 		}
 	}
@@ -355,8 +393,38 @@ export class DeviceGroup {
 		this.services.parked.takeBack(words, at, this.registers[words[at + Entry.FUNCTION]], outcome);
 	}
 
-	#broken({ vfio, model }: ModelledFunction): void {
+	/** @param told undefined for a function that answers nothing any more */
+	#answerMemory(told: ToldMemory | undefined): void {
+		const { link } = this;
+		const change = told?.next();
+		if (!told?.isAhead) this.services.caughtUp();
+		if (change === undefined) {
+			link.answer(Answer.KIND, AnswerKind.NOTHING);
+			return;
+		}
+		const { iova, size, protection, shared } = change.range;
+		const isMapped = change.kind === "map";
+		const file = isMapped && shared?.backing instanceof SharedFile ? shared.backing : undefined;
+		link.answer(Answer.KIND, AnswerKind.YES);
+		link.answer(Answer.IS_MAPPED, isMapped ? 1 : 0);
+		link.answer(Answer.PROTECTION, protection);
+		link.answerDouble(Answer.FIRST_PAGE, Number(iova >> PAGE_LG2));
+		link.answerDouble(Answer.PAGES, Number(size >> PAGE_LG2));
+		link.answerDouble(Answer.AT, shared?.at ?? 0);
+		// Of its own, which it closes: ours may be another file's before it is used.
+		link.answer(Answer.FD, file === undefined ? -1 : file.openAgain((protection & WRITE) !== 0));
+	}
+
+	#broken({ vfio, model }: ModelledFunction, index: number): void {
 		this.services.say(`${vfio.name} (${model.name}) answers nothing any more: ${this.#text}`);
+		this.#forgetMemory(index);
+	}
+
+	/** Nobody is there any more who would have to be told. */
+	#forgetMemory(index: number): void {
+		this.#told.get(index)?.close();
+		this.#told.delete(index);
+		this.services.caughtUp();
 	}
 
 	// --- Its end ---
@@ -380,6 +448,7 @@ export class DeviceGroup {
 		}
 		this.#room.wakeAll();
 		this.#reach.close();
+		for (const index of this.#told.keys()) this.#forgetMemory(index);
 	}
 
 	/** Tells it to end. */

@@ -6,12 +6,13 @@ import * as v from "valibot";
 import type { Endpoint } from "../../devices/endpoint.js";
 import type { DeviceModel } from "../../devices/model.js";
 import { modelNamed } from "../../devices/models.js";
+import type { RemoteFunction } from "../../devices/remote.js";
 import { Wire } from "../../devices/wire.js";
 import { Errno, type ErrnoValues } from "../../uapi/errno.js";
 import { BarWindow } from "../../vfio/bar-window.js";
 import type { PciHardware } from "../../vfio/pci-config.js";
 import { EPOLLIN, Events } from "../linux/events.js";
-import { NativeMemory, read, write } from "../linux/libc.js";
+import { close, NativeMemory, read, write } from "../linux/libc.js";
 import { Notification } from "../trap/seccomp.js";
 import { BlockFile } from "./block-file.js";
 import { DeviceLink, Entry, EntryKind, type FunctionState, LinkState, Question, QuestionKind } from "./link.js";
@@ -26,6 +27,8 @@ export interface ThreadFunction {
 	readonly model: string;
 	/** What was chosen, as a machine file or the command line has it. */
 	readonly chosen: unknown;
+	/** What another thread has found out about it, if it is somebody else's. */
+	readonly handedOver: unknown;
 	readonly hardware: Pick<PciHardware, "bars" | "msix">;
 	/** How many interrupt vectors the link has for it. */
 	readonly vectors: number;
@@ -63,6 +66,11 @@ class HostedFunction {
 	readonly windows = new Map<number, BarWindow>();
 	/** Whether work() is to be called. */
 	hasWork = false;
+	/** The endpoint's files that are waited for. */
+	watched: readonly number[] | undefined;
+	/** What somebody else has been told whose function it is. */
+	command = 0;
+	interrupts: number | undefined;
 	/** Undefined when it can't be had, or is broken: then nothing answers. */
 	endpoint: Endpoint | undefined;
 
@@ -94,6 +102,13 @@ class HostedFunction {
 			},
 		};
 		for (const { index } of hardware.bars) this.windows.set(index, new BarWindow(owner, index));
+	}
+
+	/** Whether it has to be told what has changed around it. */
+	get isBehind(): boolean {
+		if (this.endpoint?.remote === undefined) return false;
+		const { command, interrupts, hasMemoryChanged } = this.state;
+		return hasMemoryChanged || command !== this.command || interrupts !== this.interrupts;
 	}
 }
 
@@ -130,14 +145,16 @@ class DeviceThread {
 		link.state = LinkState.ENDED;
 	}
 
-	#create(hosted: HostedFunction, { model: name, chosen }: ThreadFunction, index: number): void {
+	#create(hosted: HostedFunction, { model: name, chosen, handedOver }: ThreadFunction, index: number): void {
 		try {
 			const model = modelNamed(name) as DeviceModel;
 			hosted.endpoint = model.create(hosted.port, v.parse(model.options, chosen), {
 				address: hosted.name,
+				handedOver,
 				openBlocks: (path, isReadOnly) => new BlockFile(path, isReadOnly),
 				wire: (wire) => this.#wire(wire).takeEnd(),
 				now: () => process.hrtime.bigint(),
+				gone: (reason) => this.#broken(index, reason),
 			});
 		} catch (error) {
 			this.#broken(index, (error as Error).message);
@@ -154,7 +171,11 @@ class DeviceThread {
 	#turn(): void {
 		this.#takeEntries();
 		let hasMore = false;
-		for (const hosted of this.#functions) if (hosted.hasWork && this.#work(hosted)) hasMore = true;
+		for (const hosted of this.#functions) {
+			if (hosted.isBehind) this.#follow(hosted);
+			if (hosted.hasWork && this.#work(hosted)) hasMore = true;
+		}
+		this.#watchFiles();
 		if (hasMore) {
 			this.#events.settle();
 			return;
@@ -168,8 +189,22 @@ class DeviceThread {
 	get #hasSomething(): boolean {
 		const { oldestEntry, state } = this.#link;
 		if (oldestEntry !== undefined || state !== LinkState.RUNNING) return true;
-		for (const { hasWork, state, port } of this.#functions) if (hasWork || state.resets !== port.resets) return true;
+		for (const { hasWork, isBehind, state, port } of this.#functions)
+			if (hasWork || isBehind || state.resets !== port.resets) return true;
 		return false;
+	}
+
+	/** Those that aren't waited for any more first: their numbers may be others' by now. */
+	#watchFiles(): void {
+		const changed = this.#functions.filter(({ endpoint, watched }) => endpoint?.fds !== watched);
+		for (const { watched = [] } of changed) for (const fd of watched) this.#events.remove(fd);
+		for (const hosted of changed) {
+			hosted.watched = hosted.endpoint?.fds;
+			for (const fd of hosted.watched ?? [])
+				this.#events.add(fd, EPOLLIN, () => {
+					hosted.hasWork = true;
+				});
+		}
 	}
 
 	#work(hosted: HostedFunction): boolean {
@@ -195,6 +230,33 @@ class DeviceThread {
 		hosted.port.resets = resets;
 	}
 
+	/** Somebody else whose function it is gets told what has changed around it. */
+	#follow(hosted: HostedFunction): void {
+		const { state } = hosted;
+		const { command, interrupts } = state;
+		const remote = hosted.endpoint!.remote!;
+		try {
+			if (command !== hosted.command) remote.commandChanged(command);
+			if (interrupts !== hosted.interrupts) remote.interruptsChanged(interrupts);
+			hosted.command = command;
+			hosted.interrupts = interrupts;
+			if (state.hasMemoryChanged) this.#followMemory(hosted, remote);
+		} catch (error) {
+			this.#breakDown(hosted, error);
+		}
+	}
+
+	#followMemory({ state, port }: HostedFunction, remote: RemoteFunction): void {
+		state.hasMemoryChanged = false;
+		for (let change = port.askForMemory(); change !== undefined; change = port.askForMemory()) {
+			try {
+				remote.memoryChanged(change);
+			} finally {
+				if (change.file !== undefined) close(change.file.fd);
+			}
+		}
+	}
+
 	// --- What the supervisor hands over ---
 
 	#takeEntries(): void {
@@ -211,6 +273,7 @@ class DeviceThread {
 		const { words } = this.#link;
 		const hosted = this.#functions[words[at + Entry.FUNCTION]];
 		this.#resetIfTold(hosted);
+		if (hosted.isBehind) this.#follow(hosted);
 		const ticket = words[at + Entry.TICKET];
 		if (words[at + Entry.KIND] === EntryKind.BARRIER) {
 			this.#done(ticket, 0);

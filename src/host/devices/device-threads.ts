@@ -4,6 +4,7 @@
 import { writeSync } from "node:fs";
 import type { Machine } from "../../machine/machine.js";
 import type { ModelledFunction, ModelPlace } from "../../machine/models.js";
+import type { ParkedCall } from "../../uapi/later.js";
 import type { Registers } from "../../vfio/registers.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
@@ -40,6 +41,10 @@ export class DeviceThreads {
 	readonly #started = new Set<DeviceGroup>();
 	#services: Services | undefined;
 	#listener = -1;
+	/** Answers that wait until nobody takes memory for his own any more that was taken away. */
+	#late: ParkedCall[] = [];
+	/** Whether the call that is under way has taken memory away which somebody else may still take for his. */
+	hasTakenAway = false;
 	/** Readable when a thread has something to say. */
 	#tells = -1;
 
@@ -86,6 +91,10 @@ export class DeviceThreads {
 			start: (started) => this.#start(started),
 			lookAgain: () => write(this.#tells, one.address, 8),
 			takenBack: () => this.#theServices.takenBack(),
+			takenAway: () => {
+				this.hasTakenAway = true;
+			},
+			caughtUp: () => this.#caughtUp(),
 			say: (text) => writeSync(2, `ioasis: ${text}\n`),
 		});
 		this.#groups.push(group);
@@ -109,6 +118,19 @@ export class DeviceThreads {
 	#listen(): void {
 		read(this.#tells, counter.address, 8);
 		for (const group of this.#started) group.look();
+	}
+
+	/** Has an answer, which was put aside, given as soon as nobody takes for his own what its call has taken away. */
+	answerLate(call: ParkedCall): void {
+		this.hasTakenAway = false;
+		this.#late.push(call);
+		this.#caughtUp();
+	}
+
+	#caughtUp(): void {
+		if (this.#late.length === 0) return;
+		for (const group of this.#started) if (group.isAhead) return;
+		for (const call of this.#late.splice(0)) call.makeAgain();
 	}
 
 	/** Some memory is about to go: nobody may go by what he remembers of the way there. */

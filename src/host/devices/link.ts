@@ -6,6 +6,8 @@
 //
 // Whoever sleeps is woken by an eventfd, and only then: as long as both are busy no system call is made for this.
 
+import { VfioPciIrq } from "../../uapi/vfio.js";
+
 /** Numbers of words of 32 bits. */
 const HEADER_WORDS = 64;
 const ENTRIES = 64;
@@ -77,6 +79,8 @@ export const QuestionKind = {
 	FAILED: 7,
 	/** The function's model is no more. */
 	BROKEN: 8,
+	/** What has changed of the memory that a function of somebody else's may reach, and he isn't told yet. What was asked for last, he is. */
+	MEMORY: 9,
 } as const;
 
 /** Of a question, in words. */
@@ -108,6 +112,8 @@ export const Answer = {
 	LENGTH: 10,
 	/** Whose memory the fd is about; 0 for our own. */
 	PROCESS: 11,
+	/** Of a change of memory: whether it is there now. */
+	IS_MAPPED: 12,
 } as const;
 
 export const AnswerKind = {
@@ -116,6 +122,8 @@ export const AnswerKind = {
 	FAULT: 1,
 	/** Only the supervisor can. */
 	ASK_FOR_COPY: 2,
+	/** There is nothing more. */
+	NOTHING: 3,
 } as const;
 
 const NOT_ASKED = 0;
@@ -126,12 +134,15 @@ const COMMAND = 0;
 const GENERATION = 1;
 const BUSY = 2;
 const RESETS = 3;
-const MESSAGES = 4;
+const INTERRUPTS = 4;
 const SIGNALLING = 5;
 const WATCHED = 6;
+const MEMORY_CHANGED = 7;
 
 const MEMORY_ENABLED = 1;
 const BUS_MASTER = 2;
+/** Between our bits and those of the register. */
+const COMMAND_SHIFT = 1;
 
 const IDLE = 0;
 const AT_WORK = 1;
@@ -334,6 +345,11 @@ export class FunctionState {
 		return (Atomics.load(this.#words, this.#start + COMMAND) & BUS_MASTER) !== 0;
 	}
 
+	/** The two bits, as they are in the command register. */
+	get command(): number {
+		return Atomics.load(this.#words, this.#start + COMMAND) << COMMAND_SHIFT;
+	}
+
 	setCommand(isMemoryEnabled: boolean, isBusMaster: boolean): void {
 		const command = (isMemoryEnabled ? MEMORY_ENABLED : 0) | (isBusMaster ? BUS_MASTER : 0);
 		Atomics.store(this.#words, this.#start + COMMAND, command);
@@ -362,13 +378,28 @@ export class FunctionState {
 		Atomics.store(this.#words, this.#start + WATCHED, isWatched ? 1 : 0);
 	}
 
-	/** Whether interrupts are messages. */
-	get hasMessages(): boolean {
-		return Atomics.load(this.#words, this.#start + MESSAGES) === 1;
+	/** The kind of interrupts that is on, VFIO_PCI_*_IRQ_INDEX; undefined for none. */
+	get interrupts(): number | undefined {
+		const word = Atomics.load(this.#words, this.#start + INTERRUPTS);
+		return word === 0 ? undefined : word - 1;
 	}
 
-	set hasMessages(hasMessages: boolean) {
-		Atomics.store(this.#words, this.#start + MESSAGES, hasMessages ? 1 : 0);
+	set interrupts(index: number | undefined) {
+		Atomics.store(this.#words, this.#start + INTERRUPTS, index === undefined ? 0 : index + 1);
+	}
+
+	/** Whether interrupts are messages. */
+	get hasMessages(): boolean {
+		return Atomics.load(this.#words, this.#start + INTERRUPTS) > VfioPciIrq.INTX + 1;
+	}
+
+	/** The memory that it may reach has changed, and it wasn't asked yet how. */
+	get hasMemoryChanged(): boolean {
+		return Atomics.load(this.#words, this.#start + MEMORY_CHANGED) === 1;
+	}
+
+	set hasMemoryChanged(hasChanged: boolean) {
+		Atomics.store(this.#words, this.#start + MEMORY_CHANGED, hasChanged ? 1 : 0);
 	}
 
 	/** An eventfd of ours, NO_EVENTFD or ASK_FOR_SIGNAL. */

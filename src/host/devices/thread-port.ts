@@ -2,6 +2,7 @@
 // to memory that it knows the way to, and messages. For all else it asks the supervisor.
 
 import type { EndpointPort } from "../../devices/endpoint.js";
+import type { MemoryChange } from "../../devices/remote.js";
 import type { Device } from "../../iommu/core/iommu.js";
 import { NO_PASID, type Pasid } from "../../iommu/core/pasid.js";
 import { DmaFault, type FaultKind, type FaultStage } from "../../iommu/translation/dma-fault.js";
@@ -271,6 +272,24 @@ export class ThreadPort implements EndpointPort {
 
 	setDoorbell(bar: number, offset: number, value: number): void {
 		this.#around.setDoorbell(bar, offset, value);
+	}
+
+	/** What has changed of the memory that it may reach. By then what was told before has been done. @returns undefined if nothing has */
+	askForMemory(): MemoryChange | undefined {
+		const link = this.#link;
+		this.#begin(QuestionKind.MEMORY);
+		this.#around.ask();
+		if (link.answered(Answer.KIND) === AnswerKind.NOTHING) return undefined;
+		const protection = link.answered(Answer.PROTECTION);
+		const fd = link.answered(Answer.FD);
+		return {
+			kind: link.answered(Answer.IS_MAPPED) === 1 ? "map" : "unmap",
+			iova: BigInt(link.answeredDouble(Answer.FIRST_PAGE)) << PAGE_LG2,
+			size: BigInt(link.answeredDouble(Answer.PAGES)) << PAGE_LG2,
+			isReadable: (protection & READ) !== 0,
+			isWriteable: (protection & WRITE) !== 0,
+			file: fd === -1 ? undefined : { fd, offset: link.answeredDouble(Answer.AT) },
+		};
 	}
 
 	tell(message: string): void {

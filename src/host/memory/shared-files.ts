@@ -128,6 +128,11 @@ export class SharedFile implements Backing {
 		return this.#fd;
 	}
 
+	/** Another fd for it, which is the caller's. @returns -1 where there is none */
+	openAgain(isWritten: boolean): number {
+		return openat(AT_FDCWD, path.setString(`/proc/self/fd/${this.#fd}`), (isWritten ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	}
+
 	read(at: number, into: Uint8Array): number {
 		const fd = this.#fd;
 		if (fd === -1)

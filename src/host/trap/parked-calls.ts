@@ -6,6 +6,7 @@
 // Some steps of a call are done elsewhere, and can't be done twice. So a call keeps what came of those that have been done: when it is
 // made again it comes by the same steps in the same order, and each is answered from there.
 
+import type { Errno } from "../../uapi/errno.js";
 import type { Later, ParkedCall } from "../../uapi/later.js";
 import { NOTIF_WORDS, type Notification } from "./seccomp.js";
 
@@ -24,10 +25,13 @@ class Parked implements ParkedCall {
 	onDropped: (() => void) | undefined;
 	/** The steps that have been done, in their order. */
 	readonly done: Done[];
+	/** Of one that has been made, and isn't answered yet. */
+	readonly answer: number | Errno | undefined;
 	readonly #due: (call: Parked) => void;
 	#isWaiting = true;
 
-	constructor(words: Uint32Array, done: Done[], due: (call: Parked) => void) {
+	constructor(words: Uint32Array, done: Done[], due: (call: Parked) => void, answer?: number | Errno) {
+		this.answer = answer;
 		this.words = words;
 		this.done = done;
 		this.#due = due;
@@ -87,6 +91,13 @@ export class ParkedCalls {
 		later.park(call);
 	}
 
+	/** Keeps the answer to the call that is under way, which has been made: it is given when the call would be made again. */
+	keepAnswer(answer: number | Errno): ParkedCall {
+		const call = new Parked(this.#notification.copy(), [], (due) => this.#due.push(due), answer);
+		this.#all.add(call);
+		return call;
+	}
+
 	/** Has a call made again that was handed over, with what came of its step. */
 	takeBack(words: Int32Array, at: number, by: object, outcome: unknown): void {
 		const call = new Parked(Uint32Array.from(words.subarray(at, at + NOTIF_WORDS)), [{ by, outcome }], (due) =>
@@ -107,6 +118,10 @@ export class ParkedCalls {
 				continue;
 			}
 			this.#notification.resume(call.words);
+			if (call.answer !== undefined) {
+				this.#notification.answer(call.answer);
+				continue;
+			}
 			this.#done = call.done;
 			answer();
 			this.#forgetSteps();

@@ -1,6 +1,7 @@
 // The trap: the kernel stops a thread at the system calls that filter.ts names, and hands each to us as a notification.
 // seccomp(2), seccomp_unotify(2), include/uapi/linux/seccomp.h
 
+import type { Errno } from "../../uapi/errno.js";
 import { O_CLOEXEC } from "../linux/flags.js";
 import {
 	close,
@@ -200,6 +201,12 @@ export class Notification {
 	/** Makes the call fail with an errno. */
 	fail(number: number): void {
 		this.#send(0, -number, 0);
+	}
+
+	/** One or the other. */
+	answer(result: number | Errno): void {
+		if (typeof result === "number") this.succeed(result);
+		else this.fail(result.number);
 	}
 
 	/** Leaves the call to the kernel. */

@@ -36,36 +36,83 @@ export interface Region extends RegionInfo {
 	readonly fd: number | undefined;
 }
 
-export class VfioUserClient {
-	readonly connection: Connection;
+/** What was found out about a server: plain data. */
+interface Findings {
 	/** What both sides can do. */
 	readonly capabilities: Capabilities;
 	readonly info: DeviceInfo;
 	readonly regions: readonly Region[];
+	readonly interrupts: readonly InterruptInfo[];
+}
+
+/** A connection with all that is known, for another thread of this process. */
+export interface HandedOver {
+	/** The sockets of a Connection. */
+	readonly fds: readonly number[];
+	readonly findings: Findings;
+}
+
+export class VfioUserClient {
+	readonly connection: Connection;
+	readonly #findings: Findings;
 	/** Of files that regions can be mapped from. */
 	readonly #fds: number[] = [];
-	readonly interrupts: readonly InterruptInfo[];
 
 	/**
 	 * Agrees on a version, and asks what the device is.
 	 * @param timeout milliseconds that the server has for each answer
+	 * @param known spares the questions
 	 * @throws ServerLost, ServerRefused
 	 */
-	constructor(socket: UnixSocket, timeout: number) {
+	constructor(socket: UnixSocket, timeout: number, known?: Findings) {
 		this.connection = new Connection(socket, timeout);
 		try {
-			this.capabilities = this.#negotiate();
-			this.info = this.#ask(Command.DEVICE_GET_INFO, encodeGetInfo(), decodeInfo);
-			this.regions = Array.from({ length: this.info.regions }, (_, index) => this.#regionInfo(index));
-			this.interrupts = Array.from({ length: this.info.interrupts }, (_, index) =>
-				this.#ask(Command.DEVICE_GET_IRQ_INFO, encodeGetInterruptInfo(index), (payload) =>
-					decodeInterruptInfo(payload, index),
-				),
-			);
+			this.#findings = known ?? this.#findOut();
 		} catch (error) {
 			this.close();
 			throw error;
 		}
+	}
+
+	#findOut(): Findings {
+		const capabilities = this.#negotiate();
+		const info = this.#ask(Command.DEVICE_GET_INFO, encodeGetInfo(), decodeInfo);
+		const regions = Array.from({ length: info.regions }, (_, index) => this.#regionInfo(index));
+		const interrupts = Array.from({ length: info.interrupts }, (_, index) =>
+			this.#ask(Command.DEVICE_GET_IRQ_INFO, encodeGetInterruptInfo(index), (payload) =>
+				decodeInterruptInfo(payload, index),
+			),
+		);
+		return { capabilities, info, regions, interrupts };
+	}
+
+	/** Goes on where another thread has handed a connection over. */
+	static takeOver({ fds: [main, twin], findings }: HandedOver, timeout: number): VfioUserClient {
+		const client = new VfioUserClient(new UnixSocket(main), timeout, findings);
+		if (twin !== undefined) client.connection.useTwin(twin);
+		for (const { fd } of findings.regions) if (fd !== undefined) client.#fds.push(fd);
+		return client;
+	}
+
+	/** For another thread. This one must not touch it any more. */
+	handOver(): HandedOver {
+		return { fds: this.connection.fds, findings: this.#findings };
+	}
+
+	get capabilities(): Capabilities {
+		return this.#findings.capabilities;
+	}
+
+	get info(): DeviceInfo {
+		return this.#findings.info;
+	}
+
+	get regions(): readonly Region[] {
+		return this.#findings.regions;
+	}
+
+	get interrupts(): readonly InterruptInfo[] {
+		return this.#findings.interrupts;
 	}
 
 	/** @throws ServerLost, ServerRefused, SystemError where nobody listens */
@@ -75,8 +122,9 @@ export class VfioUserClient {
 
 	/** Reads from a region, in as many commands as it takes. @throws ServerLost, ServerRefused */
 	read(region: number, offset: number, into: Uint8Array): void {
+		const { maxTransfer } = this.capabilities;
 		for (let done = 0; done < into.length; ) {
-			const count = Math.min(into.length - done, this.capabilities.maxTransfer);
+			const count = Math.min(into.length - done, maxTransfer);
 			const access = { region, offset: offset + done, count };
 			const data = this.#ask(Command.REGION_READ, encodeRegionRead(access), (payload) =>
 				decodeRegionRead(payload, access),

@@ -10,7 +10,8 @@ import { Copier, CopierCommand, startServer } from "./server.testing.js";
 
 const SECONDS = 10_000;
 const SIZE = 0x40000;
-const READ_WRITE = { isReadable: true, isWriteable: true, fileOffset: 0 };
+/** Twice what there is. */
+const ALL = { iova: 0n, size: BigInt(2 * SIZE), isReadable: true, isWriteable: true };
 
 async function setUp(...words: string[]) {
 	const server = await startServer(...words);
@@ -37,14 +38,14 @@ describe.runIf(hasCompiler)("a function that a server is", () => {
 		"has its registers, and does its DMA through the port (%j)",
 		async (words) => {
 			const { device, port, copy, readWord } = await setUp(...words);
-			device.mapped({ ...READ_WRITE, address: 0n, size: BigInt(2 * SIZE) }, undefined);
+			device.memoryChanged({ ...ALL, kind: "map" });
 			port.memory.fill(9, 0x1000, 0x1100);
 			expect(copy(0x1000, 0x2000, 0x100)).toBe(0n);
 			expect([port.memory[0x2000], port.memory[0x20ff], port.memory[0x2100]]).toEqual([9, 9, 0]);
 			expect(readWord(Copier.MULTIS)).toBe(words.length > 0 ? 1n : 0n);
 			// Within what the server knows, and refused by the IOMMU.
 			expect(copy(SIZE, 0x2000, 8)).toBe(14n);
-			device.unmapped({ address: 0n, size: BigInt(2 * SIZE) });
+			device.memoryChanged({ ...ALL, kind: "unmap" });
 			expect([readWord(Copier.MAPS), copy(0x1000, 0x2000, 8)]).toEqual([0n, 14n]);
 		},
 	);
@@ -58,16 +59,16 @@ describe.runIf(hasCompiler)("a function that a server is", () => {
 		};
 		interrupt(1);
 		expect(port.interrupts).toEqual([]);
-		device.interruptsChanged(Interrupt.MSIX, 4);
+		device.interruptsChanged(Interrupt.MSIX);
 		interrupt(1);
 		interrupt(3);
 		expect(port.interrupts).toEqual([1, 3]);
-		device.interruptsChanged(Interrupt.INTX, 1);
+		device.interruptsChanged(Interrupt.INTX);
 		interrupt(1);
 		expect([port.interrupts, port.isAsserted]).toEqual([[1, 3, 0], true]);
 		device.readRegister(0, Copier.STATUS, 8);
 		expect(port.isAsserted).toBe(false);
-		device.interruptsChanged(undefined, 0);
+		device.interruptsChanged(undefined);
 		interrupt(1);
 		expect(port.interrupts.length).toBe(3);
 	});
@@ -85,14 +86,14 @@ describe.runIf(hasCompiler)("a function that a server is", () => {
 	test("reads as all ones once its server is lost, says so once, and keeps nothing open", async () => {
 		const { device, told, readWord, writeWord, process } = await setUp();
 		const before = readdirSync("/proc/self/fd").length;
-		device.interruptsChanged(Interrupt.MSIX, 4);
+		device.interruptsChanged(Interrupt.MSIX);
 		process.kill("SIGKILL");
 		await new Promise((resolve) => process.on("exit", resolve));
 		expect(readWord(Copier.SCRATCH)).toBe(allOnes(8));
 		for (let i = 0; i < 200; i++) writeWord(Copier.SCRATCH, i);
 		device.commandChanged(0);
-		device.mapped({ ...READ_WRITE, address: 0n, size: 4096n }, undefined);
-		device.interruptsChanged(Interrupt.MSIX, 2);
+		device.memoryChanged({ ...ALL, kind: "map" });
+		device.interruptsChanged(Interrupt.MSIX);
 		device.reset();
 		expect([device.work(), device.isLost, device.fds]).toEqual([false, true, []]);
 		expect(told).toEqual([expect.stringContaining("the vfio-user server is lost")]);

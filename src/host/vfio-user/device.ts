@@ -2,11 +2,13 @@
 // is a message to another process, and what that process asks for comes by itself.
 
 import { allOnes, type Endpoint, type EndpointPort } from "../../devices/endpoint.js";
+import type { MemoryChange, RemoteFunction } from "../../devices/remote.js";
+import { hex } from "../../uapi/errno.js";
 import { close, eventfd, NativeMemory, read } from "../linux/libc.js";
 import type { VfioUserClient } from "./client.js";
 import { ServerLost, ServerRefused } from "./connection.js";
 import { CONFIG_REGION, Interrupt } from "./identity.js";
-import { Command, type DmaMap, type DmaRange, decodeDmaAccess, encodeDmaReply, type ShortWrite } from "./protocol.js";
+import { Command, decodeDmaAccess, encodeDmaReply, type ShortWrite } from "./protocol.js";
 
 /** Writes that wait to be sent together. */
 const MOST_WRITES = 64;
@@ -19,11 +21,17 @@ const ENOTSUP = 95;
 const COMMAND_REGISTER = 4;
 
 const NOTHING = new Uint8Array(0);
+const NO_FDS: readonly number[] = [];
 
-export class VfioUserDevice implements Endpoint {
+export class VfioUserDevice implements Endpoint, RemoteFunction {
+	readonly remote = this;
 	readonly #port: EndpointPort;
 	readonly #client: VfioUserClient;
-	readonly #tell: (message: string) => void;
+	readonly #gone: (reason: string) => void;
+	/** By their addresses: ranges of memory that the server didn't want. */
+	readonly #unwanted = new Set<bigint>();
+	/** What is waited for; undefined when it may be something else now. */
+	#fds: readonly number[] | undefined;
 	/** Written and not yet sent: a write is posted. */
 	#writes: ShortWrite[] = [];
 	/** By vector, of the kind of interrupts that is on. */
@@ -34,11 +42,11 @@ export class VfioUserDevice implements Endpoint {
 	#isAsserted = false;
 	#isToldLost = false;
 
-	/** @param tell is told, once, that the server is lost and why */
-	constructor(port: EndpointPort, client: VfioUserClient, tell: (message: string) => void) {
+	/** @param gone is told, once, that the server is lost and why */
+	constructor(port: EndpointPort, client: VfioUserClient, gone: (reason: string) => void) {
 		this.#port = port;
 		this.#client = client;
-		this.#tell = tell;
+		this.#gone = gone;
 		client.connection.onCommand = (command, payload) => this.#serve(command, payload);
 	}
 
@@ -49,17 +57,19 @@ export class VfioUserDevice implements Endpoint {
 
 	/** When one of these is readable, there is work. */
 	get fds(): readonly number[] {
-		return this.isLost ? [] : [...this.#client.connection.fds, ...this.#eventFds];
+		if (this.isLost) return NO_FDS;
+		this.#fds ??= [...this.#client.connection.fds, ...this.#eventFds];
+		return this.#fds;
 	}
 
 	readRegister(bar: number, offset: number, size: number): bigint {
 		this.#accessed();
 		const bytes = new Uint8Array(8);
-		const isRead = this.#ask(() => {
+		const failure = this.#ask(() => {
 			this.#flush();
 			this.#client.read(bar, offset, bytes.subarray(0, size));
 		});
-		return isRead ? new DataView(bytes.buffer).getBigUint64(0, true) : allOnes(size);
+		return failure === undefined ? new DataView(bytes.buffer).getBigUint64(0, true) : allOnes(size);
 	}
 
 	writeRegister(bar: number, offset: number, size: number, value: bigint): void {
@@ -97,31 +107,42 @@ export class VfioUserDevice implements Endpoint {
 		this.#ask(() => this.#client.write(CONFIG_REGION, COMMAND_REGISTER, bytes));
 	}
 
-	/**
-	 * Another kind of interrupts is on, or none.
-	 * @param index VFIO_PCI_*_IRQ_INDEX; undefined for none
-	 * @param count of vectors
-	 */
-	interruptsChanged(index: number | undefined, count: number): void {
+	interruptsChanged(index: number | undefined): void {
 		const before = this.#interrupts;
 		this.#ask(() => {
 			if (before !== undefined) this.#client.disableInterrupts(before);
 		});
 		this.#closeEventFds();
 		this.#interrupts = index;
-		if (index === undefined) return;
+		if (index === undefined || this.isLost) return;
+		const { count } = this.#client.interrupts[index];
+		this.#fds = undefined;
 		this.#eventFds = Array.from({ length: count }, () => eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 		this.#ask(() => this.#client.setEventFds(index, this.#eventFds));
 	}
 
-	/** @param fd of the file that the memory is in, the caller's; undefined for memory that the server asks for */
-	mapped(map: DmaMap, fd: number | undefined): void {
-		this.#ask(() => this.#client.map(map, fd));
+	memoryChanged({ kind, iova: address, size, isReadable, isWriteable, file }: MemoryChange): void {
+		if (kind === "unmap") {
+			this.#unmap(address, size);
+			return;
+		}
+		const map = { address, size, isReadable, isWriteable, fileOffset: file?.offset ?? 0 };
+		const refusal = this.#ask(() => this.#client.map(map, file?.fd));
+		if (refusal === undefined) return;
+		this.#unwanted.add(address);
+		this.#port.tell(`${refusal.message}: its DMA to ${hex(size)} bytes at ${hex(address)} will fail`);
 	}
 
-	/** When it returns the server has let go of it, or is lost. */
-	unmapped(range: DmaRange): void {
-		this.#ask(() => this.#client.unmap(range));
+	/** A server that keeps memory isn't trusted any more. */
+	#unmap(address: bigint, size: bigint): void {
+		if (this.#unwanted.delete(address)) return;
+		const refusal = this.#ask(() => this.#client.unmap({ address, size }));
+		if (refusal instanceof ServerRefused) {
+			this.#client.connection.close(
+				`the vfio-user server is lost: ${refusal.message}, and may keep ${hex(size)} bytes at ${hex(address)}`,
+			);
+			this.#ask(() => this.#client.connection.serve());
+		}
 	}
 
 	#flush(): void {
@@ -131,15 +152,15 @@ export class VfioUserDevice implements Endpoint {
 		this.#client.writeAll(writes);
 	}
 
-	/** @returns whether the server has done it */
-	#ask(action: () => void): boolean {
+	/** @returns why the server hasn't done it */
+	#ask(action: () => void): ServerLost | ServerRefused | undefined {
 		try {
 			action();
-			return true;
+			return undefined;
 		} catch (error) {
 			if (error instanceof ServerLost) this.#tellLost(error);
 			else if (!(error instanceof ServerRefused)) throw error;
-			return false;
+			return error;
 		}
 	}
 
@@ -147,7 +168,7 @@ export class VfioUserDevice implements Endpoint {
 		if (this.#isToldLost) return;
 		this.#isToldLost = true;
 		this.#writes = [];
-		this.#tell(message);
+		this.#gone(message);
 	}
 
 	#serve(command: number, payload: Uint8Array): Uint8Array | number {
@@ -181,5 +202,6 @@ export class VfioUserDevice implements Endpoint {
 	#closeEventFds(): void {
 		for (const fd of this.#eventFds) close(fd);
 		this.#eventFds = [];
+		this.#fds = undefined;
 	}
 }

@@ -222,12 +222,12 @@ describe("a function in another process is told", () => {
 		known.map(0x10, [{ backing: shared, page: 4, count: 8 }]);
 		server.listenToAll(memory);
 		known.domain.dirtyTracking!.set(true);
-		memory.markingChanged();
+		known.domain.notes.tell();
 		expect(server.listenToAll(memory)).toEqual(["unmap 0x10000+0x8000 3 at 0x4000", "map 0x10000+0x8000 3"]);
-		memory.markingChanged();
+		known.domain.notes.tell();
 		expect(server.listenToAll(memory)).toEqual([]);
 		known.domain.dirtyTracking!.set(false);
-		memory.markingChanged();
+		known.domain.notes.tell();
 		expect(server.listenToAll(memory)).toEqual(["unmap 0x10000+0x8000 3", "map 0x10000+0x8000 3 at 0x4000"]);
 	});
 
@@ -329,8 +329,10 @@ test("whatever is mapped, unmapped and attached, what the function has been told
 							target = current ?? domains[index % 2];
 							break;
 						case "track":
-							for (const { domain } of domains) domain.dirtyTracking!.set(!domain.dirtyTracking!.enabled);
-							memory.markingChanged();
+							for (const { domain } of domains) {
+								domain.dirtyTracking!.set(!domain.dirtyTracking!.enabled);
+								domain.notes.tell();
+							}
 							break;
 						case "tell":
 							for (let i = 0; i < step.times; i++) server.listen(memory);

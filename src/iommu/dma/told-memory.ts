@@ -12,7 +12,7 @@ import type { Backing } from "../../memory/address-space.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { type Frames, Location } from "../../memory/frames.js";
 import { READ, Translation, WRITE } from "../../pagetable/pagetable.js";
-import type { Device, Domain, DomainWatcher, GroupWatcher, PagingDomain, Stretch } from "../core/iommu.js";
+import type { Device, Domain, DomainWatcher, Group, GroupWatcher, PagingDomain, Stretch } from "../core/iommu.js";
 
 /** What the function is told, or was. */
 export interface ToldRange {
@@ -53,6 +53,8 @@ export class ToldMemory implements GroupWatcher, DomainWatcher {
 	readonly #frames: Frames;
 	readonly #isShared: (backing: Backing) => boolean;
 	readonly #changed: () => void;
+	/** Whose attachment is followed. */
+	#group: Group | undefined;
 	/** The paging domain that is looked at. */
 	#domain: PagingDomain | undefined;
 	/** Whether it marks what is written: then all DMA has to be seen. */
@@ -77,8 +79,20 @@ export class ToldMemory implements GroupWatcher, DomainWatcher {
 
 	/** Follows what a device reaches, from now on. Nothing is attached yet. */
 	follow({ group, hasIommu }: Device): void {
+		this.#group = group;
 		if (hasIommu) group.watchers.add(this);
 		else this.#addAll();
+	}
+
+	/** There is nobody any more who is to be told. */
+	close(): void {
+		this.#group?.watchers.delete(this);
+		this.#domain?.watchers.delete(this);
+		this.#domain = undefined;
+		this.#ranges = [];
+		this.#new.clear();
+		this.#gone.clear();
+		this.#isUnmapping = false;
 	}
 
 	/** What is to be told next; undefined if it knows all. What was told last has been done by then. */
@@ -113,19 +127,25 @@ export class ToldMemory implements GroupWatcher, DomainWatcher {
 		if (this.#drop(first, first + count)) this.#changed();
 	}
 
-	/** What is written may have begun to be marked, or not to be. */
-	markingChanged(): void {
-		const domain = this.#domain;
-		if (domain === undefined || domain.marksLeaves === this.#marksLeaves) return;
-		this.#dropAll();
-		this.#lookAt(domain);
-		this.#changed();
+	/** What is written may begin to be marked, or not to be: a flush comes with that. */
+	#awaitMarking(domain: PagingDomain): void {
+		domain.notes.add(() => {
+			if (this.#domain !== domain) return;
+			if (domain.marksLeaves === this.#marksLeaves) {
+				this.#awaitMarking(domain);
+				return;
+			}
+			this.#dropAll();
+			this.#lookAt(domain);
+			this.#changed();
+		});
 	}
 
 	#lookAt(domain: PagingDomain): void {
 		this.#domain = domain;
 		this.#marksLeaves = domain.marksLeaves;
 		domain.watchers.add(this);
+		this.#awaitMarking(domain);
 		for (const stretch of domain.stretches()) this.#addStretch(domain, stretch);
 	}
 
