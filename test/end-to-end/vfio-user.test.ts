@@ -13,6 +13,7 @@ afterAll(directory.remove);
 const DEVICE = "/dev/vfio/devices/vfio2";
 /** A few of each; src/host/vfio-user has more. Set TIMES to try as many. */
 const TIMES = Number(process.env.TIMES ?? 3);
+const MANY = 60_000 + TIMES * 5000;
 
 let program: string | undefined;
 let sockets = 0;
@@ -80,6 +81,13 @@ describe.skipIf(!hasCompiler)("a function that a vfio-user server is", () => {
 		},
 	);
 
+	test("keeps a call waiting that takes memory away until its server has let go, and nobody else", async () => {
+		const { server, device } = await startServer("slow");
+		const words = ["--quiet", "--machine", "intel", ...device];
+		const { stdout } = ioasis("run", ...words, "--", client(), "copies", DEVICE, String(server.pid), "slow");
+		expect(stdout).toContain("others were answered: 1\nunmapped; mapped by the server: 0\n");
+	});
+
 	test("has no memory for its own while somebody looks at each DMA", async () => {
 		const { server, device } = await startServer();
 		const trace = `--trace=${join(directory.path, "trace")}`;
@@ -98,7 +106,7 @@ describe.skipIf(!hasCompiler)("a function that a vfio-user server is", () => {
 		});
 	});
 
-	test("reads as all ones once the server is killed, and keeps no memory", async () => {
+	test("reads as all ones once the server is killed, and keeps nobody waiting", { timeout: MANY }, async () => {
 		for (let i = 0; i < TIMES; i++) {
 			const { server, device } = await startServer();
 			const { stderr, ...outcome } = await useUntilGone(device, () => {
@@ -109,17 +117,21 @@ describe.skipIf(!hasCompiler)("a function that a vfio-user server is", () => {
 		}
 	});
 
-	test.each(["die", "stall"])("does harm to nobody if its server is to %s at any message", async (what) => {
-		// More than a hundred are exchanged before there is a program: most of them read the configuration space.
-		for (let i = 0; i < TIMES; i++) {
-			const { device } = await startServer(`${what}=${2 + ((i * 67) % 160)}`);
-			const { status, stderr } = await useUntilGone(device);
-			if (status === 0) expect(stderr).toMatch(GONE);
-			else expect(stderr).toMatch(/^ioasis: machines\/intel\.json: .*vfio-user: .*\n/);
-		}
-	});
+	test.each(["die", "stall"])(
+		"does harm to nobody if its server is to %s at any message",
+		{ timeout: MANY },
+		async (what) => {
+			// More than a hundred are exchanged before there is a program: most of them read the configuration space.
+			for (let i = 0; i < TIMES; i++) {
+				const { device } = await startServer(`${what}=${2 + ((i * 67) % 160)}`);
+				const { status, stderr } = await useUntilGone(device);
+				if (status === 0) expect(stderr).toMatch(GONE);
+				else expect(stderr).toMatch(/^ioasis: machines\/intel\.json: .*vfio-user: .*\n/);
+			}
+		},
+	);
 
-	test("does harm to nobody if its server lies", async () => {
+	test("does harm to nobody if its server lies", { timeout: MANY }, async () => {
 		for (let seed = 1; seed <= TIMES; seed++) {
 			const { server, device } = await startServer(`lie=${seed}`);
 			// Some lies change nothing, and others are registers that read as anything.

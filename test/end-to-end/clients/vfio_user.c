@@ -1,7 +1,8 @@
 // A program and a function that a vfio-user server is: src/host/vfio-user/servers/copier.c. Prints what came of it, a line each.
-// vfio_user copies DEVICE SERVER_PID | interrupts DEVICE | use DEVICE
+// vfio_user copies DEVICE SERVER_PID [slow] | interrupts DEVICE | use DEVICE
 #define _GNU_SOURCE
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include "vfio.h"
@@ -64,8 +65,24 @@ static int has_mapped(const char *process, const char *name)
 	return found;
 }
 
+static volatile int is_unmapped;
+
+/** @returns how many calls were answered until the memory had been unmapped, as a pointer */
+static void *call_meanwhile(void *unused)
+{
+	intptr_t calls = 0;
+	struct ioas_alloc alloc = {.size = sizeof alloc};
+	struct destroy destroy = {.size = sizeof destroy};
+	for (; !is_unmapped; calls++) {
+		require(ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) == 0, "alloc");
+		destroy.id = alloc.id;
+		require(ioctl(iommu, IOMMU_DESTROY, &destroy) == 0, "destroy");
+	}
+	return (void *)calls;
+}
+
 /** Memory that the server has for its own, and memory that it asks for: there and back in each way. */
-static void copies(const char *server)
+static void copies(const char *server, int is_slow)
 {
 	static const char *names[] = {"as mapped", "read by message", "written by message", "by messages"};
 	uint8_t *own = mmap(0, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -90,7 +107,14 @@ static void copies(const char *server)
 		printf("%s: %d wrong\n", names[flags / READ_BY_MESSAGE], wrong);
 	}
 	printf("maps: %lu, files: %lu, mapped by the server: %d\n", get(BAR0, MAPS, 8), get(BAR0, FILES, 8), has_mapped(server, "for-the-copier"));
+	pthread_t thread;
+	void *calls;
+	pthread_create(&thread, 0, call_meanwhile, 0);
 	unmap(SHARED, SIZE);
+	is_unmapped = 1;
+	pthread_join(thread, &calls);
+	if (is_slow)
+		printf("others were answered: %d\n", (intptr_t)calls > 10);
 	printf("unmapped; mapped by the server: %d\n", has_mapped(server, "for-the-copier"));
 	printf("maps: %lu, a copy there: %s\n", get(BAR0, MAPS, 8), strerror(copy(OWN, SHARED, 8, 0)));
 	set(CONFIG, COMMAND_REGISTER, 2, 2);
@@ -168,7 +192,7 @@ int main(int argc, char **argv)
 	iommu = open_device(argv[2]);
 	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
 	if (strcmp(argv[1], "copies") == 0)
-		copies(argv[3]);
+		copies(argv[3], argc > 4);
 	else
 		interrupts();
 	return 0;

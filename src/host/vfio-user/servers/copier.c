@@ -1,7 +1,7 @@
-// copier SOCKET [twin] [multi] [die=N] [stall=N] [lie=SEED]: a vfio-user server whose device copies memory, for tests.
+// copier SOCKET [twin] [multi] [slow] [die=N] [stall=N] [lie=SEED]: a vfio-user server whose device copies memory, for tests.
 //
 // BAR 0 has registers of 8 bytes, below. BAR 2 is 64 KiB of memory, the first 16 KiB of which can be mapped. Memory that came with a file
-// is mapped and copied; for the rest it asks the client. It ends at its Nth message (die), doesn't answer it (stall), or spoils its
+// is mapped and copied; for the rest it asks the client. It takes its time to let go of memory (slow), ends at its Nth message (die), doesn't answer it (stall), or spoils its
 // replies (lie). It serves one client after the other.
 
 #define _GNU_SOURCE
@@ -34,7 +34,7 @@ struct map {
 };
 
 static int client = -1, twin[2] = { -1, -1 };
-static int wants_twin, has_multi;
+static int wants_twin, has_multi, is_slow;
 static long messages, die_at, stall_at;
 static unsigned long lies;
 static uint8_t config[256], memory_copy[MEMORY], *memory = memory_copy;
@@ -357,6 +357,8 @@ static int serve(struct header header, uint32_t length)
 		error = length < 32 ? EINVAL : add_map(wide[1], wide[2], wide[3], words[1]);
 		return reply(header, NULL, 0, error, NULL, 0);
 	case DMA_UNMAP:
+		if (is_slow)
+			usleep(300000);
 		error = length < 24 ? EINVAL : remove_map(wide[1], wide[2]);
 		return reply(header, payload, error ? 0 : 24, error, NULL, 0);
 	case GET_INFO:
@@ -455,6 +457,7 @@ int main(int count, char **words)
 	for (int i = 2; i < count; i++) {
 		wants_twin |= !strcmp(words[i], "twin");
 		has_multi |= !strcmp(words[i], "multi");
+		is_slow |= !strcmp(words[i], "slow");
 		sscanf(words[i], "die=%ld", &die_at);
 		sscanf(words[i], "stall=%ld", &stall_at);
 		sscanf(words[i], "lie=%lu", &lies);
