@@ -64,6 +64,7 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 
 	readRegister(bar: number, offset: number, size: number): bigint {
 		this.#accessed();
+		if (!this.#isThere(bar, offset, size)) return allOnes(size);
 		const bytes = new Uint8Array(8);
 		const failure = this.#ask(() => {
 			this.#flush();
@@ -74,8 +75,14 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 
 	writeRegister(bar: number, offset: number, size: number, value: bigint): void {
 		this.#accessed();
+		if (!this.#isThere(bar, offset, size)) return;
 		this.#writes.push({ region: bar, offset, size, value });
 		if (this.#writes.length >= MOST_WRITES) this.#ask(() => this.#flush());
+	}
+
+	/** A BAR may be larger than the region in it. */
+	#isThere(bar: number, offset: number, size: number): boolean {
+		return offset + size <= this.#client.regions[bar].size;
 	}
 
 	/** Sends what is written, answers what the server asks for, and passes its interrupts on. */

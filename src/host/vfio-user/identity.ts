@@ -33,8 +33,8 @@ const MOST_CAPABILITIES = 48;
 const IO = 1;
 const MEMORY_64 = 2 << 1;
 const PREFETCHABLE = 1 << 3;
-/** A BAR has a power of two of bytes, and memory of at least 16. */
-const LEAST_BAR = 16;
+/** A BAR has a power of two of bytes, of at least 16 or, of I/O, 4. A server's region may be smaller than the BAR that it is in. */
+const LEAST_BAR = { io: 4, memory32: 16, memory64: 16 } as const;
 const LARGEST_BAR = 2 ** 40;
 
 type Bar = FunctionIdentity["bars"][number];
@@ -91,12 +91,12 @@ function barsOf(client: VfioUserClient, config: DataView): Bar[] {
 	for (let index = 0; index < BARS; index++) {
 		const size = client.regions[index]?.size ?? 0;
 		if (size === 0) continue;
-		if (size < LEAST_BAR || size > LARGEST_BAR || !Number.isInteger(Math.log2(size)))
-			throw new Error(`the server's BAR ${index} has ${size} bytes, which no BAR can have`);
+		if (size > LARGEST_BAR) throw new Error(`the server's BAR ${index} has ${size} bytes, which no BAR can have`);
 		const register = config.getUint32(Header.BAR0 + 4 * index, true);
 		const isWide = (register & 7) === MEMORY_64;
 		const space = register & IO ? "io" : isWide ? "memory64" : "memory32";
-		bars.push({ index, size, space, prefetchable: space !== "io" && (register & PREFETCHABLE) !== 0 });
+		const whole = Math.max(LEAST_BAR[space], 2 ** Math.ceil(Math.log2(size)));
+		bars.push({ index, size: whole, space, prefetchable: space !== "io" && (register & PREFETCHABLE) !== 0 });
 		// The next register is the upper half of this one.
 		if (isWide) index++;
 	}
