@@ -1,8 +1,13 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
+
+/** `npm run pages`: these follow the documentation, which takes minutes. */
+const ofThePages = ["test/pages/commands.test.ts", "test/pages/recipe.test.ts"];
+const isPages = process.env.IOASIS_TESTS === "pages";
 
 export default defineConfig({
 	test: {
-		include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+		include: isPages ? ofThePages : ["src/**/*.test.ts", "test/**/*.test.ts"],
+		exclude: isPages ? configDefaults.exclude : [...configDefaults.exclude, ...ofThePages],
 		// Against what hangs only: on a busy computer the slowest tests take ten times as long.
 		testTimeout: 60_000,
 		hookTimeout: 60_000,
