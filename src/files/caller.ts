@@ -22,11 +22,11 @@ export interface Caller extends Opener {
 	/** What the caller's fd number refers to; undefined when it is not open. */
 	file(fd: number): CallerFile | undefined;
 	/**
-	 * Gives the caller a new fd (close-on-exec) for a file that the engine made; returns its number. From now on the file's
+	 * Gives the caller a new fd (close-on-exec unless it isn't to be) for a file that the engine made; returns its number. From now on the file's
 	 * release() is called when nobody has it any more, also when it couldn't be given to the caller.
 	 * @throws EMFILE when the caller may have no more
 	 */
-	install(file: OpenFile): number;
+	install(file: OpenFile, closeOnExec?: boolean): number;
 }
 
 /** What an fd that comes in as an argument refers to. */

@@ -9,41 +9,60 @@ import type { Context } from "./context.js";
 import { Pages } from "./io-pagetable/pages.js";
 import type { Ioas } from "./ioas.js";
 
+/** Where the bytes of a dma-buf are. */
+export interface DmaBufMemory {
+	readonly backing: Backing;
+	/** The page of the backing that is the first of the dma-buf. */
+	readonly firstPage: number;
+	/** In bytes. */
+	readonly size: number;
+	/** Whether it is one piece: iommufd maps no others. */
+	readonly isOnePiece: boolean;
+}
+
 /** The file. */
 export class DmaBuf implements OpenFile {
 	readonly path = "dmabuf";
-	readonly backing: Backing;
-	/** In bytes. */
-	readonly size: number;
+	readonly memory: DmaBufMemory;
+	/** Called when it is neither open nor mapped any more. */
+	onUnused: (() => void) | undefined;
 	/** Whether it can't be mapped now. */
 	#revoked = false;
 	/** How often mappings have been taken away. */
 	#generation = 0;
 	/** Who has mapped it. */
 	readonly #contexts = new Set<Context>();
+	#isOpen = true;
+	/** How many mappings there are. */
+	#mappings = 0;
 
-	constructor(backing: Backing, size: number) {
-		this.backing = backing;
-		this.size = size;
+	constructor(memory: DmaBufMemory) {
+		this.memory = memory;
 	}
 
 	get generation(): number {
 		return this.#generation;
 	}
 
+	get isRevoked(): boolean {
+		return this.#revoked;
+	}
+
 	/**
 	 * Some of it for an IOAS of a context.
-	 * @throws EINVAL for a range that it hasn't got, ENODEV while it is revoked
+	 * @throws EINVAL for a range that it hasn't got, ENODEV while it is revoked, EOPNOTSUPP for one of several pieces
 	 */
 	pages(context: Context, caller: Caller, start: bigint, length: bigint, writable: boolean): DmabufPages {
-		if (start + length > BigInt(this.size))
+		if (start + length > BigInt(this.memory.size))
 			throw new Errno(
 				"EINVAL",
-				`${hex(start)} + ${hex(length)} lies beyond the dma-buf's size, ${hex(this.size)}`,
+				`${hex(start)} + ${hex(length)} lies beyond the dma-buf's size, ${hex(this.memory.size)}`,
 				"dma-buf",
 			);
 		const pages = new DmabufPages(context, caller, this, start, length, writable);
 		if (this.#revoked) throw new Errno("ENODEV", "the dma-buf's owner has revoked it", "dma-buf");
+		if (!this.memory.isOnePiece)
+			throw new Errno("EOPNOTSUPP", "the dma-buf has several ranges: iommufd maps those of one range", "dma-buf");
 		this.#contexts.add(context);
 		return pages;
 	}
@@ -67,10 +86,26 @@ export class DmaBuf implements OpenFile {
 	}
 
 	ioctl(): number {
-		throw new Errno("ENOTTY", "the dma-buf of a test has no ioctls");
+		throw new Errno("ENOTTY", "a dma-buf has no ioctls here");
 	}
 
-	release(): void {}
+	addMapping(): void {
+		this.#mappings++;
+	}
+
+	removeMapping(): void {
+		this.#mappings--;
+		this.#tellIfUnused();
+	}
+
+	release(): void {
+		this.#isOpen = false;
+		this.#tellIfUnused();
+	}
+
+	#tellIfUnused(): void {
+		if (!this.#isOpen && this.#mappings === 0) this.onUnused?.();
+	}
 }
 
 export class DmabufPages extends Pages {
@@ -95,6 +130,15 @@ export class DmabufPages extends Pages {
 	}
 
 	protected override find(first: number, count: number, into: Extents): void {
-		into.add(this.dmabuf.backing, this.startPage + first, count);
+		const { backing, firstPage } = this.dmabuf.memory;
+		into.add(backing, firstPage + this.startPage + first, count);
+	}
+
+	protected override holdSource(): void {
+		this.dmabuf.addMapping();
+	}
+
+	protected override dropSource(): void {
+		this.dmabuf.removeMapping();
 	}
 }

@@ -109,6 +109,8 @@ export class Machine {
 			return { description: iommu, functions: iommu.devices.map((device) => bus.add(device, added)) };
 		});
 		this.vfioDevices = bus.vfioDevices;
+		for (const { barMemory } of this.vfioDevices)
+			for (const memory of barMemory.values()) this.frames.addDevice(memory, memory.frame, memory.pages);
 		const local = new LocalModels(this.dma, surroundings.outside ?? nowhere, (event) => this.report?.(event));
 		const place = surroundings.placeOfModels?.(this) ?? local;
 		const modelled = this.#iommus

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ArrayBacking } from "./array-space.js";
-import { type Contiguity, Frames } from "./frames.js";
+import { type Contiguity, FIRST_FRAME, Frames } from "./frames.js";
 import { Runs } from "./runs.js";
 
 const contiguities: Contiguity[] = ["4K", "2M", "1G", "as-addresses"];
@@ -79,4 +79,23 @@ test("pins agree with a naive count, and a block without pins is given back", ()
 			expect([frames.pinned, frames.blocks]).toEqual([0, 0]);
 		}),
 	);
+});
+
+test("a device's memory is where it was put, and pages are put beside it", () => {
+	const frames = new Frames();
+	const registers = Object.assign(new ArrayBacking("registers", new Uint8Array(0)), { isDeviceMemory: true as const });
+	const first = FIRST_FRAME + 2 * GIB + 5;
+	frames.addDevice(registers, first, 3);
+	frames.pin(registers, 1, 2);
+	expect(runsOf(frames, registers, 1, 2)).toEqual([[first + 1, 2]]);
+	expect([frames.frameOf(registers, 2), frames.pinned]).toEqual([first + 2, 2]);
+	expect(frames.locate(first + 1)).toMatchObject({ backing: registers, page: 1, count: 2 });
+	expect([frames.locate(first - 1), frames.locate(first + 3)]).toEqual([undefined, undefined]);
+	const memory = new ArrayBacking("memory", new Uint8Array(0));
+	frames.pin(memory, 0, 3 * GIB);
+	expect(frames.frameOf(memory, 2 * GIB)).toBe(FIRST_FRAME + 3 * GIB);
+	expect(frames.blocks).toBe(3);
+	frames.unpin(memory, 0, 3 * GIB);
+	frames.unpin(registers, 1, 2);
+	expect([frames.blocks, frames.pinned]).toEqual([0, 0]);
 });

@@ -38,6 +38,13 @@ interface Block {
 	readonly pins: PinCounts;
 }
 
+/** Memory of a device, and where it is. */
+interface Place {
+	readonly backing: Backing;
+	readonly first: number;
+	readonly count: number;
+}
+
 /** What a frame holds. */
 export class Location {
 	backing!: Backing;
@@ -56,6 +63,10 @@ export class Frames {
 	readonly #slotSize: number;
 	#lastBlock: Block | undefined;
 	#lastLocated: Block | undefined;
+	/** Of devices: wherever the firmware has put them. */
+	readonly #places = new Map<Backing, Place>();
+	/** Slots that are left out because a device is there. */
+	#skipped = 0;
 	/** The block that lost its last pin most recently. It stays, because what was just unmapped is often mapped again. */
 	#idle: Block | undefined;
 	/** The sum over all pages of how often each is pinned. */
@@ -69,8 +80,22 @@ export class Frames {
 		this.#slotSize = contiguity === "1G" ? PAGES_PER_BLOCK * 2 : PAGES_PER_BLOCK;
 	}
 
+	/** A device's memory has a place of its own. Before anything is pinned. */
+	addDevice(backing: Backing, first: number, count: number): void {
+		this.#places.set(backing, { backing, first, count });
+	}
+
+	/** Undefined for what isn't a device's. */
+	#placeOf(backing: Backing): Place | undefined {
+		return backing.isDeviceMemory ? this.#places.get(backing) : undefined;
+	}
+
 	/** Pins `count` pages of a backing from `page` on, once more each. @throws ENOMEM; none is pinned then */
 	pin(backing: Backing, page: number, count: number): void {
+		if (this.#placeOf(backing) !== undefined) {
+			this.pinned += count;
+			return;
+		}
 		for (let at = page; at < page + count; ) {
 			try {
 				this.#budget.charge(MOST_MORE);
@@ -105,6 +130,7 @@ export class Frames {
 	/** Takes one pin from each of `count` pages that are pinned. A block without pins gives its frames back. */
 	unpin(backing: Backing, page: number, count: number): void {
 		this.pinned -= count;
+		if (this.#placeOf(backing) !== undefined) return;
 		for (let at = page; at < page + count; ) {
 			const block = this.#blockAt(backing, at)!;
 			const offset = at - block.index * PAGES_PER_BLOCK;
@@ -138,6 +164,8 @@ export class Frames {
 
 	/** The frame of a page, or -1 when nothing near it is pinned. */
 	frameOf(backing: Backing, page: number): number {
+		const place = this.#placeOf(backing);
+		if (place !== undefined) return place.first + page;
 		const block = this.#blockAt(backing, page);
 		return block === undefined ? -1 : block.base + this.#scatter(page - block.index * PAGES_PER_BLOCK);
 	}
@@ -147,6 +175,8 @@ export class Frames {
 	 * @returns how many pages had room there
 	 */
 	runs(backing: Backing, page: number, count: number, into: Runs): number {
+		const place = this.#placeOf(backing);
+		if (place !== undefined) return into.add(place.first + page, count) ? count : 0;
 		for (let at = page; at < page + count; ) {
 			const block = this.#blockAt(backing, at)!;
 			const offset = at - block.index * PAGES_PER_BLOCK;
@@ -167,12 +197,23 @@ export class Frames {
 	/** The same; false, and `into` untouched, when it is not. */
 	locateInto(frame: number, into: Location): boolean {
 		const block = this.#blockOf(frame);
-		if (block === undefined) return false;
+		if (block === undefined) return this.#locateDevice(frame, into);
 		const place = this.#gather(frame - block.base);
 		into.backing = block.backing;
 		into.page = block.index * PAGES_PER_BLOCK + place;
 		into.count = this.#stretchFrom(place);
 		return true;
+	}
+
+	#locateDevice(frame: number, into: Location): boolean {
+		for (const { backing, first, count } of this.#places.values()) {
+			if (frame < first || frame >= first + count) continue;
+			into.backing = backing;
+			into.page = frame - first;
+			into.count = first + count - frame;
+			return true;
+		}
+		return false;
 	}
 
 	/** The block that a frame belongs to. Where one was found, the next one is likely to be. */
@@ -189,7 +230,7 @@ export class Frames {
 	/** Blocks in use: 0 when nothing is pinned. */
 	get blocks(): number {
 		const idle = this.#idle?.pins.total === 0 ? 1 : 0;
-		return this.#slots.length - this.#freeSlots.length - idle;
+		return this.#slots.length - this.#freeSlots.length - this.#skipped - idle;
 	}
 
 	#blockAt(backing: Backing, page: number): Block | undefined {
@@ -202,8 +243,8 @@ export class Frames {
 	}
 
 	#addBlock(backing: Backing, index: number): Block {
-		const slot = this.#freeSlots.pop() ?? this.#slots.length;
-		const block = { backing, index, base: FIRST_FRAME + slot * this.#slotSize, pins: new PinCounts() };
+		const slot = this.#freeSlots.pop() ?? this.#newSlot();
+		const block = { backing, index, base: this.#baseOf(slot), pins: new PinCounts() };
 		this.#slots[slot] = block;
 		this.#budget.adjust(BLOCK_BYTES);
 		let ofBacking = this.#blocks.get(backing);
@@ -214,6 +255,25 @@ export class Frames {
 		ofBacking.set(index, block);
 		this.#lastBlock = block;
 		return block;
+	}
+
+	/** One behind all others, where no device is. */
+	#newSlot(): number {
+		while (this.#isDeviceAt(this.#baseOf(this.#slots.length))) {
+			this.#slots.push(undefined);
+			this.#skipped++;
+		}
+		return this.#slots.length;
+	}
+
+	#baseOf(slot: number): number {
+		return FIRST_FRAME + slot * this.#slotSize;
+	}
+
+	#isDeviceAt(base: number): boolean {
+		for (const { first, count } of this.#places.values())
+			if (first < base + this.#slotSize && first + count > base) return true;
+		return false;
 	}
 
 	#retire(block: Block): void {

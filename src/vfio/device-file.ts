@@ -81,7 +81,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		this.#settle();
 		if (command === VfioDeviceBindIommufd.number) this.#bind(caller, argument);
 		else if (!this.#isBound) throw this.#notBound(command);
-		else this.#serve(caller, command, argument);
+		else return this.#serve(caller, command, argument);
 		return 0;
 	}
 
@@ -127,10 +127,10 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		);
 	}
 
-	#serve(caller: Caller, command: number, argument: number): void {
+	#serve(caller: Caller, command: number, argument: number): number {
 		this.device.lowPower.wake();
-		if (this.#group !== undefined || !this.#serveOwnFile(caller, command, argument))
-			this.#serveAny(caller, command, argument);
+		if (this.#group === undefined && this.#serveOwnFile(caller, command, argument)) return 0;
+		return this.#serveAny(caller, command, argument);
 	}
 
 	/** What can be asked only of a device that was opened by its own file. @returns whether it was that */
@@ -148,13 +148,12 @@ export class DeviceFile implements PositionedFile, MappableFile {
 	}
 
 	/** What does not depend on how the device was opened. @throws ENOTTY */
-	#serveAny(caller: Caller, command: number, argument: number): void {
+	#serveAny(caller: Caller, command: number, argument: number): number {
 		switch (command) {
 			case VfioDeviceFeature.number:
 				read(caller, argument, VfioDeviceFeature);
 				checkFields(VfioDeviceFeature);
-				deviceFeature(this.device, VfioDeviceFeature.view, caller, argument);
-				break;
+				return deviceFeature(this.device, VfioDeviceFeature.view, caller, argument);
 			case VfioDeviceGetInfo.number:
 				this.#getInfo(caller, argument);
 				break;
@@ -195,6 +194,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 			default:
 				throw strayIoctl("ENOTTY", command, this.path, ["device"]);
 		}
+		return 0;
 	}
 
 	/** VFIO_DEVICE_BIND_IOMMUFD */

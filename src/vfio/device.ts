@@ -2,14 +2,17 @@
 // struct vfio_device in include/linux/vfio.h; drivers/vfio/iommufd.c.
 
 import type { Endpoint } from "../devices/endpoint.js";
+import type { EventFd } from "../files/event-fd.js";
 import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
 import type { PciDevice } from "../iommu/core/pci.js";
 import { attachDevice, detachDevice, replaceDevice } from "../iommufd/attach.js";
 import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";
 import { Errno } from "../uapi/errno.js";
+import { BarMemory } from "./bar-memory.js";
 import type { BarOwner } from "./bar-window.js";
 import { ConfigSpace } from "./config-space.js";
+import { DmaBufs } from "./dma-buf.js";
 import type { VfioGroup } from "./group.js";
 import { Interrupts } from "./interrupts.js";
 import { IoEventFds } from "./ioeventfds.js";
@@ -35,6 +38,10 @@ export class VfioDevice {
 	readonly interrupts: Interrupts;
 	/** What else than calls writes to its registers. */
 	readonly ioEventFds = new IoEventFds(this);
+	/** Its BARs as other functions reach them, by their indexes: those of memory. */
+	readonly barMemory: ReadonlyMap<number, BarMemory>;
+	/** What its program has handed out of them. */
+	readonly dmaBufs = new DmaBufs(this);
 	/** Of which it is one; undefined when VFIO doesn't have it, or no longer. */
 	group: VfioGroup | undefined;
 	/** The configuration space of the program that has it. */
@@ -61,6 +68,8 @@ export class VfioDevice {
 		this.hardware = hardware;
 		this.sriov = sriov;
 		this.config = new PciConfig(hardware);
+		const bars = hardware.bars.filter(({ space }) => space !== "io");
+		this.barMemory = new Map(bars.map((bar) => [bar.index, new BarMemory(this, bar)]));
 		this.registers = new LocalRegisters(this.barsOf(undefined));
 		this.interrupts = new Interrupts(device.name, this.config);
 		this.lowPower = new LowPower(device.name);
@@ -126,6 +135,7 @@ export class VfioDevice {
 		if (this.#opens > 0) return;
 		this.interrupts.close();
 		this.ioEventFds.close();
+		this.dmaBufs.close();
 		this.#configSpace = undefined;
 		this.#resetFunction();
 		this.config.restore();
@@ -156,7 +166,11 @@ export class VfioDevice {
 		this.#configSpace = new ConfigSpace(this.hardware, this.config, this.sriov.kind === "virtual", {
 			setIntxDisabled: (isDisabled) => interrupts.setDisabled(isDisabled),
 			reset: () => this.#resetFunction(),
-			commandChanged: () => this.registers.commandChanged(),
+			commandChanged: () => {
+				this.registers.commandChanged();
+				if (this.isReachable) this.dmaBufs.restore();
+				else this.dmaBufs.revoke();
+			},
 			get msiVectors() {
 				return interrupts.msiVectors;
 			},
@@ -204,6 +218,11 @@ export class VfioDevice {
 		return this.#configSpace?.isMemoryEnabled ?? false;
 	}
 
+	/** Whether others than its program reach its memory now. */
+	get isReachable(): boolean {
+		return this.isMemoryEnabled && !this.lowPower.isAllowed;
+	}
+
 	/** Its BARs with a model behind them, for Registers. */
 	barsOf(endpoint: Endpoint | undefined): BarOwner {
 		const device = this;
@@ -226,12 +245,29 @@ export class VfioDevice {
 	/** @throws EINVAL when Linux has no way to reset this function alone, Later */
 	reset(): void {
 		if (!this.hardware.canReset) throw new Errno("EINVAL", `${this.name} can't be reset without others`, "no-reset");
+		this.dmaBufs.revoke();
 		this.registers.reset();
+		if (this.isReachable) this.dmaBufs.restore();
 	}
 
 	/** As far as it can be. What its configuration space has is saved before, and restored after it. */
 	#resetFunction(): void {
-		if (this.hardware.canReset) this.registers.resetAtOnce();
+		if (!this.hardware.canReset) return;
+		this.dmaBufs.revoke();
+		this.registers.resetAtOnce();
+		if (this.isReachable) this.dmaBufs.restore();
+	}
+
+	/** @param wakeUp see LowPower @throws EINVAL */
+	enterLowPower(wakeUp: EventFd | undefined): void {
+		this.dmaBufs.revoke();
+		this.lowPower.enter(wakeUp);
+	}
+
+	/** One that has woken by itself has its dma-bufs back only then. */
+	leaveLowPower(): void {
+		this.lowPower.leave();
+		if (this.isReachable) this.dmaBufs.restore();
 	}
 
 	/** The callers are ioctls that a device answers only when it is in an iommufd. */

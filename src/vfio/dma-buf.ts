@@ -1,7 +1,10 @@
-// VFIO_DEVICE_FEATURE_DMA_BUF: parts of a BAR as a dma-buf, for whoever else is to reach them. What is asked for, and what Linux
-// checks of it. drivers/vfio/pci/vfio_pci_dmabuf.c.
+// VFIO_DEVICE_FEATURE_DMA_BUF: parts of a BAR as a dma-buf, for whoever else is to reach them, as long as the function's memory can be
+// accessed. drivers/vfio/pci/vfio_pci_dmabuf.c.
 
-import { type AddressSpace, copyIn } from "../memory/address-space.js";
+import { allocation } from "../faults/faults.js";
+import type { Caller } from "../files/caller.js";
+import { DmaBuf } from "../iommufd/dmabuf.js";
+import { type AddressSpace, copyIn, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { VfioDeviceFeatureDmaBuf, VfioPciRegion, VfioRegionDmaRange } from "../uapi/vfio.js";
 import type { VfioDevice } from "./device.js";
@@ -15,9 +18,63 @@ const LENGTHS_END = 1n << 63n;
 const LAST = (1n << 64n) - 1n;
 
 /** Parts of a BAR, in bytes from its beginning; one after the other they are the dma-buf. */
-export interface BarRange {
+interface BarRange {
 	readonly offset: number;
 	readonly length: number;
+}
+
+/** <fcntl.h> */
+const O_CLOEXEC = 0x80000;
+
+/** Those of one device. */
+export class DmaBufs {
+	readonly #device: VfioDevice;
+	readonly #all = new Set<DmaBuf>();
+
+	constructor(device: VfioDevice) {
+		this.#device = device;
+	}
+
+	/**
+	 * Makes one.
+	 * @param address where the feature's data is
+	 * @returns its fd
+	 * @throws what readRanges() throws, EMFILE
+	 */
+	create(caller: Caller, address: number): number {
+		const device = this.#device;
+		const { bar, ranges, openFlags } = readRanges(device, caller.memory, address);
+		allocation("the ranges of a dma-buf");
+		allocation("a dma-buf");
+		allocation("the file of a dma-buf");
+		const dmaBuf = new DmaBuf({
+			backing: device.barMemory.get(bar.index)!,
+			firstPage: ranges[0].offset / PAGE_SIZE,
+			size: ranges.reduce((sum, { length }) => sum + length, 0),
+			isOnePiece: ranges.length === 1,
+		});
+		if (!device.isReachable) dmaBuf.invalidateMappings(true);
+		this.#all.add(dmaBuf);
+		dmaBuf.onUnused = () => this.#all.delete(dmaBuf);
+		return caller.install(dmaBuf, (openFlags & O_CLOEXEC) !== 0);
+	}
+
+	/** The memory can't be accessed any more: all mappings are taken away, and nothing can be mapped. */
+	revoke(): void {
+		for (const dmaBuf of this.#all) if (!dmaBuf.isRevoked) dmaBuf.invalidateMappings(true);
+	}
+
+	/** It can be again. What was mapped before has to be mapped anew. */
+	restore(): void {
+		for (const dmaBuf of this.#all) if (dmaBuf.isRevoked) dmaBuf.invalidateMappings(false);
+	}
+
+	/** The program gives the function back: those that it has leave the device for ever. */
+	close(): void {
+		this.revoke();
+		for (const dmaBuf of this.#all) dmaBuf.onUnused = undefined;
+		this.#all.clear();
+	}
 }
 
 /**
@@ -25,7 +82,7 @@ export interface BarRange {
  * @param address where the feature's data is
  * @throws EFAULT, EINVAL, ENODEV, ENOMEM, EOVERFLOW
  */
-export function readRanges(
+function readRanges(
 	device: VfioDevice,
 	memory: AddressSpace,
 	address: number,

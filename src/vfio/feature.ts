@@ -13,7 +13,6 @@ import {
 } from "../uapi/vfio.js";
 import { eventFdOf } from "./client-event-fd.js";
 import type { VfioDevice } from "./device.js";
-import { readRanges } from "./dma-buf.js";
 import { UUID_SIZE } from "./vf-token.js";
 
 const { GET, SET, PROBE } = VfioDeviceFeatureFlags;
@@ -22,9 +21,10 @@ type FeatureArgs = Args<typeof VfioDeviceFeature>;
 
 /**
  * @param address where the struct is; the feature's data follows it
+ * @returns what the ioctl returns: an fd where the feature is one
  * @throws ENOTTY for a feature that the device doesn't have, EINVAL for what can't be asked of it, EFAULT
  */
-export function deviceFeature(device: VfioDevice, args: FeatureArgs, caller: Caller, address: number): void {
+export function deviceFeature(device: VfioDevice, args: FeatureArgs, caller: Caller, address: number): number {
 	const data = address + VfioDeviceFeature.size;
 	if (!(args.flags & PROBE) && args.flags & GET && args.flags & SET)
 		throw new Errno("EINVAL", "flags has GET and SET, which only PROBE can ask for together", "feature");
@@ -32,27 +32,24 @@ export function deviceFeature(device: VfioDevice, args: FeatureArgs, caller: Cal
 		case VfioFeature.MIG_PRECOPY_INFOv2:
 			throw new Errno("EINVAL", `${device.name} can't migrate, so it has no pre-copy`, "feature");
 		case VfioFeature.LOW_POWER_ENTRY:
-			if (isToBeDone(args, SET, 0)) device.lowPower.enter(undefined);
-			return;
+			if (isToBeDone(args, SET, 0)) device.enterLowPower(undefined);
+			return 0;
 		case VfioFeature.LOW_POWER_ENTRY_WITH_WAKEUP:
 			if (isToBeDone(args, SET, VfioDeviceLowPowerEntryWithWakeup.size)) sleepUntilUsed(device, caller, data);
-			return;
+			return 0;
 		case VfioFeature.LOW_POWER_EXIT:
-			if (isToBeDone(args, SET, 0)) device.lowPower.leave();
-			return;
+			if (isToBeDone(args, SET, 0)) device.leaveLowPower();
+			return 0;
 		case VfioFeature.PCI_VF_TOKEN: {
 			if (device.sriov.kind !== "physical") throw absent(device, args);
-			if (!isToBeDone(args, SET, UUID_SIZE)) return;
+			if (!isToBeDone(args, SET, UUID_SIZE)) return 0;
 			const uuid = new Uint8Array(UUID_SIZE);
 			copyIn(caller.memory, data, uuid, "the VF token");
 			device.sriov.token.set(uuid);
-			return;
+			return 0;
 		}
-		case VfioFeature.DMA_BUF: {
-			if (!isToBeDone(args, GET, VfioDeviceFeatureDmaBuf.size)) return;
-			const { bar } = readRanges(device, caller.memory, data);
-			throw new Errno("EOPNOTSUPP", `BAR ${bar.index} of ${device.name} can't be shared as a dma-buf here`, "feature");
-		}
+		case VfioFeature.DMA_BUF:
+			return isToBeDone(args, GET, VfioDeviceFeatureDmaBuf.size) ? device.dmaBufs.create(caller, data) : 0;
 		default:
 			throw absent(device, args);
 	}
@@ -66,7 +63,7 @@ function sleepUntilUsed(device: VfioDevice, caller: Caller, address: number): vo
 	if (fd < 0) throw new Errno("EINVAL", `wakeup_eventfd is ${fd}, which is no fd`, "eventfd");
 	const wakeUp = eventFdOf(caller, fd);
 	try {
-		device.lowPower.enter(wakeUp);
+		device.enterLowPower(wakeUp);
 	} catch (error) {
 		wakeUp.release();
 		throw error;

@@ -14,6 +14,11 @@ export class LowPower {
 		this.#name = name;
 	}
 
+	/** Whether it may sleep. */
+	get isAllowed(): boolean {
+		return this.#isAllowed;
+	}
+
 	/**
 	 * @param wakeUp is signalled when the function is used again, which ends it; without one it goes on until leave()
 	 * @throws EINVAL when it is there already; `wakeUp` is not taken over then

@@ -17,6 +17,11 @@ export interface Registers {
 	write(bar: number, memory: AddressSpace, address: number, length: number, offset: number): number;
 	/** Bytes come over the bus, and nobody waits for what becomes of them: they are lost where memory decoding is off. */
 	store(bar: number, offset: number, from: Uint8Array): void;
+	/**
+	 * Bytes are asked for over the bus. All ones where memory decoding is off.
+	 * @returns how many there are: 0 where they can't be had at this moment
+	 */
+	load(bar: number, offset: number, into: Uint8Array): number;
 	/** Function Level Reset. @throws Later as long as it isn't over */
 	reset(): void;
 	/** The same where nobody can wait. Nothing that the function had begun has an effect afterwards. */
@@ -57,6 +62,12 @@ export class LocalRegisters implements Registers {
 	store(bar: number, offset: number, from: Uint8Array): void {
 		this.#windows.get(bar)!.store(offset, from);
 		this.#doWork();
+	}
+
+	load(bar: number, offset: number, into: Uint8Array): number {
+		this.#windows.get(bar)!.load(offset, into);
+		this.#doWork();
+		return into.length;
 	}
 
 	reset(): void {

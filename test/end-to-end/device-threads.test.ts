@@ -61,6 +61,27 @@ describe.skipIf(!hasCompiler)("a device in a thread of its own", () => {
 		expect(run(EDU, "ioeventfd")).toEqual({ ...good, stdout: "seen 100, then fffffff8\n" });
 	});
 
+	test.each([
+		["alone", []],
+		["with --trace", [`--trace=${join(directory.path, "peers")}`]],
+		["with --record", [`--record=${join(directory.path, "recording")}`]],
+	])("reaches the registers of another one, peer to peer, %s", (_, options) => {
+		const words = [
+			"--quiet",
+			"--machine",
+			"intel",
+			"--device",
+			"edu",
+			...options,
+			"--",
+			client(),
+			EDU,
+			"peers",
+			TROUBLE,
+		];
+		expect(ioasis("run", ...words)).toEqual({ ...good, stdout: "101 good, then gone, and back: 1\n" });
+	});
+
 	test.skipIf(!isRoot)("that waits for memory which somebody has to fill keeps nobody else waiting", () => {
 		expect(run(EDU, "blocks")).toEqual({
 			...good,

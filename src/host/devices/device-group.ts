@@ -3,7 +3,7 @@
 
 import { Located } from "../../iommu/dma/located.js";
 import { ToldMemory } from "../../iommu/dma/told-memory.js";
-import type { DmaFault } from "../../iommu/translation/dma-fault.js";
+import type { DmaFault, DmaRequest } from "../../iommu/translation/dma-fault.js";
 import type { Machine } from "../../machine/machine.js";
 import type { ModelledFunction } from "../../machine/models.js";
 import type { Backing } from "../../memory/address-space.js";
@@ -31,6 +31,7 @@ import {
 	Question,
 	QuestionKind,
 } from "./link.js";
+import type { PeerRead, PeerReads } from "./peer-read.js";
 import { Reach } from "./reach.js";
 import type { FaultText } from "./thread-port.js";
 import { ThreadRegisters } from "./thread-registers.js";
@@ -41,6 +42,9 @@ export interface GroupServices {
 	readonly parked: ParkedCalls;
 	/** Has the thread of a link started. @param data without the eventfd that the supervisor has for all */
 	start(group: DeviceGroup): void;
+	/** All whose threads were started. */
+	groups(): readonly DeviceGroup[];
+	readonly peerReads: PeerReads;
 	/** Has all groups look soon. */
 	lookAgain(): void;
 	/** A call that was handed over is made again. */
@@ -59,15 +63,27 @@ interface Expected {
 	readonly by: object;
 }
 
-/** Bytes on their way over the bus. */
-interface Store {
+/** Bytes that come over the bus, or are asked for. */
+interface BusAccess {
 	readonly index: number;
 	readonly bar: number;
 	/** In the BAR. */
 	readonly offset: number;
-	/** STORE_BYTES at most. */
-	readonly from: Uint8Array;
+	readonly length: number;
+	/** STORE_BYTES at most; undefined for those that are asked for. */
+	readonly from: Uint8Array | undefined;
+	/** Of who waits for them, 0 for nobody. */
+	readonly ticket: number;
 }
+
+/** Somebody waits for bytes. */
+interface Load {
+	readonly length: number;
+	readonly then: (bytes: Uint8Array) => void;
+}
+
+/** A function that is as far behind is waited for by those who write to it. */
+const FAR_BEHIND = 64;
 
 const PAGE_LG2 = 12n;
 const DEFAULT_VECTORS = 32;
@@ -91,7 +107,12 @@ export class DeviceGroup {
 	readonly #told = new Map<number, ToldMemory>();
 	readonly #room = new WaitQueue();
 	/** For which there is no room yet. Calls that come later don't go before them. */
-	readonly #storesToCome: Store[] = [];
+	readonly #toCome: BusAccess[] = [];
+	readonly #whenCaughtUp: (() => void)[] = [];
+	/** By ticket. */
+	readonly #loads = new Map<number, Load>();
+	/** The group whose answer our thread's question has to wait for. */
+	#waitsFor: DeviceGroup | undefined;
 	readonly #expected = new Map<number, Expected>();
 	#lastTicket = 0;
 	#isStarted = false;
@@ -188,7 +209,7 @@ export class DeviceGroup {
 	}
 
 	get hasRoom(): boolean {
-		return this.#storesToCome.length === 0 && this.link.hasRoom;
+		return this.#toCome.length === 0 && this.link.hasRoom;
 	}
 
 	/** Hands an entry over, with the call that is being answered. There has to be room. */
@@ -215,33 +236,46 @@ export class DeviceGroup {
 		this.wake();
 	}
 
-	/** Hands some bytes over that come over the bus. Those that there is no room for wait for it. */
+	/** Hands some bytes over that come over the bus. */
 	store(index: number, bar: number, offset: number, from: Uint8Array): void {
-		if (this.#storesToCome.length === 0 && this.link.hasRoom) this.#pushStore({ index, bar, offset, from });
+		this.#pushOrKeep({ index, bar, offset, length: from.length, from, ticket: 0 });
+	}
+
+	/** Asks for some. @param then gets them: all ones when nobody answers */
+	load(index: number, bar: number, offset: number, length: number, then: (bytes: Uint8Array) => void): void {
+		const ticket = this.newTicket();
+		this.#loads.set(ticket, { length, then });
+		this.start();
+		this.#pushOrKeep({ index, bar, offset, length, from: undefined, ticket });
+	}
+
+	/** What there is no room for waits for it. */
+	#pushOrKeep(access: BusAccess): void {
+		if (this.hasRoom) this.#pushAccess(access);
 		else {
-			this.#storesToCome.push({ index, bar, offset, from });
-			this.#pushStores();
+			this.#toCome.push(access);
+			this.#pushAccesses();
 		}
 	}
 
-	#pushStores(): void {
-		const { link } = this;
-		const stores = this.#storesToCome;
+	#pushAccesses(): void {
+		const toCome = this.#toCome;
 		let done = 0;
-		for (; done < stores.length && link.hasRoom; done++) this.#pushStore(stores[done]);
-		stores.splice(0, done);
-		if (stores.length > 0) this.#wantRoom();
+		for (; done < toCome.length && this.link.hasRoom; done++) this.#pushAccess(toCome[done]);
+		toCome.splice(0, done);
+		if (toCome.length > 0) this.#wantRoom();
+		else for (const then of this.#whenCaughtUp.splice(0)) then();
 	}
 
-	#pushStore({ index, bar, offset, from }: Store): void {
+	#pushAccess({ index, bar, offset, length, from, ticket }: BusAccess): void {
 		const { link } = this;
 		const { words, doubles, nextEntry: at } = link;
-		link.bytes.set(from, 4 * at);
-		words[at + Entry.KIND] = EntryKind.STORE;
+		if (from !== undefined) link.bytes.set(from, 4 * at);
+		words[at + Entry.KIND] = from === undefined ? EntryKind.LOAD : EntryKind.STORE;
 		words[at + Entry.FUNCTION] = index;
 		words[at + Entry.BAR] = bar;
-		words[at + Entry.TICKET] = 0;
-		doubles[(at + Entry.LENGTH) / 2] = from.length;
+		words[at + Entry.TICKET] = ticket;
+		doubles[(at + Entry.LENGTH) / 2] = length;
 		doubles[(at + Entry.OFFSET) / 2] = offset;
 		link.push();
 		this.wake();
@@ -276,12 +310,13 @@ export class DeviceGroup {
 	/** Looks whether it has something to say. */
 	look(): void {
 		const { link } = this;
-		if (link.isAsked) {
+		if (this.hasEnded) this.#giveUpLoads();
+		if (link.isAsked && this.#waitsFor === undefined) {
 			this.#reach.closeOld(); // It doesn't copy while it asks.
 			this.#answer();
-			link.handBack();
+			if (this.#waitsFor === undefined) link.handBack();
 		}
-		if (this.#storesToCome.length > 0) this.#pushStores();
+		if (this.#toCome.length > 0) this.#pushAccesses();
 		if (this.#room.length > 0 && this.hasRoom) this.#room.wakeAll();
 	}
 
@@ -309,6 +344,9 @@ export class DeviceGroup {
 				break;
 			case QuestionKind.FAILED:
 				this.#failed();
+				break;
+			case QuestionKind.LOADED:
+				this.#loaded();
 				break;
 			case QuestionKind.BROKEN:
 				this.#broken(modelled, link.asked(Question.FUNCTION));
@@ -353,15 +391,79 @@ export class DeviceGroup {
 		// A copy, because native code can't be given shared memory.
 		const bytes = link.data.slice(0, link.asked(Question.LENGTH));
 		let fault: DmaFault | undefined;
+		let peer: PeerRead | undefined;
 		if (!config.isBusMaster) fault = dma.refuse({ device, pasid, iova, write }, NO_MASTER);
 		else if (write) fault = dma.write(device, iova, bytes, pasid);
-		else fault = dma.read(device, iova, bytes, pasid);
-		if (fault !== undefined) {
-			this.#answerFault(fault);
-			return;
+		else
+			peer = this.services.peerReads.during(bytes, () => {
+				fault = dma.read(device, iova, bytes, pasid);
+			});
+		if (peer !== undefined) fault = this.#readFromPeer({ device, pasid, iova, write }, bytes.length, peer);
+		else if (fault === undefined) {
+			if (!write) link.data.set(bytes);
+			link.answer(Answer.KIND, AnswerKind.YES);
+			if (write) this.#waitForSlowest();
 		}
-		if (!write) link.data.set(bytes);
-		link.answer(Answer.KIND, AnswerKind.YES);
+		if (fault !== undefined) this.#answerFault(fault);
+	}
+
+	/** Answers a read that leads to registers, or has it answered when they have been read. */
+	#readFromPeer(request: DmaRequest, length: number, peer: PeerRead): DmaFault | undefined {
+		const { link } = this;
+		const { group, index, bar, offset } = peer;
+		if (peer.length !== length) link.answer(Answer.KIND, AnswerKind.PAGE_BY_PAGE);
+		else if (group === this) {
+			link.answer(Answer.KIND, AnswerKind.OWN);
+			link.answer(Answer.FUNCTION, index);
+			link.answer(Answer.BAR, bar);
+			link.answerDouble(Answer.OFFSET, offset);
+		} else if (group.#isWaitingFor(this))
+			return this.#machine.dma.refuse(request, `${group.name} reads from it, too, and waits`);
+		else {
+			this.#waitsFor = group;
+			group.load(index, bar, offset, length, (bytes) => {
+				link.data.set(bytes);
+				link.answer(Answer.KIND, AnswerKind.YES);
+				this.#goOn();
+			});
+		}
+		return undefined;
+	}
+
+	/** Whoever writes to registers faster than their model can take it waits, as on a bus. */
+	#waitForSlowest(): void {
+		const slowest = this.services.groups().find((group) => group.#toCome.length > FAR_BEHIND);
+		if (slowest === undefined || slowest === this || slowest.#isWaitingFor(this)) return;
+		this.#waitsFor = slowest;
+		slowest.#whenCaughtUp.push(() => this.#goOn());
+	}
+
+	#goOn(): void {
+		this.#waitsFor = undefined;
+		this.link.handBack();
+	}
+
+	/** Directly, or by others. */
+	#isWaitingFor(other: DeviceGroup): boolean {
+		for (let group: DeviceGroup | undefined = this; group !== undefined; group = group.#waitsFor)
+			if (group === other) return true;
+		return false;
+	}
+
+	/** Bytes that were asked for are there. */
+	#loaded(): void {
+		const ticket = this.link.asked(Question.NUMBER);
+		const load = this.#loads.get(ticket);
+		this.#loads.delete(ticket);
+		load?.then(this.link.data.slice(0, load.length));
+	}
+
+	/** There is nobody any more who could say. */
+	#giveUpLoads(): void {
+		for (const { length, then } of this.#loads.values()) then(new Uint8Array(length).fill(0xff));
+		this.#loads.clear();
+		this.#toCome.length = 0;
+		for (const then of this.#whenCaughtUp.splice(0)) then();
 	}
 
 	#answerFault({ stage, kind, level, reason }: DmaFault): void {
@@ -442,10 +544,12 @@ export class DeviceGroup {
 		}
 		this.#expected.clear();
 		for (let at = this.link.oldestEntry; at !== undefined; at = this.link.oldestEntry) {
-			const isCall = this.link.words[at + Entry.KIND] !== EntryKind.STORE;
+			const kind = this.link.words[at + Entry.KIND];
+			const isCall = kind === EntryKind.READ || kind === EntryKind.WRITE;
 			if (isCall && this.link.words[at + Entry.TICKET] === 0) this.#takeBack(at, gone);
 			this.link.pop();
 		}
+		this.#giveUpLoads();
 		this.#room.wakeAll();
 		this.#reach.close();
 		for (const index of this.#told.keys()) this.#forgetMemory(index);

@@ -17,7 +17,7 @@ import { Notification } from "../trap/seccomp.js";
 import { BlockFile } from "./block-file.js";
 import { DeviceLink, Entry, EntryKind, type FunctionState, LinkState, Question, QuestionKind } from "./link.js";
 import { RemoteMemory } from "./remote-memory.js";
-import { ThreadPort } from "./thread-port.js";
+import { type PortSurroundings, ThreadPort } from "./thread-port.js";
 
 /** A function, as the thread has to know it. */
 export interface ThreadFunction {
@@ -74,7 +74,12 @@ class HostedFunction {
 	/** Undefined when it can't be had, or is broken: then nothing answers. */
 	endpoint: Endpoint | undefined;
 
-	constructor({ name, hardware }: ThreadFunction, index: number, link: DeviceLink, ask: () => void) {
+	constructor(
+		{ name, hardware }: ThreadFunction,
+		index: number,
+		link: DeviceLink,
+		{ ask, loadOwn }: Pick<PortSurroundings, "ask" | "loadOwn">,
+	) {
 		this.name = name;
 		this.state = link.functions[index];
 		this.port = new ThreadPort({
@@ -82,6 +87,7 @@ class HostedFunction {
 			index,
 			link,
 			ask,
+			loadOwn,
 			wake: () => {
 				this.hasWork = true;
 			},
@@ -129,7 +135,12 @@ class DeviceThread {
 			data.link,
 		);
 		this.#call.listenTo(data.listener);
-		this.#functions = data.functions.map((one, index) => new HostedFunction(one, index, this.#link, () => this.#ask()));
+		const around = {
+			ask: () => this.#ask(),
+			loadOwn: (index: number, bar: number, offset: number, into: Uint8Array) =>
+				this.#load(this.#functions[index], bar, offset, into),
+		};
+		this.#functions = data.functions.map((one, index) => new HostedFunction(one, index, this.#link, around));
 		this.#events.add(data.wakes, EPOLLIN, () => read(data.wakes, counter.address, 8));
 	}
 
@@ -283,6 +294,10 @@ class DeviceThread {
 			this.#store(at, hosted);
 			return;
 		}
+		if (words[at + Entry.KIND] === EntryKind.LOAD) {
+			this.#answerLoad(at, hosted, ticket);
+			return;
+		}
 		let result: number | Errno;
 		try {
 			result = this.#access(at, hosted);
@@ -303,6 +318,29 @@ class DeviceThread {
 			window.store(doubles[(at + Entry.OFFSET) / 2], bytes.subarray(4 * at, 4 * at + length));
 		} catch (error) {
 			this.#breakDown(hosted, error);
+		}
+		hosted.hasWork = true;
+	}
+
+	#answerLoad(at: number, hosted: HostedFunction, ticket: number): void {
+		const link = this.#link;
+		const { words, doubles } = link;
+		const into = new Uint8Array(doubles[(at + Entry.LENGTH) / 2]);
+		this.#load(hosted, words[at + Entry.BAR], doubles[(at + Entry.OFFSET) / 2], into);
+		link.ask(Question.KIND, QuestionKind.LOADED);
+		link.ask(Question.NUMBER, ticket);
+		link.ask(Question.LENGTH, into.length);
+		link.data.set(into);
+		this.#ask();
+	}
+
+	/** What another function reads. */
+	#load(hosted: HostedFunction, bar: number, offset: number, into: Uint8Array): void {
+		try {
+			hosted.windows.get(bar)!.load(offset, into);
+		} catch (error) {
+			this.#breakDown(hosted, error);
+			into.fill(0xff);
 		}
 		hosted.hasWork = true;
 	}

@@ -14,6 +14,7 @@ import type { Notification } from "../trap/seccomp.js";
 import { DeviceGroup } from "./device-group.js";
 import type { DeviceThreadData } from "./device-thread.js";
 import { LinkState } from "./link.js";
+import { PeerReads } from "./peer-read.js";
 
 /** How long threads have to end, in milliseconds, and how often we look. */
 const PATIENCE = 1000;
@@ -39,6 +40,7 @@ export class DeviceThreads {
 	readonly #groups: DeviceGroup[] = [];
 	/** Of those that were started. */
 	readonly #started = new Set<DeviceGroup>();
+	readonly #peerReads = new PeerReads();
 	#services: Services | undefined;
 	#listener = -1;
 	/** Answers that wait until nobody takes memory for his own any more that was taken away. */
@@ -89,6 +91,8 @@ export class DeviceThreads {
 				return threads.#theServices.parked;
 			},
 			start: (started) => this.#start(started),
+			groups: () => [...this.#started],
+			peerReads: this.#peerReads,
 			lookAgain: () => write(this.#tells, one.address, 8),
 			takenBack: () => this.#theServices.takenBack(),
 			takenAway: () => {

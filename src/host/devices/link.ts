@@ -49,6 +49,8 @@ export const EntryKind = {
 	BARRIER: 3,
 	/** Bytes that come over the bus, and that nobody waits for. They are where else the call is. */
 	STORE: 4,
+	/** Some that are asked for. */
+	LOAD: 5,
 } as const;
 
 /** Bytes of a STORE, at most. */
@@ -81,6 +83,8 @@ export const QuestionKind = {
 	BROKEN: 8,
 	/** What has changed of the memory that a function of somebody else's may reach, and he isn't told yet. What was asked for last, he is. */
 	MEMORY: 9,
+	/** What a LOAD was for is there. */
+	LOADED: 10,
 } as const;
 
 /** Of a question, in words. */
@@ -114,6 +118,10 @@ export const Answer = {
 	PROCESS: 11,
 	/** Of a change of memory: whether it is there now. */
 	IS_MAPPED: 12,
+	/** Of OWN: which function, its BAR, and where in that (a double). */
+	FUNCTION: 13,
+	BAR: 16,
+	OFFSET: 14,
 } as const;
 
 export const AnswerKind = {
@@ -124,6 +132,10 @@ export const AnswerKind = {
 	ASK_FOR_COPY: 2,
 	/** There is nothing more. */
 	NOTHING: 3,
+	/** It can't be done at once: each page is to be asked for. */
+	PAGE_BY_PAGE: 4,
+	/** It is in a BAR of a function of the same thread, who only can look there himself. */
+	OWN: 5,
 } as const;
 
 const NOT_ASKED = 0;

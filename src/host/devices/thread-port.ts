@@ -63,6 +63,8 @@ export interface PortSurroundings {
 	readonly link: DeviceLink;
 	/** Has the supervisor answer a question that is complete. */
 	ask(): void;
+	/** Reads registers of a function of the same thread. */
+	loadOwn(index: number, bar: number, offset: number, into: Uint8Array): void;
 	/** work() is to be called. */
 	wake(): void;
 	memoryOf(bar: number, offset: number): Uint8Array;
@@ -190,9 +192,11 @@ export class ThreadPort implements EndpointPort {
 	/** The supervisor does it, piece by piece. */
 	#copyAll(iova: bigint, data: Uint8Array, from: number, pasid: Pasid, isWrite: boolean): DmaFault | undefined {
 		const link = this.#link;
+		let most = DATA_BYTES;
 		for (let done = from; done < data.length; ) {
 			const at = BigInt.asUintN(64, iova + BigInt(done));
-			const length = Math.min(DATA_BYTES, data.length - done);
+			const toEnd = most === PAGE_SIZE ? PAGE_SIZE - Number(at & OFFSET_IN_PAGE) : most;
+			const length = Math.min(toEnd, data.length - done);
 			this.#begin(QuestionKind.COPY);
 			link.ask(Question.PASID, pasid);
 			link.ask(Question.WRITE, isWrite ? 1 : 0);
@@ -201,11 +205,23 @@ export class ThreadPort implements EndpointPort {
 			link.ask(Question.LENGTH, length);
 			if (isWrite) link.data.set(data.subarray(done, done + length));
 			this.#around.ask();
-			if (link.answered(Answer.KIND) === AnswerKind.FAULT) return this.#faultOfAnswer(at, pasid, isWrite);
-			if (!isWrite) data.set(link.data.subarray(0, length), done);
+			const kind = link.answered(Answer.KIND);
+			if (kind === AnswerKind.FAULT) return this.#faultOfAnswer(at, pasid, isWrite);
+			if (kind === AnswerKind.PAGE_BY_PAGE) {
+				most = PAGE_SIZE;
+				continue;
+			}
+			if (kind === AnswerKind.OWN) this.#loadOwn(data.subarray(done, done + length));
+			else if (!isWrite) data.set(link.data.subarray(0, length), done);
 			done += length;
 		}
 		return undefined;
+	}
+
+	#loadOwn(into: Uint8Array): void {
+		const link = this.#link;
+		const [index, bar] = [link.answered(Answer.FUNCTION), link.answered(Answer.BAR)];
+		this.#around.loadOwn(index, bar, link.answeredDouble(Answer.OFFSET), into);
 	}
 
 	#faultOfAnswer(iova: bigint, pasid: Pasid, isWrite: boolean): DmaFault {

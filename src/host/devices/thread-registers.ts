@@ -9,6 +9,7 @@ import { LocalRegisters, type Registers } from "../../vfio/registers.js";
 import { handedOver } from "../trap/parked-calls.js";
 import type { DeviceGroup } from "./device-group.js";
 import { EntryKind, type FunctionState, STORE_BYTES } from "./link.js";
+import { PeerRead } from "./peer-read.js";
 
 /** How long a copy that a function has begun is waited for when it is to stop, in milliseconds: memory that blocks blocks only the function. */
 const PATIENCE = 5;
@@ -69,6 +70,13 @@ export class ThreadRegisters implements Registers {
 		group.start();
 		for (let done = 0; done < from.length; done += STORE_BYTES)
 			group.store(this.#index, bar, offset + done, from.subarray(done, done + STORE_BYTES));
+	}
+
+	load(bar: number, offset: number, into: Uint8Array): number {
+		const group = this.#group;
+		if (group.isDead) return into.fill(0xff).length;
+		if (!group.services.peerReads.canWait(into)) return 0;
+		throw new PeerRead(group, this.#index, bar, offset, into.length);
 	}
 
 	reset(): void {

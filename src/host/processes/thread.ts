@@ -148,11 +148,11 @@ export class Thread implements Caller {
 		return file !== undefined && sealsWriting(this.process.pidfd, fd, flags, seals) ? file : undefined;
 	}
 
-	install(file: OpenFile): number {
+	install(file: OpenFile, closeOnExec = true): number {
 		const { files, notification } = this.#services;
 		const fd = files.create(file, O_RDWR);
-		let installed = isQueue(file) ? this.addQueueFd(fd, true) : -1;
-		if (installed === -1) installed = notification.addFd(fd, true);
+		let installed = isQueue(file) ? this.addQueueFd(fd, closeOnExec) : -1;
+		if (installed === -1) installed = notification.addFd(fd, closeOnExec);
 		const problem = errno();
 		close(fd); // If that was the only one, `file` will be released.
 		if (installed !== -1) return installed;

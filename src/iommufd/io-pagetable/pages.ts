@@ -168,6 +168,8 @@ export abstract class Pages {
 		allocation("a list of pages");
 		if (iommufdFails("pinning pages")) throw new Errno("EFAULT", `fault injection: ${count} pages can't be pinned`);
 		this.find(first, count, found);
+		// Its owner hands a dma-buf out, and takes it back; a mapping of a device's memory isn't his to give.
+		if (this.kind === "dmabuf") return;
 		for (let i = 0; i < found.length; i++)
 			if (found.backing[i].isDeviceMemory)
 				throw new Errno(

@@ -19,8 +19,8 @@ function dmabufGet(call: Call, args: TestArgs<"DMABUF_GET">): void {
 	allocation("a dma-buf");
 	allocation("the memory of a dma-buf");
 	allocation("the file of a dma-buf");
-	const memory = new ArrayBacking("memory of a test's dma-buf", new Uint8Array(length));
-	call.result = call.caller.install(new DmaBuf(memory, length));
+	const backing = new ArrayBacking("memory of a test's dma-buf", new Uint8Array(length));
+	call.result = call.caller.install(new DmaBuf({ backing, firstPage: 0, size: length, isOnePiece: true }));
 }
 
 /** Takes a dma-buf away from all who have mapped it; `revoked` says whether it can be mapped again. */

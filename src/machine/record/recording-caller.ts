@@ -45,12 +45,12 @@ export class RecordingCaller implements Caller {
 		return file;
 	}
 
-	install(file: OpenFile): number {
+	install(file: OpenFile, closeOnExec?: boolean): number {
 		const { questions } = this.#memories;
 		const recorded = this.#recorded(file);
 		const question = { ask: "install", file: recorded.id, path: file.path } as const;
 		try {
-			const is = this.#caller.install(recorded);
+			const is = this.#caller.install(recorded, closeOnExec);
 			questions.ask({ ...question, is });
 			return is;
 		} catch (error) {

@@ -188,6 +188,88 @@ static void ioeventfd(void)
 	printf("seen %d, then %lx\n", seen, after);
 }
 
+static int devices[2];
+
+static void bind_to_iommu(int i, const char *path)
+{
+	devices[i] = device = open(path, O_RDWR);
+	struct bind bind = {.argsz = sizeof bind, .iommufd = iommu};
+	require(device >= 0 && ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind) == 0, "bind");
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	struct attach attach = {.argsz = sizeof attach, .pt_id = ioas};
+	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
+}
+
+/** Maps the first page of a device's registers. */
+static void map_registers(int i, uint64_t iova)
+{
+	struct dma_buf request = {.argsz = sizeof request, .flags = FEATURE_GET | FEATURE_DMA_BUF, .region = BAR0,
+		.open_flags = O_CLOEXEC, .ranges = 1, .length = PAGE};
+	int fd = ioctl(devices[i], VFIO_DEVICE_FEATURE, &request);
+	require(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC, "dma-buf");
+	struct ioas_map_file map = {.size = sizeof map, .flags = 1 | READ_WRITE, .ioas_id = ioas, .fd = fd, .length = PAGE, .iova = iova};
+	require(ioctl(iommu, IOMMU_IOAS_MAP_FILE, &map) == 0, "map of the dma-buf");
+	close(fd);
+}
+
+/** One device writes a register, which may be its own, and reads it. */
+static int reaches_registers(int i, int of, uint64_t value)
+{
+	uint64_t *page = (uint64_t *)missing;
+	uint64_t iova = IOVA * (2 + of) + LIVENESS;
+	device = devices[i];
+	*page = value;
+	int good = dma(IOVA, OWN_MEMORY, 4, 0) && dma(OWN_MEMORY, iova, 4, 2);
+	*page = 0;
+	good = good && dma(iova, OWN_MEMORY, 4, 0) && dma(OWN_MEMORY, IOVA, 4, 2);
+	return good && *page == (uint32_t)~value;
+}
+
+static void *read_others(void *i)
+{
+	device = devices[(intptr_t)i];
+	for (int round = 0; round < 200; round++) {
+		uint64_t start = 1;
+		pwrite(devices[(intptr_t)i], &start, 8, REGION(BAR0) + START);
+	}
+	return 0;
+}
+
+/** Two devices that reach each other's registers, until those aren't there. */
+static void peers(const char *first, const char *second)
+{
+	iommu = open("/dev/iommu", O_RDWR);
+	new_ioas();
+	bind_to_iommu(0, first);
+	bind_to_iommu(1, second);
+	missing = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	map(missing, IOVA, PAGE);
+	map_registers(0, IOVA * 2);
+	map_registers(1, IOVA * 3);
+	int good = 0;
+	for (int round = 0; round < 100; round++)
+		good += reaches_registers(round % 2, round / 2 % 2, 1000 + round);
+	// Both at once: neither waits for ever.
+	pthread_t threads[2];
+	for (intptr_t i = 0; i < 2; i++) {
+		device = devices[i];
+		set(BAR0, SOURCE, 8, IOVA * (i == 0 ? 3 : 2));
+		set(BAR0, DESTINATION, 8, OWN_MEMORY);
+		set(BAR0, COUNT, 8, 8);
+		pthread_create(&threads[i], 0, read_others, (void *)i);
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], 0);
+	good += reaches_registers(0, 1, 5);
+	device = devices[1];
+	set(CONFIG, COMMAND_REGISTER, 2, 4);
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	device = devices[0];
+	int gone = !dma(IOVA * 3, OWN_MEMORY, 4, 0);
+	map_registers(1, IOVA * 4);
+	printf("%d good, then %s, and back: %d\n", good, gone ? "gone" : "there", dma(IOVA * 4, OWN_MEMORY, 4, 0));
+}
+
 static void *hammer(void *unused)
 {
 	for (;;) {
@@ -229,6 +311,10 @@ int main(int argc, char **argv)
 	setvbuf(stdout, 0, _IOLBF, 0);
 	if (strcmp(mode, "killed") == 0) {
 		killed(argv[1], atoi(argv[3]));
+		return 0;
+	}
+	if (strcmp(mode, "peers") == 0) {
+		peers(argv[1], argv[3]);
 		return 0;
 	}
 	iommu = open_device(argv[1]);

@@ -8,6 +8,7 @@
 struct destroy { uint32_t size, id; };
 struct ioas_alloc { uint32_t size, flags, id; };
 struct ioas_map { uint32_t size, flags, ioas_id, reserved; uint64_t user_va, length, iova; };
+struct ioas_map_file { uint32_t size, flags, ioas_id; int32_t fd; uint64_t start, length, iova; };
 struct ioas_unmap { uint32_t size, ioas_id; uint64_t iova, length; };
 struct test_command {
 	uint32_t size, op, id, reserved;
@@ -22,6 +23,7 @@ struct test_command {
 #define IOMMU_IOAS_ALLOC COMMAND(0x81)
 #define IOMMU_IOAS_MAP COMMAND(0x85)
 #define IOMMU_IOAS_UNMAP COMMAND(0x86)
+#define IOMMU_IOAS_MAP_FILE COMMAND(0x8f)
 #define IOMMU_TEST_CMD COMMAND(0xa0)
 #define TEST_MOCK_DOMAIN 2
 #define READ_WRITE 6

@@ -17,6 +17,9 @@ enum { INTX = 0, MSI = 1 };
 struct bind { uint32_t argsz, flags; int32_t iommufd; uint32_t devid; };
 struct attach { uint32_t argsz, flags, pt_id; };
 struct region_info { uint32_t argsz, flags, index, cap_offset; uint64_t size, offset; };
+/** VFIO_DEVICE_FEATURE with the data of DMA_BUF, of one range. */
+struct dma_buf { uint32_t argsz, flags, region, open_flags, dma_buf_flags, ranges; uint64_t offset, length; };
+enum { FEATURE_GET = 1 << 16, FEATURE_DMA_BUF = 11 };
 struct ioeventfd { uint32_t argsz, flags; uint64_t offset, data; int32_t fd; uint32_t reserved; };
 struct irq_set { uint32_t argsz, flags, index, start, count; int32_t fd; };
 
@@ -24,6 +27,7 @@ struct irq_set { uint32_t argsz, flags, index, start, count; int32_t fd; };
 #define VFIO_DEVICE_SET_IRQS COMMAND(110)
 #define VFIO_DEVICE_RESET COMMAND(111)
 #define VFIO_DEVICE_IOEVENTFD COMMAND(116)
+#define VFIO_DEVICE_FEATURE COMMAND(117)
 #define VFIO_DEVICE_BIND_IOMMUFD COMMAND(118)
 #define VFIO_DEVICE_ATTACH_IOMMUFD_PT COMMAND(119)
 
