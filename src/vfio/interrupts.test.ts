@@ -254,3 +254,20 @@ test("a virtual function has no INTx", () => {
 	expect(program.call(file, VfioDeviceGetIrqInfo, { index: INTX }).count).toBe(0);
 	expect(trigger(INTX, [10])).toBe("EINVAL");
 });
+
+test("who sends messages himself knows which kind is on, and which vectors have an eventfd", () => {
+	const { interrupts, trigger, switchOff } = setUp();
+	const kinds: unknown[] = [];
+	const vectors: unknown[] = [];
+	interrupts.sender = {
+		setKind: (kind) => kinds.push(kind),
+		setVector: (vector, eventFd) => vectors.push(`${eventFd === undefined ? "-" : "+"}${vector}`),
+	};
+	trigger(INTX, [10]);
+	switchOff(INTX);
+	trigger(MSIX, [10, -1, 12]);
+	trigger(MSIX, [-1, 11]);
+	switchOff(MSIX);
+	expect(kinds).toEqual([INTX, undefined, MSIX, undefined]);
+	expect(vectors).toEqual(["+0", "+2", "-0", "+1", "-2", "-1"]);
+});

@@ -88,6 +88,14 @@ describe.skipIf(!hasCompiler)("a function that a vfio-user server is", () => {
 		expect(stdout).toContain("others were answered: 1\nunmapped; mapped by the server: 0\n");
 	});
 
+	test("can't be recorded, as a replay couldn't have it", async () => {
+		const { device } = await startServer();
+		const record = `--record=${join(directory.path, "recording")}`;
+		const { status, stderr } = ioasis("run", "--machine", "intel", record, ...device, "--", "true");
+		expect(status).toBe(2);
+		expect(stderr).toContain("0000:02:00.0 (vfio-user) is another process's, and can't be recorded\n");
+	});
+
 	test("has no memory for its own while somebody looks at each DMA", async () => {
 		const { server, device } = await startServer();
 		const trace = `--trace=${join(directory.path, "trace")}`;

@@ -58,6 +58,21 @@ function copy(client: VfioUserClient, source: bigint, destination: bigint, lengt
 const READ_WRITE = { isReadable: true, isWriteable: true, fileOffset: 0 };
 
 describe.runIf(hasCompiler)("a server", () => {
+	test.each([[[]], [["twin"]]])("is asked on where another thread has asked what it is (%j)", async (words) => {
+		const { path } = await startServer(...words);
+		const before = readdirSync("/proc/self/fd").length;
+		const handedOver = structuredClone(VfioUserClient.connect(path, SECONDS).handOver());
+		const client = VfioUserClient.takeOver(handedOver, SECONDS);
+		expect(client.regions[2]).toMatchObject({ size: 65536, areas: [{ offset: 0, size: 16384 }] });
+		writeWord(client, Copier.SCRATCH, 7n);
+		expect(readWord(client, Copier.SCRATCH)).toBe(7n);
+		serveMemory(client, 0x2000);
+		client.map({ ...READ_WRITE, address: 0n, size: 0x2000n }, undefined);
+		expect(copy(client, 0n, 0x1000n, 16)).toBe(0n);
+		client.close();
+		expect(readdirSync("/proc/self/fd").length).toBe(before);
+	});
+
 	test("tells what its device is", async () => {
 		const client = await connect();
 		expect(client.info).toEqual({ canReset: true, regions: 9, interrupts: 5 });

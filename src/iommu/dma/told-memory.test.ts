@@ -251,6 +251,22 @@ describe("a function in another process is told", () => {
 		expect(all(otherServer)).toBe(2n ** 48n);
 	});
 
+	test("nothing any more when it is there no more", () => {
+		const { memory, server, shared, newDomain, attach, takeChanges } = setUp();
+		const [known, other] = [newDomain(), newDomain()];
+		attach(known.domain);
+		known.map(0x10, [{ backing: shared, page: 4, count: 3 }]);
+		server.listen(memory);
+		known.unmap(0x10, 3);
+		takeChanges();
+		memory.close();
+		known.map(0x20, [{ backing: shared, page: 4, count: 3 }]);
+		known.domain.dirtyTracking!.set(true);
+		known.domain.notes.tell();
+		attach(other.domain);
+		expect([takeChanges(), memory.isAhead, memory.next()]).toEqual([0, false, undefined]);
+	});
+
 	test("that something is gone before it may believe anything else", () => {
 		const { memory, server, shared, newDomain, attach } = setUp();
 		const known = newDomain();
