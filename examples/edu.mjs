@@ -1,6 +1,7 @@
 // A driver in user space, as small as it gets, for QEMU's educational device; it knows nothing of Ioasis:
 //
 //   ioasis run --machine intel --trace -- node examples/edu.mjs
+//   ioasis run --machine intel --trace -- node examples/edu.mjs too-early    # with a mistake: a page is unmapped that the device still needs
 //
 // It binds the device to an iommufd, maps a page for its DMA, and has it copy the page's first half to the second, through
 // the memory that the device has itself. Registers are read and written with pread and pwrite on the device's file.
@@ -18,6 +19,7 @@ const memcpy = libc.func("void *memcpy(uintptr_t to, const void *from, size_t le
 const command = (number) => (0x3b << 8) | number;
 const IOMMU_IOAS_ALLOC = command(0x81);
 const IOMMU_IOAS_MAP = command(0x85);
+const IOMMU_IOAS_UNMAP = command(0x86);
 const VFIO_DEVICE_BIND_IOMMUFD = command(118);
 const VFIO_DEVICE_ATTACH_IOMMUFD_PT = command(119);
 const MAP_FLAGS = { fixedIova: 1, writeable: 2, readable: 4 };
@@ -60,8 +62,16 @@ console.log(`vfio0 is ${(id & 0xffffn).toString(16)}:${(id >> 16n).toString(16)}
 // Without this bit a function does no DMA: leave the line out, and the trace says so.
 write(CONFIG + COMMAND_REGISTER, 2, read(CONFIG + COMMAND_REGISTER, 2) | BigInt(BUS_MASTER));
 copy(IOVA, OWN_MEMORY, START);
+if (process.argv[2] === "too-early") unmap();
 copy(OWN_MEMORY, IOVA + BigInt(HALF), START | TO_MEMORY);
 console.log(`in the second half of the page: ${koffi.decode(page + HALF, "char", text.length)}`);
+
+function unmap() {
+	const range = struct(24, { 4: ioas });
+	range.setBigUint64(8, IOVA, true);
+	range.setBigUint64(16, BigInt(PAGE), true);
+	call("IOMMU_IOAS_UNMAP", iommu, IOMMU_IOAS_UNMAP, range);
+}
 
 /** Has the device copy half a page. It is over when the command is written. */
 function copy(source, destination, how) {

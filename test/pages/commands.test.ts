@@ -20,14 +20,20 @@ const PAGES = ["README.md", ...readdirSync(join(checkout, "docs")).map((name) =>
 /** Commands that are not run here, and why. */
 const ELSEWHERE: readonly [command: RegExp, because: string][] = [
 	[/^npm start$/, "sets a checkout up: CI runs it in a fresh clone"],
-	[/^npm test$/, "is what runs this"],
+	[/^npm test$/, "takes minutes, and CI runs it"],
+	[/^npx ioasis /, "takes the package from npm's registry"],
 	[/^npm run bench\b/, "takes minutes: CI runs its short form"],
 	[/--policies mainline,cautious /, "needs a rule of one's own, which recipe.test.ts makes"],
-	[/^bin\/ioasis doctor$/, "its answer is this computer's: a test of its own"],
+	[/^(bin\/)?ioasis doctor$/, "its answer is this computer's: a test of its own"],
 ];
 
 /** Those that fail, as the page says. */
-const FAILS: readonly RegExp[] = [/-p agreed,reordered /, /^bin\/ioasis walk 0x100000000$/, /\bdpdk-testpmd\b/];
+const FAILS: readonly RegExp[] = [
+	/-p agreed,reordered /,
+	/^bin\/ioasis walk 0x100000000$/,
+	/\bdpdk-testpmd\b/,
+	/^ioasis run -- node examples\/edu\.mjs$/,
+];
 
 /** Those whose output is the page's example, and no run's. */
 const EXAMPLES: readonly RegExp[] = [/--fail-each -- \.\/my-vmm-tests$/];
