@@ -19,6 +19,7 @@ const ENTRIES = {
 	replay: "src/cli/replay.ts",
 	walk: "src/cli/walk.ts",
 	machines: "src/cli/machines.ts",
+	completion: "src/cli/completion.ts",
 	doctor: "src/cli/doctor.ts",
 	explain: "src/cli/explain.ts",
 	"launcher-thread": "src/host/launch/launcher-thread.ts",

@@ -1,5 +1,7 @@
 // What `run` tells its supervisor's thread: which machine, under which rule, and who wants to know of its calls.
 
+import type { TraceSettings } from "./trace-settings.js";
+
 export interface EngineSettings {
 	/** The machine's name, or a file that describes it. */
 	readonly machine: string;
@@ -9,8 +11,8 @@ export interface EngineSettings {
 	readonly policy: string;
 	/** How much of our own memory clients may have us use, in bytes. */
 	readonly memory: number;
-	/** The fd that the trace is written to; absent for none. */
-	readonly trace?: number | undefined;
+	/** Absent for none. */
+	readonly trace?: TraceSettings | undefined;
 	/** The fd that the report is written to; absent for none. */
 	readonly report?: number | undefined;
 	/** The file of the recording; absent for none. */

@@ -34,16 +34,15 @@ export async function failEach(program: readonly string[], options: RunOptions):
 	const jobs = options.jobs === undefined ? availableParallelism() : positive("--jobs", options.jobs);
 	const timeout = options.timeout === undefined ? TIMEOUT : positive("--timeout", options.timeout);
 	const memory = options.memory === undefined ? usualMemory(jobs) : parseMemory(options.memory);
-	const directory = beginRuns();
-
 	const { machine, device } = options;
+	const runs: FailedRun[] = [];
+	const directory = beginRuns(() => show(runs, program, common, options));
 	const common = ["--machine", machine, "--policy", policyNamed(options.policy).name, ...deviceOptions(device)];
 	const run = (nth: number) => runOnce([...common, "--fail-nth", String(nth)], program, { directory, timeout, memory });
-	let runs: FailedRun[];
 	try {
 		const usual = await run(0);
 		checkUsual(usual, program, common);
-		runs = await runEach(usual, jobs, run);
+		await runEach(usual, jobs, run, runs);
 	} catch (error) {
 		if (!(error instanceof NotStarted)) throw error;
 		killAll();
@@ -51,13 +50,21 @@ export async function failEach(program: readonly string[], options: RunOptions):
 		sayOnStderr(...error.message.split("\n"));
 		process.exit(error.code);
 	}
-	if (options.json) sayJson(asJson(runs, program));
-	else print(runs, program, common);
+	show(runs, program, common, options);
 	if (runs.some(({ trouble }) => trouble !== undefined)) process.exitCode = TROUBLE;
 }
 
-function checkOptions({ traceTo, walk, record, report, failNth }: RunOptions): void {
-	const given = { "--trace": traceTo, "--walk": walk, "--record": record, "--report": report, "--fail-nth": failNth };
+function checkOptions(options: RunOptions): void {
+	const { traceTo, traceTotals, walk, record, recordOnFailure, report, failNth } = options;
+	const given = {
+		"--trace": traceTo,
+		"--trace-totals": traceTotals,
+		"--walk": walk,
+		"--record": record,
+		"--record-on-failure": recordOnFailure,
+		"--report": report,
+		"--fail-nth": failNth,
+	};
 	const other = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
 	if (other !== undefined)
 		refuse(`--fail-each makes many runs, and ${other} is about one`, "look at one of them with --fail-nth N");
@@ -75,9 +82,16 @@ function checkUsual({ ending, output }: OneRun, program: readonly string[], opti
 	process.exit(TROUBLE);
 }
 
-/** Several at a time, until a run has nothing to fail any more. A program may come by more places in one run than in another. */
-async function runEach(usual: OneRun, jobs: number, run: (nth: number) => Promise<OneRun>): Promise<FailedRun[]> {
-	const runs: FailedRun[] = [];
+/**
+ * Several at a time, until a run has nothing to fail any more. A program may come by more places in one run than in another.
+ * @param runs is filled as they end
+ */
+async function runEach(
+	usual: OneRun,
+	jobs: number,
+	run: (nth: number) => Promise<OneRun>,
+	runs: FailedRun[],
+): Promise<void> {
 	const leftovers = leftoversOf(usual.end) ?? [];
 	const places = usual.end?.places ?? 0;
 	let next = 1;
@@ -99,18 +113,31 @@ async function runEach(usual: OneRun, jobs: number, run: (nth: number) => Promis
 	} finally {
 		showProgress("");
 	}
-	return runs.sort((one, other) => one.nth - other.nth);
 }
 
-function judge(nth: number, { ending, seconds, output, fault, end }: OneRun, usual: readonly string[]): FailedRun {
+function judge(nth: number, run: OneRun, usual: readonly string[]): FailedRun {
+	const { ending, seconds, output, fault, end } = run;
 	const leaks = leaksBeyond(usual, leftoversOf(end) ?? []);
-	return { nth, fault, ending, seconds, output, leaks, trouble: troubleOf(ending, leaks) };
+	return { nth, fault, ending, seconds, output, leaks, trouble: troubleOf(run, leaks) };
 }
 
-function troubleOf(ending: OneRun["ending"], leaks: readonly string[]): FailedRun["trouble"] {
+function troubleOf({ ending, wentOn }: OneRun, leaks: readonly string[]): FailedRun["trouble"] {
 	if (ending.kind === "timed out") return "hung";
 	if (ending.kind === "killed" || SHELLS_CRASHES.includes(ending.code)) return "crashed";
-	return leaks.length > 0 ? "leaked" : undefined;
+	const hasGoneOn = wentOn !== undefined || ending.code === 0;
+	return leaks.length > 0 && hasGoneOn ? "leaked" : undefined;
+}
+
+/** Those that have ended, in order. */
+function show(
+	ended: readonly FailedRun[],
+	program: readonly string[],
+	common: readonly string[],
+	{ json }: RunOptions,
+): void {
+	const runs = [...ended].sort((one, other) => one.nth - other.nth);
+	if (json) sayJson(asJson(runs, program));
+	else print(runs, program, common);
 }
 
 function print(runs: readonly FailedRun[], program: readonly string[], options: readonly string[]): void {

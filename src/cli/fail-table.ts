@@ -23,17 +23,30 @@ export function failTable(runs: readonly FailedRun[], colours: boolean): string 
 	return [line(HEAD, (text) => text), ...rows.map((row, i) => line(row, painted(runs[i])))].join("\n");
 }
 
-function cells({ nth, fault, ending, trouble, leaks }: FailedRun): string[] {
+function cells(run: FailedRun): string[] {
+	const { nth, fault } = run;
 	const answer = fault?.errno === undefined ? "" : `: ${fault.errno}`;
 	const call = fault === undefined ? "?" : `${fault.call === "open" ? `open ${fault.path}` : fault.call}${answer}`;
-	const result = trouble === "leaked" ? `${endingInWords(ending)}, leaked ${leaks.join(", ")}` : endingInWords(ending);
-	return [String(nth), fault?.what ?? "?", call, trouble === "hung" ? "hung" : result];
+	return [String(nth), fault?.what ?? "?", call, resultInWords(run)];
 }
 
-/** "37 places: 35 handled, 1 crashed, 1 leaked" */
+function resultInWords({ ending, trouble, leaks }: FailedRun): string {
+	const end = endingInWords(ending);
+	if (trouble === "hung") return "hung";
+	if (trouble === "leaked") return `${end}, leaked ${leaks.join(", ")}`;
+	return isExit({ trouble, leaks }) ? `${end} at once, leaving ${leaks.join(", ")}` : end;
+}
+
+/** Whether it exited on the error, and left to the kernel what it had. */
+function isExit({ trouble, leaks }: Pick<FailedRun, "trouble" | "leaks">): boolean {
+	return trouble === undefined && leaks.length > 0;
+}
+
+/** "37 places: 30 handled, 5 exited on the error, 1 crashed, 1 leaked" */
 export function troubleInWords(runs: readonly FailedRun[]): string {
 	const count = (trouble: FailedRun["trouble"]) => runs.filter((run) => run.trouble === trouble).length;
+	const exited = runs.filter(isExit).length;
 	const parts = (["crashed", "hung", "leaked"] as const).map((trouble) => `${count(trouble)} ${trouble}`);
 	const all = `${runs.length} place${runs.length === 1 ? "" : "s"}`;
-	return `${all}: ${[`${count(undefined)} handled`, ...parts].filter((part) => !part.startsWith("0 ")).join(", ") || "nothing to fail"}`;
+	return `${all}: ${[`${count(undefined) - exited} handled`, `${exited} exited on the error`, ...parts].filter((part) => !part.startsWith("0 ")).join(", ") || "nothing to fail"}`;
 }

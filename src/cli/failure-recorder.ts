@@ -16,6 +16,8 @@ export class FailureRecorder implements Tracer {
 	readonly #inner: Tracer | undefined;
 	/** What is to fail, until it has. */
 	#plan: FailNth | undefined;
+	/** Whether it has, and no call was made since. */
+	#hasJustFailed = false;
 
 	/** @param inner another one who wants to know of each call */
 	constructor(report: ReportFile, inner: Tracer | undefined, plan: FailNth | undefined) {
@@ -26,6 +28,10 @@ export class FailureRecorder implements Tracer {
 
 	get isToldOfAll(): boolean {
 		return this.#inner?.isToldOfAll ?? false;
+	}
+
+	received(): void {
+		this.#inner?.received?.();
 	}
 
 	ioctl(file: OpenFile, caller: Parameters<Tracer["ioctl"]>[1], fd: number, number: number, argument: number): number {
@@ -61,9 +67,12 @@ export class FailureRecorder implements Tracer {
 	}
 
 	#recordFault({ thread }: Pick<Caller, "thread">, path: string, call: () => string, result: unknown): void {
+		if (this.#hasJustFailed) this.#report.wentOn({ thread, path, call: call() });
+		this.#hasJustFailed = false;
 		const failed = this.#plan?.failed;
 		if (failed === undefined) return;
 		this.#plan = undefined;
+		this.#hasJustFailed = true;
 		const errno = result instanceof Errno ? { errno: result.code } : {};
 		this.#report.fault({ thread, path, call: call(), what: failed.what, ...errno });
 	}

@@ -1,34 +1,57 @@
-// --trace: a line for each call, written as it happens.
+// --trace: a line for each call, written as it happens; and --trace-totals, which counts them.
 
+import { styleText } from "node:util";
 import type { Caller } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
+import { sayOnStderr } from "../host/say.js";
 import type { Tracer } from "../host/supervisor.js";
 import type { Machine } from "../machine/machine.js";
 import { commandOf } from "../trace/commands.js";
-import type { TransferEvent } from "../trace/event.js";
-import {
-	printCall,
-	printDevice,
-	printDma,
-	printInterrupt,
-	printOpen,
-	printRemark,
-	printTransfer,
-} from "../trace/print.js";
+import type { TraceEvent, TransferEvent } from "../trace/event.js";
+import { TraceFilter } from "../trace/filter.js";
+import { jsonOf } from "../trace/json.js";
+import { plain, printEvent, type Style } from "../trace/print.js";
+import { Totals } from "../trace/totals.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
-import type { LineFile } from "./line-file.js";
+import { LineFile } from "./line-file.js";
+import type { TraceSettings } from "./trace-settings.js";
+
+const coloured: Style = {
+	errno: (text) => styleText(["bold", "red"], text, { validateStream: false }),
+	reason: (text) => styleText("yellow", text, { validateStream: false }),
+	advice: (text) => styleText("dim", text, { validateStream: false }),
+};
 
 export class LineTracer implements Tracer {
 	readonly isToldOfAll = true;
-	readonly #lines: LineFile;
+	readonly #lines: LineFile | undefined;
+	readonly #filter: TraceFilter | undefined;
+	readonly #totals: Totals | undefined;
+	readonly #isJson: boolean;
+	readonly #hasTimes: boolean;
+	readonly #style: Style;
+	/** When the call came that is answered now, in milliseconds as performance.now() counts them. */
+	#received = 0;
 
-	constructor(lines: LineFile) {
-		this.#lines = lines;
+	constructor(machine: Machine, { fd, filter, isJson, hasTimes, hasTotals, hasColours }: TraceSettings) {
+		this.#lines = fd === undefined ? undefined : new LineFile(fd, "trace");
+		const addressOf = (name: string) => machine.vfioDevices.find(({ cdevName }) => cdevName === name)?.name ?? name;
+		this.#filter = filter === undefined ? undefined : new TraceFilter(filter, addressOf);
+		this.#totals = hasTotals ? new Totals() : undefined;
+		this.#isJson = isJson;
+		this.#hasTimes = hasTimes;
+		this.#style = hasColours ? coloured : plain;
+		this.#listenTo(machine);
+	}
+
+	received(): void {
+		this.#received = performance.now();
 	}
 
 	ioctl(file: OpenFile, caller: Caller, fd: number, number: number, argument: number): number {
+		const started = performance.now();
 		const command = commandOf(file.path, number);
 		const size = command !== undefined && "size" in command ? command.size : 0;
 		const before = read(caller, argument, size);
@@ -44,15 +67,14 @@ export class LineTracer implements Tracer {
 		const now = read(caller, argument, size);
 		// After an error nothing was written back, as a rule; what has changed all the same is shown.
 		const after = thrown === undefined || !same(before, now) ? now : undefined;
-		this.#lines.write(
-			printCall({ thread: caller.thread, fd, path: file.path, number, argument, command, before, after, result }),
-		);
+		const event = { thread: caller.thread, fd, path: file.path, number, argument, command, before, after, result };
+		this.#tell({ kind: "ioctl", event }, started);
 		if (thrown !== undefined) throw thrown;
 		return result as number;
 	}
 
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
-		this.#lines.write(printOpen({ thread, path, flags, result }));
+		this.#tell({ kind: "open", event: { thread, path, flags, result } }, this.#received);
 	}
 
 	missed(thread: number, path: string, flags: number, error: Errno): void {
@@ -60,17 +82,36 @@ export class LineTracer implements Tracer {
 	}
 
 	transferred(event: TransferEvent): void {
-		this.#lines.write(printTransfer(event));
+		this.#tell({ kind: "transfer", event }, this.#received);
 	}
-}
 
-/** Lines for what no call's answer says: what goes wrong with devices' DMA, their interrupts, what they and the engine say themselves. */
-export function traceDevices(machine: Machine, lines: LineFile): void {
-	const { dma, vfioDevices } = machine;
-	machine.remark = (text) => lines.write(printRemark(text));
-	machine.report = (event) => lines.write(printDevice(event));
-	dma.report = (event) => lines.write(printDma(event));
-	for (const { interrupts } of vfioDevices) interrupts.report = (event) => lines.write(printInterrupt(event));
+	/** Prints the totals. */
+	end(): void {
+		if (this.#totals !== undefined) sayOnStderr(...this.#totals.inLines());
+	}
+
+	/** Lines for what no call's answer says: what goes wrong with devices' DMA, their interrupts, what they and the engine say themselves. */
+	#listenTo(machine: Machine): void {
+		machine.remark = (message) => this.#tell({ kind: "note", event: { message } });
+		machine.report = (event) => this.#tell({ kind: "device", event });
+		machine.dma.report = (event) => this.#tell({ kind: "dma", event });
+		for (const { interrupts } of machine.vfioDevices)
+			interrupts.report = (event) => this.#tell({ kind: "interrupt", event });
+	}
+
+	/** @param started when it came, of a call */
+	#tell(event: TraceEvent, started?: number): void {
+		if (this.#filter?.wants(event) === false) return;
+		const now = performance.now();
+		const seconds = started === undefined ? undefined : (now - started) / 1000;
+		if (seconds !== undefined) this.#totals?.add(event, seconds);
+		if (this.#lines === undefined) return;
+		const timing = { at: performance.timeOrigin + now, seconds };
+		const line = this.#isJson
+			? jsonOf(event, timing)
+			: printEvent(event, this.#style, this.#hasTimes ? timing : undefined);
+		this.#lines.write(line);
+	}
 }
 
 /** What the caller has at an address, as much of it as there is. */

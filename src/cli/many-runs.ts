@@ -1,17 +1,15 @@
 // What the commands have in common that make many runs of a program.
 
 import { mkdtempSync, rmSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { failureOf } from "../host/failure.js";
 import { checkPrerequisites, temporaryDirectory } from "../host/launch/prerequisites.js";
 import { showProgress } from "../host/say.js";
-import { refuse } from "./complain.js";
-import { NOT_EXECUTABLE } from "./exit-codes.js";
+import { complain, refuse } from "./complain.js";
+import { KILLED_BY, NOT_EXECUTABLE } from "./exit-codes.js";
 import { complainOf } from "./fail.js";
 import { killAll } from "./one-run.js";
-
-/** 128 + SIGINT, as shells have it. */
-const INTERRUPTED = 130;
 
 /** A number of seconds or jobs. */
 export function positive(option: string, text: string): number {
@@ -21,14 +19,17 @@ export function positive(option: string, text: string): number {
 	return number;
 }
 
-/** A directory for the reports of the runs. It goes with this process, and so do they. */
-export function beginRuns(): string {
+/**
+ * A directory for the reports of the runs. It goes with this process, and so do they.
+ * @param show prints what has ended, when a signal ends us
+ */
+export function beginRuns(show: () => void): string {
 	const directory = makeDirectory();
 	process.on("exit", () => {
 		killAll();
 		remove(directory);
 	});
-	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
+	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupted(signal, show));
 	return directory;
 }
 
@@ -50,8 +51,19 @@ function remove(directory: string): void {
 	}
 }
 
-function interrupted(): void {
+let isInterrupted = false;
+
+/** Who sends another signal doesn't wait for the first one's end. */
+function interrupted(signal: NodeJS.Signals, show: () => void): void {
 	killAll();
 	showProgress("");
-	process.exit(INTERRUPTED);
+	const code = KILLED_BY + constants.signals[signal];
+	if (isInterrupted) process.exit(code);
+	isInterrupted = true;
+	try {
+		show();
+		complain(`${signal}: that is what had ended`);
+	} finally {
+		process.exit(code);
+	}
 }

@@ -1,8 +1,9 @@
 // ioasis matrix: a program on every machine under every policy, and a table of what works where, and why not.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { addModel } from "../devices/models.js";
+import { basename, join } from "node:path";
 import { say, sayColoured, sayJson, sayOnStderr, showProgress } from "../host/say.js";
 import { vfioUser } from "../host/vfio-user/model.js";
 import { MachineDescriptionError } from "../machine/description.js";
@@ -32,6 +33,8 @@ export interface MatrixOptions {
 	readonly expect?: string;
 	readonly shard?: string;
 	readonly junit?: string;
+	/** A directory for the recordings of runs that fail. */
+	readonly recordOnFailure?: string;
 	readonly json?: true;
 }
 
@@ -49,11 +52,18 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 	const memory = options.memory === undefined ? usualMemory(jobs) : parseMemory(options.memory);
 	if (options.junit !== undefined) write(options.junit, junit([], program)); // Better to know now that it can't be written.
 
-	const directory = beginRuns();
-	let outcomes: Outcome[];
+	if (options.recordOnFailure !== undefined) makeDirectory(options.recordOnFailure);
+
+	const ended: Outcome[] = [];
+	const show = () => tell(ended, combinations, expectations, program, options);
+	const directory = beginRuns(() => void show());
 	try {
-		outcomes = await runAll(combinations, jobs, (one) =>
-			runCombination(one, deviceOptions(options.device), program, { directory, timeout, memory }),
+		await runAll(combinations, jobs, ended, (one) =>
+			runCombination(one, [...deviceOptions(options.device), ...recordingOptions(one, options)], program, {
+				directory,
+				timeout,
+				memory,
+			}),
 		);
 	} catch (error) {
 		if (!(error instanceof NotStarted)) throw error;
@@ -62,11 +72,40 @@ export async function matrix(program: readonly string[], options: MatrixOptions)
 		process.exit(error.code);
 	}
 
-	const judged = outcomes.map((outcome) => judge(outcome, expectations));
+	if (show().some(({ verdict }) => verdict === "fails")) process.exitCode = FAILURE;
+}
+
+/** Writes down and prints those that have ended, in the order of the combinations. */
+function tell(
+	ended: readonly Outcome[],
+	combinations: readonly Combination[],
+	expectations: Expectations,
+	program: readonly string[],
+	options: MatrixOptions,
+): Judged[] {
+	const placeOf = ({ machine, policy }: Combination) =>
+		combinations.findIndex((one) => one.machine === machine && one.policy === policy);
+	const judged = [...ended]
+		.sort((one, other) => placeOf(one) - placeOf(other))
+		.map((outcome) => judge(outcome, expectations));
 	if (options.junit !== undefined) write(options.junit, junit(judged, program));
 	if (options.json) sayJson(asJson(judged, program));
 	else print(judged, program, options.device);
-	if (judged.some(({ verdict }) => verdict === "fails")) process.exitCode = FAILURE;
+	return judged;
+}
+
+function makeDirectory(path: string): void {
+	try {
+		mkdirSync(path, { recursive: true });
+	} catch (error) {
+		refuse(`the directory ${path} can't be made: ${(error as NodeJS.ErrnoException).code}`, "give another one");
+	}
+}
+
+/** A recording by the name of its combination; of a machine's file the name without its directories. */
+function recordingOptions({ machine, policy }: Combination, { recordOnFailure }: MatrixOptions): string[] {
+	if (recordOnFailure === undefined) return [];
+	return ["--record-on-failure", join(recordOnFailure, `${basename(machine, ".json")}-${policy}.jsonl`)];
 }
 
 async function allCombinations(options: MatrixOptions): Promise<Combination[]> {
@@ -114,18 +153,15 @@ function write(file: string, text: string): void {
 async function runAll(
 	combinations: readonly Combination[],
 	jobs: number,
+	ended: Outcome[],
 	run: (combination: Combination) => Promise<Outcome>,
-): Promise<Outcome[]> {
-	const outcomes: Outcome[] = [];
+): Promise<void> {
 	let next = 0;
-	let done = 0;
 	async function work(): Promise<void> {
 		while (next < combinations.length) {
-			const index = next++;
-			const combination = combinations[index];
-			showProgress(`${done}/${combinations.length}  ${combination.machine}, ${combination.policy}`);
-			outcomes[index] = await run(combination);
-			done++;
+			const combination = combinations[next++];
+			showProgress(`${ended.length}/${combinations.length}  ${combination.machine}, ${combination.policy}`);
+			ended.push(await run(combination));
 		}
 	}
 	try {
@@ -133,7 +169,6 @@ async function runAll(
 	} finally {
 		showProgress("");
 	}
-	return outcomes;
 }
 
 function judge(outcome: Outcome, expectations: Expectations): Judged {

@@ -34,6 +34,14 @@ export interface Fault {
 	readonly errno?: string;
 }
 
+/** A call was made after the one that the fault was in: the program went on. */
+export interface WentOn {
+	readonly event: "went on";
+	readonly thread: number;
+	readonly path: string;
+	readonly call: string;
+}
+
 /** How it ended: the last line, and absent when the run was killed or the program couldn't be started. */
 export interface End {
 	readonly event: "end";
@@ -56,6 +64,7 @@ const place = { thread: number, path: v.string(), call: v.string() };
 const event = v.variant("event", [
 	v.object({ event: v.literal("failure"), ...place, errno: v.string(), reason: v.string() }),
 	v.object({ event: v.literal("fault"), ...place, what: v.string(), errno: v.exactOptional(v.string()) }),
+	v.object({ event: v.literal("went on"), ...place }),
 	v.object({
 		event: v.literal("end"),
 		code: v.exactOptional(number),
@@ -66,11 +75,15 @@ const event = v.variant("event", [
 		stillOpen: v.array(v.string()),
 		places: v.exactOptional(number),
 	}),
-] satisfies v.GenericSchema<unknown, Failure | Fault | End>[]);
+] satisfies v.GenericSchema<unknown, Line>[]);
+
+type Line = Failure | Fault | WentOn | End;
 
 export interface Report {
 	readonly failures: readonly Failure[];
 	readonly fault: Fault | undefined;
+	/** The first call after it. */
+	readonly wentOn: WentOn | undefined;
 	readonly end: End | undefined;
 }
 
@@ -103,11 +116,15 @@ export class ReportFile {
 		this.#write({ event: "fault", ...fault });
 	}
 
+	wentOn(call: Omit<WentOn, "event">): void {
+		this.#write({ event: "went on", ...call });
+	}
+
 	end(end: Omit<End, "event">): void {
 		this.#write({ event: "end", ...end });
 	}
 
-	#write(event: Failure | Fault | End): void {
+	#write(event: Line): void {
 		this.#lines.write(JSON.stringify(event));
 	}
 }
@@ -119,12 +136,13 @@ export function readReport(path: string): Report {
 	return {
 		failures: events.filter((event) => event.event === "failure"),
 		fault: events.find((event) => event.event === "fault"),
+		wentOn: events.find((event) => event.event === "went on"),
 		end: events.find((event) => event.event === "end"),
 	};
 }
 
 /** One, or none. */
-function eventsIn(line: string): (Failure | Fault | End)[] {
+function eventsIn(line: string): Line[] {
 	try {
 		return [v.parse(event, JSON.parse(line))];
 	} catch {

@@ -1,7 +1,8 @@
 // ioasis run: a program in front of a machine.
 
-import { openSync } from "node:fs";
+import { openSync, rmSync } from "node:fs";
 import { constants } from "node:os";
+import { isatty } from "node:tty";
 import { adviceOn, failureOf } from "../host/failure.js";
 import { cleanUp, launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
 import type { Report } from "../host/launch/supervisor-thread.js";
@@ -11,16 +12,19 @@ import { complain, refuse } from "./complain.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FAILED, KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
 import { complainOf, endBy } from "./fail.js";
+import { isMeantForTrace, TO_STDERR } from "./given-words.js";
 import { parseIova } from "./iova.js";
 import { heapFor, parseMemory, usualMemory } from "./memory-size.js";
 import { policyNamed } from "./policy-names.js";
 import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
 import { Signals } from "./signals.js";
+import { whyNotStarted } from "./start-problem.js";
+import { checkTraceOptions, type TraceOptions, type TraceSettings } from "./trace-settings.js";
 import { serveWalks } from "./walk-socket.js";
 
 /** What `run` can be told. */
-export interface RunOptions {
+export interface RunOptions extends TraceOptions {
 	readonly machine: string;
 	/** The rule by which page tables are allocated. */
 	readonly policy: string;
@@ -32,6 +36,8 @@ export interface RunOptions {
 	readonly walk?: string;
 	/** The file of the recording. */
 	readonly record?: string;
+	/** The same, kept only if the program fails. */
+	readonly recordOnFailure?: string;
 	/** The file of the report. */
 	readonly report?: string;
 	/** Which place where memory may run out is to fail, counted from 1. */
@@ -41,8 +47,6 @@ export interface RunOptions {
 	readonly timeout?: string;
 	readonly jobs?: string;
 	readonly json?: true;
-	/** Where the trace goes: a file, or "-" for stderr. */
-	readonly traceTo?: string;
 	readonly quiet?: true;
 }
 
@@ -60,9 +64,10 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const memory = options.memory === undefined ? usualMemory() : parseMemory(options.memory);
 	refuseOptionsOfMany(options);
 	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
-	const trace = options.traceTo === undefined ? undefined : openTrace(options.traceTo);
+	const recording = recordingOf(options);
+	const trace = traceOf(options);
 	const report = options.report === undefined ? undefined : startReport(options.report);
-	if (options.record !== undefined) beginRecording(options.record);
+	if (recording !== undefined) beginRecording(recording);
 	endBy(stop);
 	const signals = new Signals(stop);
 	const result = await launch(
@@ -76,11 +81,11 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				trace,
 				walk,
 				report: report?.fd,
-				record: options.record,
+				record: recording,
 				failNth,
 			} satisfies EngineSettings,
 			heap: heapFor(memory),
-			withheld: [trace, report?.fd].flatMap((fd) => (fd === undefined || fd === STDERR ? [] : fd)),
+			withheld: [trace?.fd, report?.fd].flatMap((fd) => (fd === undefined || fd === STDERR ? [] : fd)),
 			workers: {
 				launcher: new URL("./launcher-thread.js", import.meta.url),
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
@@ -98,19 +103,36 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 			},
 		},
 	).catch((error): NotStarted => ({ kind: "broken", hadStarted: false, failure: failureOf(error) }));
-	if (!Array.isArray(result)) return await giveUp(result, program[0]);
+	if (!Array.isArray(result)) return await giveUp(result, program);
 	const [status, happened] = result;
 	const { calls, errors, leftovers, stillOpen, places } = happened;
 	const ofFaults = places === undefined ? {} : { places };
 	report?.end({ ...numberOf(status), calls, errors: Object.fromEntries(errors), leftovers, stillOpen, ...ofFaults });
 	if (!options.quiet) summarize(happened, failNth);
+	if (options.recordOnFailure !== undefined) keepIfFailed(options.recordOnFailure, codeOf(status), options.quiet);
 	// To end as usual is to wait for all threads.
 	if (happened.hasStuckDevice) await leave(codeOf(status));
 	process.exit(codeOf(status));
 }
 
+/** What is to be told of calls; undefined for nothing. */
+function traceOf(options: RunOptions): TraceSettings | undefined {
+	checkTraceOptions(options);
+	const { traceTo, traceFilter, traceFormat, traceTimes, traceTotals } = options;
+	if (traceTo === undefined && traceTotals === undefined) return undefined;
+	const fd = traceTo === undefined ? undefined : openTrace(traceTo);
+	return {
+		fd,
+		filter: traceFilter,
+		isJson: traceFormat === "json",
+		hasTimes: traceTimes ?? false,
+		hasTotals: traceTotals ?? false,
+		hasColours: fd === STDERR && isatty(STDERR) && process.env.NO_COLOR === undefined,
+	};
+}
+
 function openTrace(file: string): number {
-	if (file === "-") return STDERR;
+	if (file === TO_STDERR) return STDERR;
 	try {
 		return openSync(file, "w");
 	} catch (error) {
@@ -125,12 +147,24 @@ function refuseOptionsOfMany({ timeout, jobs, json }: RunOptions): void {
 		refuse(`--${other} is for --fail-each, which makes many runs`, "leave it out, or add --fail-each");
 }
 
-function checkPlace(text: string, { record }: RunOptions): number {
+function checkPlace(text: string, { record, recordOnFailure }: RunOptions): number {
 	if (!/^\d{1,9}$/.test(text))
 		refuse(`--fail-nth ${text}: not a whole number from 0 on`, "give 1 for the first place, or 0 to count them");
-	if (record !== undefined)
+	if (record !== undefined || recordOnFailure !== undefined)
 		refuse("--fail-nth and --record: a replay wouldn't know what failed", "leave one of them out");
 	return Number(text);
+}
+
+function recordingOf({ record, recordOnFailure }: RunOptions): string | undefined {
+	if (record !== undefined && recordOnFailure !== undefined)
+		refuse("--record and --record-on-failure both say where the recording goes", "leave one of them out");
+	return record ?? recordOnFailure;
+}
+
+/** It has been made all along, as nobody knows before the end. */
+function keepIfFailed(file: string, code: number, quiet = false): void {
+	if (code === 0) rmSync(file, { force: true });
+	else if (!quiet) sayOnStderr(`ioasis: PROGRAM failed: its calls are in ${file}, for \`ioasis replay\``);
 }
 
 function beginRecording(file: string): void {
@@ -173,7 +207,7 @@ async function stop(code: number): Promise<void> {
 	await leave(code);
 }
 
-async function giveUp(problem: NotStarted, program: string): Promise<void> {
+async function giveUp(problem: NotStarted, program: readonly string[]): Promise<void> {
 	if (problem.kind === "broken") {
 		const { failure, hadStarted } = problem;
 		complainOf(failure);
@@ -183,13 +217,9 @@ async function giveUp(problem: NotStarted, program: string): Promise<void> {
 		complain(problem.reason, problem.advice);
 		process.exitCode = USAGE_ERROR;
 	} else if (problem.call === "posix_spawn") {
-		const notFound = problem.errno === constants.errno.ENOENT;
-		const code = errnoName(problem.errno);
-		complain(
-			`${program}: ${notFound ? "not found" : `can't be started: ${code}`}`,
-			code === "EACCES" ? "is it a program? `chmod +x` makes a script one" : adviceOn(code),
-		);
-		process.exitCode = notFound ? NOT_FOUND : NOT_EXECUTABLE;
+		const { problem: what, advice } = whyNotStarted(program[0], errnoName(problem.errno), isMeantForTrace(program));
+		complain(what, advice);
+		process.exitCode = problem.errno === constants.errno.ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 	} else if (problem.errno === constants.errno.EBUSY) {
 		// The kernel allows one listener for a process and all that comes from it.
 		complain(

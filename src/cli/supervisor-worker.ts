@@ -16,7 +16,7 @@ import { Recorder } from "../machine/record/recorder.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
-import { LineTracer, traceDevices } from "./line-tracer.js";
+import { LineTracer } from "./line-tracer.js";
 import { type FoundMachine, findMachine, makeMachine } from "./machine-files.js";
 import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
@@ -40,9 +40,11 @@ supervise(async (settings: EngineSettings, host) => {
 	const plan = settings.failNth === undefined ? undefined : new FailNth(settings.failNth);
 	const served = recorded(machine, found, settings);
 	served.settle = host.settle;
+	const lines = settings.trace && new LineTracer(machine, settings.trace);
 	return {
 		machine: served,
-		tracer: tracerOf(machine, settings, plan),
+		tracer: tracerOf(machine, settings, lines, plan),
+		end: () => lines?.end(),
 		faults: new FaultInjection(machine.hasTests, plan, host.debugfs),
 		answer: (question) => answerWalk(machine, question),
 	};
@@ -75,15 +77,16 @@ function recorded(
 }
 
 /** Whoever wants to know of each call; undefined when that is nobody. */
-function tracerOf(machine: Machine, settings: EngineSettings, plan: FailNth | undefined): Tracer | undefined {
-	const { trace, walk, report } = settings;
-	const lines = new LineFile(trace ?? STDERR, "trace");
-	let tracer: Tracer | undefined;
-	if (trace !== undefined) {
-		tracer = new LineTracer(lines);
-		traceDevices(machine, lines);
-	}
-	if (walk.length > 0) tracer = new WalkTracer(machine, walk, lines, tracer);
+function tracerOf(
+	machine: Machine,
+	{ trace, walk, report }: EngineSettings,
+	lines: LineTracer | undefined,
+	plan: FailNth | undefined,
+): Tracer | undefined {
+	let tracer: Tracer | undefined = lines;
+	// Among the lines of the trace, where they are for people.
+	const walksTo = trace?.isJson ? STDERR : (trace?.fd ?? STDERR);
+	if (walk.length > 0) tracer = new WalkTracer(machine, walk, new LineFile(walksTo, "trace"), tracer);
 	if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer, plan);
 	return tracer;
 }

@@ -36,6 +36,10 @@ export class WalkTracer implements Tracer {
 		return this.#inner?.isToldOfAll ?? false;
 	}
 
+	received(): void {
+		this.#inner?.received?.();
+	}
+
 	ioctl(file: OpenFile, thread: Parameters<Tracer["ioctl"]>[1], fd: number, number: number, argument: number): number {
 		try {
 			return this.#inner?.ioctl(file, thread, fd, number, argument) ?? file.ioctl(thread, number, argument);

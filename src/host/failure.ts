@@ -17,6 +17,8 @@ const PLEASE_REPORT = "please report it, with the lines above, to the project's 
 
 /** This system doesn't have what ioasis takes. */
 export class Refusal extends Error {
+	/** By this it is known in another thread, and in another of the command's files, which have classes of their own. */
+	override readonly name = "Refusal";
 	readonly advice: string | undefined;
 
 	constructor(reason: string, advice?: string) {
@@ -54,7 +56,7 @@ interface Described {
 /** @param error whatever was thrown, in this thread or another */
 export function failureOf(error: unknown): Failure {
 	const { name, message, code, errno, syscall, advice } = (error ?? {}) as Described;
-	if (error instanceof Refusal) return { reason: error.message, advice: error.advice };
+	if (name === "Refusal") return { reason: String(message), advice };
 	// An error that came from another thread is of no class of ours.
 	const isOfSystemCall = errno !== undefined && (syscall !== undefined || name === "SystemError");
 	if (isOfSystemCall) return { reason: String(message), advice: advice ?? ADVICE[code ?? nameOf(errno)] };

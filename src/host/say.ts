@@ -3,6 +3,7 @@
 
 import { writeSync } from "node:fs";
 import { printable, printableJson } from "../trace/printable.js";
+import { adviceOn, Refusal } from "./failure.js";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -11,9 +12,9 @@ const PAUSE = 1;
 
 const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
-/** On stdout, each in a line of its own. */
+/** On stdout, each in a line of its own. @throws Refusal when it can't be written, as on a disk that is full */
 export function say(...lines: readonly string[]): void {
-	writeAll(STDOUT, joined(lines));
+	print(joined(lines));
 }
 
 /** The same on stderr. */
@@ -21,14 +22,21 @@ export function sayOnStderr(...lines: readonly string[]): void {
 	writeAll(STDERR, joined(lines));
 }
 
-/** A value for a program to read, on stdout. */
+/** A value for a program to read, on stdout. @throws Refusal */
 export function sayJson(value: unknown): void {
-	writeAll(STDOUT, `${printableJson(value, "\t")}\n`);
+	print(`${printableJson(value, "\t")}\n`);
 }
 
-/** Lines with colours, on stdout. @param text in which all that is somebody else's is printable() */
+/** Lines with colours, on stdout. @param text in which all that is somebody else's is printable() @throws Refusal */
 export function sayColoured(text: string): void {
-	writeAll(STDOUT, `${text}\n`);
+	print(`${text}\n`);
+}
+
+/** What was asked for is what stands on stdout: whoever can't have it is told. A reader that has gone (EPIPE) has had enough. */
+function print(text: string): void {
+	const problem = writeAll(STDOUT, text);
+	if (problem !== undefined && problem !== "EPIPE")
+		throw new Refusal(`stdout can't be written: ${problem}`, adviceOn(problem));
 }
 
 /** For somebody who watches a terminal: each text takes the place of the one before. */

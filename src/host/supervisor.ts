@@ -35,6 +35,8 @@ import { Notification } from "./trap/seccomp.js";
 
 /** Who wants to know of each call. */
 export interface Tracer {
+	/** A call has come: how long it takes counts from now on. */
+	received?(): void;
 	/** Whether also of reads and writes that go well. */
 	readonly isToldOfAll: boolean;
 	/** Does the ioctl as OpenFile.ioctl() would, and tells of it. */
@@ -247,6 +249,7 @@ export class Supervisor {
 
 	#answer(hasMadeRoom = false): void {
 		const notification = this.#notification;
+		this.#tracer?.received?.();
 		try {
 			this.#dispatch();
 		} catch (error) {

@@ -91,3 +91,22 @@ export interface RegisterAccess {
 	/** What was read or written; undefined for more than a register has. */
 	readonly bytes: Uint8Array | undefined;
 }
+
+/** What a trace tells of, each in a line of its own. */
+export type TraceEvent =
+	| { readonly kind: "ioctl"; readonly event: CallEvent }
+	| { readonly kind: "open"; readonly event: OpenEvent }
+	| { readonly kind: "transfer"; readonly event: TransferEvent }
+	| { readonly kind: "dma"; readonly event: DmaEvent }
+	| { readonly kind: "interrupt"; readonly event: InterruptEvent }
+	| { readonly kind: "device"; readonly event: DeviceEvent }
+	/** What the answer to a call doesn't say. */
+	| { readonly kind: "note"; readonly event: { readonly message: string } };
+
+/** When something happened. */
+export interface Timing {
+	/** Milliseconds since 1970, with fractions. */
+	readonly at: number;
+	/** How long the answer to a call took, in seconds; undefined for what is no call. */
+	readonly seconds: number | undefined;
+}

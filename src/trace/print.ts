@@ -16,35 +16,86 @@ import type {
 	InterruptEvent,
 	OpenEvent,
 	RegisterAccess,
+	Timing,
+	TraceEvent,
 	TransferEvent,
 } from "./event.js";
 import { printable } from "./printable.js";
 
+/** How the parts of an error stand out: on a terminal by colours. */
+export interface Style {
+	errno(text: string): string;
+	reason(text: string): string;
+	advice(text: string): string;
+}
+
+const asItIs = (text: string) => text;
+export const plain: Style = { errno: asItIs, reason: asItIs, advice: asItIs };
+
+/** Whatever happened, with the time before it and how long it took after it, if that is wanted. */
+export function printEvent(event: TraceEvent, style: Style, timing?: Timing): string {
+	const text = printUntimed(event, style);
+	if (timing === undefined) return text;
+	const [line, ...below] = text.split("\n");
+	const took = timing.seconds === undefined ? "" : ` <${timing.seconds.toFixed(6)}>`;
+	return [`${printTime(timing.at)} ${line}${took}`, ...below].join("\n");
+}
+
+function printUntimed({ kind, event }: TraceEvent, style: Style): string {
+	switch (kind) {
+		case "ioctl":
+			return printCall(event, style);
+		case "open":
+			return printOpen(event, style);
+		case "transfer":
+			return printTransfer(event, style);
+		case "dma":
+			return printDma(event);
+		case "interrupt":
+			return printInterrupt(event);
+		case "device":
+			return printDevice(event);
+		case "note":
+			return printRemark(event.message);
+	}
+}
+
+/** The time of day here, with microseconds: "07:12:01.000123". */
+function printTime(at: number): string {
+	const date = new Date(at);
+	const two = (value: number) => String(value).padStart(2, "0");
+	const micros = Math.floor((at % 1000) * 1000);
+	return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(micros).padStart(6, "0")}`;
+}
+
 /** The event as one line; below an error its reason, and what to do about it. No newline at the end. */
-export function printCall(event: CallEvent): string {
+export function printCall(event: CallEvent, style: Style = plain): string {
 	const call = [`${event.fd}<${printable(event.path)}>`, printNumber(event), ...printArgument(event)].join(", ");
-	return `${event.thread} ioctl(${call}) = ${printResult(event)}`;
+	return `${event.thread} ioctl(${call}) = ${printResult(event, style)}`;
 }
 
 /** The same of an open. */
-export function printOpen({ thread, path, flags, result }: OpenEvent): string {
-	const answer = result instanceof Errno ? printError(result) : result;
-	return `${thread} open("${printable(path)}", ${printOpenFlags(flags)}) = ${answer}`;
+export function printOpen({ thread, path, flags, result }: OpenEvent, style: Style = plain): string {
+	const answer = result instanceof Errno ? printError(result, style) : result;
+	return `${thread} open("${printable(path)}", ${openFlagsOf(flags).join("|")}) = ${answer}`;
 }
 
 /** The same of a read, a write or a mapping. */
-export function printTransfer({ thread, call, fd, path, arguments: given, result, access }: TransferEvent): string {
+export function printTransfer(
+	{ thread, call, fd, path, arguments: given, result, access }: TransferEvent,
+	style: Style = plain,
+): string {
 	const [before, after] = access === undefined ? [given.map(hex), ""] : printAccess(access, result);
-	const answer = result instanceof Errno ? printError(result) : `${result ?? "?"}${after}`;
+	const answer = result instanceof Errno ? printError(result, style) : `${result ?? "?"}${after}`;
 	return `${thread} ${call}(${[`${fd}<${printable(path)}>`, ...before].join(", ")}) = ${answer}`;
 }
 
 /** What stands before what to do about an error. */
 export const ADVICE_MARK = "     -> ";
 
-function printError({ code, reason, hint }: Errno, outputs = ""): string {
-	const advice = hint === undefined ? "" : `\n${ADVICE_MARK}${hints[hint].advice}`;
-	return `-1 ${code}${outputs}\n     ${printable(reason)}${advice}`;
+function printError({ code, reason, hint }: Errno, style: Style, outputs = ""): string {
+	const advice = hint === undefined ? "" : `\n${style.advice(`${ADVICE_MARK}${hints[hint].advice}`)}`;
+	return `${style.errno(`-1 ${code}`)}${outputs}\n     ${style.reason(printable(reason))}${advice}`;
 }
 
 /** @returns what stands before the result, and what after it */
@@ -57,7 +108,7 @@ function printAccess(access: RegisterAccess, result: TransferEvent["result"]): [
 }
 
 /** Little-endian, as on the bus. */
-function printValueOf(bytes: Uint8Array): string {
+export function printValueOf(bytes: Uint8Array): string {
 	return `0x${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
 		.reverse()
 		.join("")}`;
@@ -85,10 +136,10 @@ export function printInterrupt({ device, message }: InterruptEvent): string {
 const accessModes = ["O_RDONLY", "O_WRONLY", "O_RDWR"];
 const openFlags: Names = { O_NONBLOCK: 0o4000, O_CLOEXEC: 0o2000000 };
 
-function printOpenFlags(flags: number): string {
+export function openFlagsOf(flags: number): string[] {
 	const mode = accessModes[flags & 3] ?? hex(flags & 3);
 	const others = Object.keys(openFlags).filter((name) => (flags & openFlags[name]) !== 0);
-	return [mode, ...others].join("|");
+	return [mode, ...others];
 }
 
 /** What is called: the command's name. Where it means nothing on that file, what it is called on others, or its number. */
@@ -100,28 +151,40 @@ export function printNumber({ command, number }: Pick<CallEvent, "command" | "nu
 	return number === ioctlNumber(nr) ? `_IO(';', ${hex(nr)})` : hex(number);
 }
 
-function printArgument({ command, argument, before }: CallEvent): string[] {
+function printArgument(event: CallEvent): string[] {
+	const { command, argument, before } = event;
 	if (command && "argument" in command) return printPlainArgument(command, argument);
 	if (!command || !before) return [printPointer(argument)];
-	return [printInputs(command, before)];
+	return [printFields(inputsOf(event))];
 }
 
-function printPlainArgument({ argument: kind }: PlainCommand, argument: number): string[] {
+export function printPlainArgument({ argument: kind }: PlainCommand, argument: number): string[] {
 	if (kind === "none") return [];
 	if (kind === "pointer to fd" || kind === "pointer to string") return [printPointer(argument)];
 	return [nameIn(kind, argument)];
 }
 
-function printResult({ command, before, after, result }: CallEvent): string {
-	const outputs = command && "fields" in command && before && after ? printOutputs(command, before, after) : "";
-	if (result instanceof Errno) return printError(result, outputs);
+function printResult(event: CallEvent, style: Style): string {
+	const written = outputsOf(event);
+	const outputs = written.length === 0 ? "" : ` ${printFields(written)}`;
+	const { result } = event;
+	if (result instanceof Errno) return printError(result, style, outputs);
 	return `${result}${outputs}`;
 }
 
-function printInputs(command: AnyCommand, before: Uint8Array): string {
+/** A field of a struct with what it is. */
+export interface ShownField {
+	readonly field: PlacedField;
+	readonly value: FieldValue;
+}
+
+/** What the caller gave, as far as it tells the reader something. */
+export function inputsOf({ command, before }: CallEvent): ShownField[] {
+	if (!command || !("fields" in command) || !before) return [];
 	const { fields, view } = look(command, before);
-	const shown = fields.filter((field) => field.direction !== "out" && isInput(field, view, command));
-	return `{${shown.map((field) => printField(field, view)).join(", ")}}`;
+	return fields
+		.filter((field) => field.direction !== "out" && isInput(field, view, command))
+		.map((field) => ({ field, value: readField(view, field) }));
 }
 
 /** Whether a field tells the reader something: fillers do when they aren't zero, a size when it isn't the usual one. */
@@ -132,12 +195,12 @@ function isInput(field: PlacedField, view: AnyView, command: AnyCommand): boolea
 }
 
 /** What we wrote: all fields that are ours to write, and of those that the caller had filled in the ones that changed. */
-function printOutputs(command: AnyCommand, before: Uint8Array, after: Uint8Array): string {
+export function outputsOf({ command, before, after }: CallEvent): ShownField[] {
+	if (!command || !("fields" in command) || !before || !after) return [];
 	const { fields, view } = look(command, after);
-	const shown = fields.filter(
-		(field) => field.direction === "out" || (field.direction === "inout" && changed(field, before, after)),
-	);
-	return shown.length === 0 ? "" : ` {${shown.map((field) => printField(field, view)).join(", ")}}`;
+	return fields
+		.filter((field) => field.direction === "out" || (field.direction === "inout" && changed(field, before, after)))
+		.map((field) => ({ field, value: readField(view, field) }));
 }
 
 function changed({ offset, size }: PlacedField, before: Uint8Array, after: Uint8Array): boolean {
@@ -168,8 +231,8 @@ function viewOf(description: AnyStruct, bytes: Uint8Array): AnyView {
 	return view;
 }
 
-function printField(field: PlacedField, view: AnyView): string {
-	return `${field.cName}=${printValue(field, readField(view, field))}`;
+function printFields(shown: readonly ShownField[]): string {
+	return `{${shown.map(({ field, value }) => `${field.cName}=${printValue(field, value)}`).join(", ")}}`;
 }
 
 function printValue(field: PlacedField, value: FieldValue): string {

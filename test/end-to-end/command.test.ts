@@ -1,7 +1,7 @@
 // The command line as a user or a script sees it.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { command, ioasis, type Outcome, spawn, temporaryDirectory } from "./programs.js";
 
@@ -50,6 +50,12 @@ describe("what is wrong is said in a line, and what to do in another", () => {
 		[["run", "--nonsense", "--", "true"], 2, /unknown option '--nonsense'\n+Try: ioasis run --help/],
 		[["run"], 2, /missing required argument 'program'/],
 		[["nonsense"], 2, /unknown command 'nonsense'/],
+		[["run", "--trce", "--", "true"], 2, /unknown option '--trce'\n\(Did you mean --trace\?\)/],
+		[["run", "--machine", "--", "true"], 2, /--machine needs a value, and "--" stands in its place/],
+		[["run", "--trace", "calls.txt", "--", "true"], 127, /calls\.txt is taken for the program.*\n.*--trace=calls\.txt/],
+		[["run", "--", "/tmp"], 126, /\/tmp is a directory/],
+		[["run", "--trace-filter", "device=x", "--trace", "--", "true"], 2, /device=x: a device is like vfio0/],
+		[["run", "--trace-times", "--", "true"], 2, /--trace-times is about a trace, and there is none/],
 		[["run", "--", "./no-such-program"], 127, /\.\/no-such-program: not found/],
 		[["run", "--", "/etc/passwd"], 126, /\/etc\/passwd: can't be started: EACCES/],
 		[
@@ -110,6 +116,71 @@ describe("--trace", () => {
 	});
 });
 
+describe("what can be told of a trace", () => {
+	const traced = (...options: string[]) =>
+		run("--quiet", "--trace", ...options, "--", process.execPath, example).stderr;
+
+	test("--trace-filter leaves lines out", () => {
+		const lines = traced("--trace-filter", "errors,ioas_*").trimEnd().split("\n");
+		expect(lines.map((line) => line.replace(/.*(IOMMU_\w+), .*/, "$1"))).toEqual([
+			"IOMMU_IOAS_MAP",
+			expect.stringContaining("0x1001001"),
+			expect.stringContaining("-> "),
+		]);
+	});
+
+	test("--trace-times has the time before each line, and how long it took after it", () => {
+		expect(traced("--trace-times", "--trace-filter", "destroy")).toMatch(
+			/^\d\d:\d\d:\d\d\.\d{6} \d+ .* = 0 <\d+\.\d{6}>\n$/,
+		);
+	});
+
+	test("--trace-format json is an object a line", () => {
+		const lines = traced("--trace-format", "json").trimEnd().split("\n");
+		const calls = lines.map((line) => JSON.parse(line));
+		expect(calls.map(({ call, command }) => command ?? call)).toEqual([
+			"open",
+			"IOMMU_IOAS_ALLOC",
+			"IOMMU_TEST_CMD",
+			"IOMMU_IOAS_MAP",
+			"IOMMU_IOAS_MAP",
+			"IOMMU_IOAS_UNMAP",
+			"IOMMU_DESTROY",
+		]);
+		expect(calls[4]).toMatchObject({ errno: "EINVAL", hint: "alignment", in: { flags: ["FIXED_IOVA", "READABLE"] } });
+	});
+
+	test("--trace-totals is a table at the end, without a trace as well", () => {
+		const { stderr } = run("--quiet", "--trace-totals", "--", process.execPath, example);
+		expect(stderr).toMatch(/^ *seconds +µs each +calls +errors +call\n/);
+		expect(stderr).toMatch(/^ *\d+\.\d{6} +\d+\.\d +2 +1 +IOMMU_IOAS_MAP$/m);
+		expect(stderr).toMatch(/ 7 +1 +all\n$/);
+	});
+});
+
+test("--record-on-failure keeps the recording of a program that fails only", () => {
+	const file = join(directory.path, "failure.jsonl");
+	run("--quiet", "--record-on-failure", file, "--", process.execPath, example);
+	expect(existsSync(file)).toBe(false);
+	const { status, stderr } = run(
+		"--record-on-failure",
+		file,
+		"--",
+		"sh",
+		"-c",
+		`"$0" ${example}; exit 3`,
+		process.execPath,
+	);
+	expect([status, stderr]).toEqual([3, expect.stringContaining(`its calls are in ${file}`)]);
+	expect(ioasis("replay", "--quiet", file).status).toBe(0);
+});
+
+test("what can't be printed is said, and isn't success", () => {
+	const { status, stderr } = spawn("sh", "-c", `"${command}" machines >/dev/full`);
+	expect(stderr).toContain("ioasis: stdout can't be written: ENOSPC");
+	expect(status).toBe(125);
+});
+
 test("machines lists each machine with a line about it, also as JSON", () => {
 	const { stdout, status } = ioasis("machines");
 	expect(stdout).toMatch(/^selftest +the mock IOMMU/m);
@@ -166,13 +237,27 @@ test("a report stays the file that it was begun as, whatever the program puts in
 });
 
 test("help fits on a screen and has an example", () => {
-	for (const words of [["--help"], ["run", "--help"]]) {
+	for (const [words, most] of [
+		[["--help"], 30],
+		[["help", "run"], 60],
+	] as const) {
 		const { stdout, status } = ioasis(...words);
-		expect(stdout.split("\n").length).toBeLessThan(30);
+		expect(stdout.split("\n").length).toBeLessThan(most);
 		expect(stdout).toContain("Example:\n  ioasis run --trace -- ");
 		expect(status).toBe(0);
 	}
 	expect(ioasis().status).toBe(2);
+});
+
+test("the version is package.json's", () => {
+	const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+	for (const option of ["-V", "--version"]) expect(ioasis(option).stdout).toBe(`${version}\n`);
+});
+
+test("bash takes what completion prints, and gets its candidates", () => {
+	const script = `PATH="${dirname(command)}:$PATH"; source <(ioasis completion bash)
+		COMP_WORDS=(ioasis run --trace-f); COMP_CWORD=2; _ioasis; echo "\${COMPREPLY[@]}"`;
+	expect(spawn("bash", "-c", script).stdout).toBe("--trace-filter --trace-format\n");
 });
 
 /** Runs ioasis itself as the user nobody. */

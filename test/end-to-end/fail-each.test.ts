@@ -44,9 +44,16 @@ describe.skipIf(!hasCompiler)("a program whose calls fail one after the other", 
 
 	test("and that then leaves what it destroys otherwise has a leak", () => {
 		const { status, stdout } = failEach("leak");
-		expect(stdout).toMatch(/^5 +.*exit 1, leaked 1 IOAS when \/dev\/iommu was closed$/m);
+		expect(stdout).toMatch(/^5 +.*exit 1, leaked 2 IOAS when \/dev\/iommu was closed$/m);
 		expect(stdout).toMatch(/places: \d handled, \d leaked\n$/);
 		expect(status).toBe(1);
+	});
+
+	test("and that exits at once on the error leaves to the kernel what it has, which is no trouble", () => {
+		const { status, stdout, stderr } = failEach("exit");
+		expect(stdout).toMatch(/^5 +.*exit 1 at once, leaving 1 IOAS when \/dev\/iommu was closed$/m);
+		expect(stdout).toMatch(/places: \d handled, \d exited on the error\n$/);
+		expect([status, stderr]).toEqual([0, ""]);
 	});
 
 	test("and that waits for ever is ended after --timeout", () => {

@@ -76,6 +76,8 @@ export interface Engine {
 	readonly tracer?: Tracer | undefined;
 	/** Who decides which places fail. */
 	readonly faults?: FaultInjection;
+	/** All is over: who looks on may say something at the end. */
+	end?(): void;
 	/** Answers a question of the main thread's, between two calls. */
 	answer?(question: unknown): unknown;
 }
@@ -100,7 +102,9 @@ export async function supervise<Settings>(
 		}
 		handshake.announceSupervisor(gettid());
 		ready.supervisor.run(listener, handshake.launcher);
-		tell({ kind: "report", report: finish(ready) });
+		const report = finish(ready);
+		ready.end();
+		tell({ kind: "report", report });
 	} catch (error) {
 		tell({ kind: "failed", failure: failureOf(error) });
 	}
@@ -111,6 +115,7 @@ interface Ready {
 	readonly supervisor: Supervisor;
 	readonly machine: Machine;
 	readonly faults: FaultInjection;
+	end(): void;
 }
 
 /** @returns undefined when it can't be had, which has been told then */
@@ -133,7 +138,7 @@ async function prepare<Settings>(
 			answerQuestions(questions, (question) => engine.answer?.(question));
 		};
 		takeWakeUps();
-		return { supervisor, machine, faults };
+		return { supervisor, machine, faults, end: () => engine.end?.() };
 	} catch (error) {
 		if (error instanceof Errno || error instanceof MachineDescriptionError) {
 			const reason = error instanceof Errno ? error.reason : error.message;

@@ -1,5 +1,5 @@
 // Maps a page, unmaps it and destroys everything, and does one of several things when a call fails.
-// errors careful|crash|hang|leak
+// errors careful|crash|exit|hang|leak
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,8 +35,10 @@ int main(int count, char **words)
 		if (!strcmp(habit, "crash"))
 			*(volatile char *)0 = 1;
 		result = failed("IOAS_MAP");
-		if (!strcmp(habit, "leak"))
+		if (!strcmp(habit, "exit"))
 			return result;
+		if (!strcmp(habit, "leak")) // It goes on, and forgets what it has.
+			return ioctl(fd, IOMMU_IOAS_ALLOC, &alloc), result;
 	} else {
 		struct ioas_unmap unmap = {.size = sizeof unmap, .ioas_id = alloc.id, .iova = map.iova, .length = 4096};
 		if (ioctl(fd, IOMMU_IOAS_UNMAP, &unmap)) // May fail to find the IOAS, and then may do it again.

@@ -1,0 +1,278 @@
+// What can be said to the command: its subcommands, their options, and what their help says. Each is loaded when it is asked for.
+// The man page and the completion of shells are made of this, too.
+
+import { Command, Option } from "commander";
+import { say, sayOnStderr } from "../host/say.js";
+import { printable } from "../trace/printable.js";
+import { USAGE_ERROR } from "./exit-codes.js";
+import { asGiven } from "./given-words.js";
+import type { MatrixOptions } from "./matrix.js";
+import type { ReplayOptions } from "./replay.js";
+import type { RunOptions } from "./run.js";
+import type { WalkOptions } from "./walk.js";
+
+/** package.json's; the build fills it in. */
+declare const VERSION: string;
+
+const EXAMPLE = "ioasis run --trace -- ./my-vmm --device vfio-pci";
+
+const POLICY_HELP = "the allocation rule: posted, agreed, reordered or mainline";
+
+/** What stands at the end of a command's help. */
+export interface Epilogue {
+	readonly exitCodes?: string;
+	readonly examples: readonly string[];
+}
+
+export const epilogues = new Map<Command, Epilogue>();
+
+function end(command: Command, epilogue: Epilogue): Command {
+	epilogues.set(command, epilogue);
+	const { exitCodes, examples } = epilogue;
+	const example = `Example:\n${examples.map((line) => `  ${line}\n`).join("")}`;
+	return command.addHelpText(
+		"after",
+		exitCodes === undefined ? `\n${example}` : `\nExit codes: ${exitCodes}\n\n${example}`,
+	);
+}
+
+/** It can be given more than once. */
+function deviceOption(): Option {
+	return new Option("-d, --device <model,...>", "add a device, or replace one: docs/devices.md").argParser(
+		(value: string, before: string[] = []) => [...before, value],
+	);
+}
+
+/** Its value stands after "=": see withTraceTarget(). */
+function traceOption(): Option {
+	const option = new Option("--trace", "each call, and the reason of each error, on stderr or in FILE");
+	option.flags = "--trace[=FILE]";
+	return option;
+}
+
+export const program = new Command("ioasis")
+	.configureOutput({
+		writeOut: (text) => say(...linesOf(text)),
+		writeErr: (text) => sayOnStderr(...linesOf(text)),
+		outputError: (text, write) => write(text),
+	})
+	.description("Linux's IOMMUFD in user space: any program in front of /dev/iommu, without root, an IOMMU or a VM")
+	.version(VERSION, "-V, --version", "show the version")
+	.helpOption("-h, --help", "show this help")
+	.helpCommand("help [command]", "show the help of a command")
+	.configureHelp({ showGlobalOptions: false })
+	.showHelpAfterError("Try: ioasis --help")
+	.enablePositionalOptions()
+	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE_ERROR));
+end(program, { examples: [EXAMPLE] });
+
+const run = program
+	.command("run")
+	.usage("[options] -- PROGRAM [ARGS...]")
+	.summary("run a program in front of /dev/iommu")
+	.description(
+		"Runs PROGRAM, and all that it starts, in front of one machine's /dev/iommu. Waits for the last of them; the exit code is PROGRAM's.",
+	)
+	.optionsGroup("The machine:")
+	.addOption(new Option("-m, --machine <name|file>", "a name of `ioasis machines`, or a JSON file").default("selftest"))
+	.addOption(deviceOption())
+	.addOption(new Option("-p, --policy <name>", POLICY_HELP).default("mainline"))
+	.option("--memory <size>", "how much memory its clients may take: 4G (default: a quarter of all)")
+	.optionsGroup("What is printed:")
+	.addOption(traceOption())
+	.addOption(new Option("--trace-to <file>").hideHelp())
+	.option("--trace-filter <list>", "of the trace only: errors, IOMMU_IOAS_*, !pread64, device=vfio0, object=3")
+	.addOption(new Option("--trace-format <format>", "of the trace").choices(["text", "json"]).default("text"))
+	.option("--trace-times", "in the trace: when each call was answered, and how long it took")
+	.option("--trace-totals", "at the end: how often each call was made, failed, and how long it took")
+	.option("--walk <iova,...>", "how an IOVA is translated, level by level, when that changes")
+	.option("-q, --quiet", "no summary at the end")
+	.optionsGroup("What is written:")
+	.option("--record <file>", "all calls, for `ioasis replay`")
+	.option("--record-on-failure <file>", "the same, and kept only if PROGRAM fails")
+	.option("--report <file>", "what fails, and how it ended, as JSON Lines")
+	.optionsGroup("Memory that runs out (docs/cli.md):")
+	.option("--fail-nth <n>", "fail the nth allocation; 0 counts them")
+	.option("--fail-each", "run it again and again, each time with the next allocation failing")
+	.option("--timeout <seconds>", "with --fail-each: kill what takes longer (default: 30)")
+	.option("-j, --jobs <n>", "with --fail-each: runs at a time (default: one per CPU)")
+	.option("--json", "with --fail-each: the results as JSON")
+	.argument("<program...>")
+	.passThroughOptions()
+	.showHelpAfterError("Try: ioasis run --help")
+	.action(async (words: string[], options: RunOptions) => {
+		if (options.failEach) {
+			const { failEach } = await import("./fail-each.js");
+			await failEach(asGiven(words), options);
+			return;
+		}
+		const { run } = await import("./run.js");
+		await run(asGiven(words), options);
+	});
+end(run, {
+	exitCodes: `PROGRAM's own; 128 + N if signal N killed it; 126 or 127 if it can't be
+started; 125 if ioasis itself fails; 2 for a wrong option or machine.`,
+	examples: [EXAMPLE],
+});
+
+const matrix = program
+	.command("matrix")
+	.usage("[options] -- PROGRAM [ARGS...]")
+	.summary("run a program on every machine, under every allocation rule")
+	.description(
+		"Runs PROGRAM once for each machine and policy, and prints what works where; and where not, the first call that failed and why.",
+	)
+	.option("-m, --machines <list>", "names or files, separated by commas (default: all that ship)")
+	.addOption(
+		new Option("-p, --policies <list>", "of posted, agreed, reordered, mainline").default("posted,agreed,mainline"),
+	)
+	.addOption(deviceOption())
+	.option("--memory <size>", "how much memory each run's clients may take: 1G")
+	.option("-j, --jobs <n>", "how many run at a time (default: one per CPU)")
+	.option("--timeout <seconds>", "kill what takes longer, and call it a failure")
+	.option("--expect <file>", "which combinations may fail, as JSON: docs/matrix.md")
+	.option("--shard <i/n>", "only part i of n, for CI with several jobs")
+	.option("--junit <file>", "write the results as JUnit XML, too")
+	.option("--record-on-failure <directory>", "keep a recording of each run that fails")
+	.option("--json", "print the results as JSON")
+	.argument("<program...>")
+	.passThroughOptions()
+	.showHelpAfterError("Try: ioasis matrix --help")
+	.action(async (words: string[], options: MatrixOptions) => {
+		const { matrix } = await import("./matrix.js");
+		await matrix(asGiven(words), options);
+	});
+end(matrix, {
+	exitCodes: `0 if all pass or may fail, 1 if not; 126 or 127 if PROGRAM can't be started;
+2 for a wrong option or machine; 128 + N after signal N, when what had ended was printed.`,
+	examples: ["ioasis matrix --machines intel,s390-2023 -- ./my-vmm-tests"],
+});
+
+const replay = program
+	.command("replay")
+	.usage("[options] FILE")
+	.summary("make the calls of a recording again, and compare the answers")
+	.description(
+		"Makes the calls of a recording again on a fresh machine, without the program, and stops at the first answer that differs.",
+	)
+	.option("-m, --machine <name|file>", "another machine than the recorded one")
+	.addOption(new Option("-p, --policy <name>", POLICY_HELP))
+	.option("--load-models", "run the files of models that the recording's machine names")
+	.option("-q, --quiet", "say nothing when all answers are the same")
+	.argument("<file>")
+	.showHelpAfterError("Try: ioasis replay --help")
+	.action(async (file: string, options: ReplayOptions) => {
+		const { replay } = await import("./replay.js");
+		replay(file, options);
+	});
+end(replay, {
+	exitCodes: `0 if all answers are the same, 1 if one differs, 2 for a wrong option, machine
+or recording.`,
+	examples: ["ioasis run --record vmm.jsonl -- ./my-vmm && ioasis replay vmm.jsonl"],
+});
+
+const walk = program
+	.command("walk")
+	.usage("[options] IOVA...")
+	.summary("print how an IOVA is translated, in a program that runs or in a recording")
+	.description(
+		"Prints how IOVAs are translated, level by level and through both stages, by each page table (HWPT): at this moment in a program that runs under `ioasis run`, or in a recording of one.",
+	)
+	.option("--pid <pid>", "which run: ioasis's own PID, or its program's (default: the only one)")
+	.option("--recording <file>", "a recording of `ioasis run --record` instead")
+	.option("--load-models", "run the files of models that the recording's machine names")
+	.option("--at <line>", "after that line of it (default: the last at which an IOVA is translated)")
+	.option("--hwpt <id>", "only that page table")
+	.option("--device <name>", "only what that device is attached to: vfio0, or 0000:00:02.0")
+	.option("--pasid <n>", "requests of the device with that PASID")
+	.option("--json", "as JSON")
+	.argument("<iova...>")
+	.showHelpAfterError("Try: ioasis walk --help")
+	.action(async (iovas: string[], options: WalkOptions) => {
+		const { walk } = await import("./walk.js");
+		await walk(iovas, options);
+	});
+end(walk, {
+	exitCodes: `0 if a walk was printed, wherever it leads; 1 if there is no such run, page
+table or device; 2 for a wrong option or recording.`,
+	examples: ["ioasis run --machine intel -- ./my-vmm &", "ioasis walk --device vfio0 0x100000000"],
+});
+
+const explain = program
+	.command("explain")
+	.usage("CALL [ERRNO] | FILE")
+	.summary("say why a call fails, and what to do")
+	.description(
+		"Says why a call answers an errno, and what to do: of CALL, or of each call that failed in FILE, which is a trace, a recording or a report.",
+	)
+	.argument("<what>", "a call, an errno, or a file that --trace=FILE, --record or --report has written")
+	.argument("[errno]", "only that one")
+	.showHelpAfterError("Try: ioasis explain --help")
+	.action(async (what: string, errno: string | undefined) => {
+		const { explain } = await import("./explain.js");
+		explain(what, errno);
+	});
+end(explain, {
+	exitCodes: "0, or 2 if there is no such call or file.",
+	examples: [
+		"ioasis explain IOMMU_IOAS_MAP EINVAL",
+		"ioasis run --trace=calls.txt -- ./my-vmm; ioasis explain calls.txt",
+	],
+});
+
+const machines = program
+	.command("machines")
+	.summary("list the machines that there are")
+	.description("Lists the machines that --machine can name.")
+	.option("--json", "as JSON")
+	.showHelpAfterError("Try: ioasis machines --help")
+	.action(async (options: { json?: true }) => {
+		const { machines } = await import("./machines.js");
+		machines(options.json ?? false);
+	});
+end(machines, { examples: ["ioasis machines"] });
+
+const doctor = program
+	.command("doctor")
+	.summary("check whether this kernel can run it, and say what to do if not")
+	.description(
+		"Checks what `ioasis run` needs: the kernel's seccomp notifications, the right to look into one's own children, and Node.",
+	)
+	.option("--json", "as JSON")
+	.showHelpAfterError("Try: ioasis doctor --help")
+	.action(async (options: { json?: true }) => {
+		const { doctor } = await import("./doctor.js");
+		process.exitCode = await doctor(options.json ?? false);
+	});
+end(doctor, { exitCodes: "0 if it works here, 1 if not.", examples: ["ioasis doctor"] });
+
+const completion = program
+	.command("completion")
+	.summary("print what has a shell complete the words of this command")
+	.description("Prints what has bash, zsh or fish complete the words of this command.")
+	.argument("<shell>", "bash, zsh or fish")
+	.showHelpAfterError("Try: ioasis completion --help")
+	.action(async (shell: string) => {
+		const { printCompletion } = await import("./completion.js");
+		printCompletion(shell);
+	});
+end(completion, { examples: ["source <(ioasis completion bash)", "ioasis completion fish | source"] });
+
+program
+	.command("complete", { hidden: true })
+	.argument("[words...]")
+	.passThroughOptions()
+	.action(async (words: string[]) => {
+		const { printCandidates } = await import("./completion.js");
+		printCandidates(program, asGiven(words));
+	});
+
+/** What commander says, which quotes the command line: the ends of lines are its own, those in a word of the command line aren't. */
+function linesOf(text: string): string[] {
+	const words = process.argv.slice(2).flatMap((word) => [word, word.split("=", 1)[0]]);
+	const quoted = words.reduce(
+		(said, word) => (word.includes("\n") ? said.replaceAll(word, printable(word)) : said),
+		text,
+	);
+	return quoted.trimEnd().split("\n");
+}
