@@ -43,7 +43,8 @@ const FLOORS_WITHIN = {
 		["memory"],
 		["trap"],
 		["linux", "internal-error.ts"],
-		["failure.ts", "say.ts"],
+		["say.ts"],
+		["failure.ts"],
 	],
 };
 

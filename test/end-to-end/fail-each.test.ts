@@ -57,7 +57,7 @@ describe.skipIf(!hasCompiler)("a program whose calls fail one after the other", 
 	});
 
 	test("and that waits for ever is ended after --timeout", () => {
-		const { status, stdout } = failEach("hang", "--timeout", "2", "--jobs", "8", "--json");
+		const { status, stdout } = failEach("hang", "--timeout", "15", "--jobs", "8", "--json");
 		const { runs } = JSON.parse(stdout);
 		expect(runs[2]).toMatchObject({
 			nth: 3,

@@ -1,7 +1,6 @@
 // All device threads: which functions share one, and what the supervisor's thread hears from them. The threads themselves are the main
 // thread's to start, which hears of their end, too.
 
-import { writeSync } from "node:fs";
 import type { Machine } from "../../machine/machine.js";
 import type { ModelledFunction, ModelPlace } from "../../machine/models.js";
 import type { ParkedCall } from "../../uapi/later.js";
@@ -9,6 +8,7 @@ import type { Registers } from "../../vfio/registers.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
 import { close, eventfd, NativeMemory, poll, read, succeed, write } from "../linux/libc.js";
+import { sayOnStderr } from "../say.js";
 import type { ParkedCalls } from "../trap/parked-calls.js";
 import type { Notification } from "../trap/seccomp.js";
 import { DeviceGroup } from "./device-group.js";
@@ -99,7 +99,7 @@ export class DeviceThreads {
 				this.hasTakenAway = true;
 			},
 			caughtUp: () => this.#caughtUp(),
-			say: (text) => writeSync(2, `ioasis: ${text}\n`),
+			say: (text) => sayOnStderr(`ioasis: ${text}`),
 		});
 		this.#groups.push(group);
 		return group;

@@ -1,9 +1,9 @@
 // Starting a device thread, and hearing of its end: from the main thread, the only one of ours that has an event loop.
 
-import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { DeviceThreadData } from "../devices/device-thread.js";
 import { isUnburied, noteEnd } from "../devices/link.js";
+import { sayOnStderr } from "../say.js";
 
 /** How soon the supervisor is woken again, in milliseconds: it counts only while it waits. */
 const AGAIN = 20;
@@ -19,7 +19,7 @@ export function startDevice(file: URL, data: DeviceThreadData, wake: () => void)
 	worker.on("exit", () => {
 		if (!noteEnd(data.link)) return;
 		const names = data.functions.map(({ name, model }) => `${name} (${model})`).join(", ");
-		writeSync(2, `ioasis: ${names} answers nothing any more: ${problem}\n`);
+		sayOnStderr(...`ioasis: ${names} answers nothing any more: ${problem}`.split("\n"));
 		wake();
 		const again = setInterval(() => {
 			if (isUnburied(data.link)) wake();
