@@ -2,8 +2,8 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { addModel } from "../devices/models.js";
 import { basename, join } from "node:path";
+import { addModel } from "../devices/models.js";
 import { say, sayColoured, sayJson, sayOnStderr, showProgress } from "../host/say.js";
 import { vfioUser } from "../host/vfio-user/model.js";
 import { MachineDescriptionError } from "../machine/description.js";
