@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Errno } from "./errno.js";
+import { array, flags, mustBeZero, u8, u16, u32, u64 } from "./field.js";
 import {
 	GetHwInfo,
 	HwptAlloc,
@@ -25,7 +26,7 @@ import {
 	respondField,
 	type UserMemory,
 } from "./rules.js";
-import { type AnyCommand, encode } from "./struct.js";
+import { type AnyCommand, command, encode } from "./struct.js";
 import { VfioDeviceAttachIommufdPt, VfioDeviceFeature, VfioDeviceGetInfo, VfioIommuMapDma } from "./vfio.js";
 
 const BASE = 0x10000;
@@ -131,6 +132,17 @@ describe("an extensible struct, for every command", () => {
 				expect(outcome(() => readCommand(new Memory(structOf(size, present)), BASE, command))).toBe("EFAULT");
 			}),
 		);
+	});
+
+	test("one of megabytes is looked through to its last byte, and no further", () => {
+		const size = 5 * 1024 * 1024 + 7;
+		const bytes = structOf(size, size + 1).fill(1, size);
+		expect(readCommand(new Memory(bytes), BASE, IoasAlloc)).toBe(size);
+		for (const at of [1024 * 1024 + IoasAlloc.size, 3 * 1024 * 1024 + 1, size - 1]) {
+			const some = structOf(size);
+			some[at] = 9;
+			expect(reasonOf(() => readCommand(new Memory(some), BASE, IoasAlloc))).toContain(`E2BIG: byte ${at} `);
+		}
 	});
 
 	test("memory that ends with a shorter struct doesn't disturb it", () => {
@@ -276,6 +288,48 @@ describe("flags and reserved fields", () => {
 	});
 });
 
+describe("the rules of fields", () => {
+	const Mixed = command(0x80, "MIXED", {
+		flags: flags({ LOW: 1, HIGH: 0x4000_0000 }, u64),
+		byte: mustBeZero(u8),
+		anyByte: u8,
+		half: mustBeZero(u16),
+		modes: flags({ LOW: 2 }, u16),
+		anyHalf: u16,
+		anyWord: u32,
+		long: mustBeZero(u64),
+		halves: mustBeZero(array(u16, 3)),
+		anyEnd: u16,
+		later: { ...mustBeZero(u32), checkedByHandler: true },
+	});
+	const required: Readonly<Record<string, bigint>> = {
+		flags: ~0x4000_0001n,
+		modes: ~2n,
+		byte: ~0n,
+		half: ~0n,
+		long: ~0n,
+		halves: ~0n,
+	};
+
+	test("go for each bit of a field of any width, and for no bit of its neighbours", () => {
+		for (const { name, offset, size } of Mixed.fields)
+			for (let bit = 0; bit < size * 8; bit++) {
+				Mixed.view.bytes.fill(0);
+				Mixed.view.bytes[offset + (bit >> 3)] = 1 << (bit & 7);
+				const isForbidden = ((required[name] ?? 0n) >> BigInt(bit)) & 1n;
+				expect([name, bit, outcome(() => checkFields(Mixed))]).toEqual([
+					name,
+					bit,
+					isForbidden === 1n ? "EOPNOTSUPP" : undefined,
+				]);
+			}
+	});
+
+	test("are looked at only in the words that have any", () => {
+		expect(Mixed.forbidden.map(({ word }) => word)).toEqual([2, 3, 4, 5, 8, 9, 10, 11]);
+	});
+});
+
 describe("answers", () => {
 	test("an answer that can't be written is EFAULT", () => {
 		const memory = new Memory(structOf(IoasAlloc.size));
@@ -301,6 +355,7 @@ describe("VFIO structs", () => {
 	test("EFAULT wins over EINVAL", () => {
 		expect(outcome(() => readVfioCommand(new Memory(structOf(0, 8)), BASE, VfioDeviceGetInfo))).toBe("EFAULT");
 		expect(outcome(() => readVfioCommand(new Memory(structOf(15, 16)), BASE, VfioDeviceGetInfo))).toBe("EINVAL");
+		expect(outcome(() => readVfioCommand(new Memory(structOf(16, 16)), BASE, VfioDeviceGetInfo))).toBe(16);
 	});
 
 	test("a field that a flag announces is read when argsz covers it", () => {

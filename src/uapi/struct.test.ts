@@ -192,3 +192,9 @@ describe("a command with variants", () => {
 		expect(Many.variantOf(3)).toBeUndefined();
 	});
 });
+
+test("only a size at the very beginning is filled in", () => {
+	expect([...encode(struct("other", { first: u32, size: u32 }), { first: 1 })]).toEqual([1, 0, 0, 0, 0, 0, 0, 0]);
+	expect([...encode(struct("plain", { id: u32 }), {})]).toEqual([0, 0, 0, 0]);
+	expect([...encode(command(0x80, "SOME", { id: u32 }), {})]).toEqual([8, 0, 0, 0, 0, 0, 0, 0]);
+});
