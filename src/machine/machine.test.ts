@@ -6,7 +6,7 @@ import { BUFFER } from "../iommufd/client.testing.js";
 import type { HwptPolicy } from "../iommufd/hwpt-policy.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import { codeOf } from "../uapi/errno.js";
-import { HwptAlloc, HwptAllocFlags, HwptDataType, IoasAlloc } from "../uapi/iommufd.js";
+import { HwptAlloc, HwptAllocFlags, HwptDataType, IoasAlloc, IoasMap } from "../uapi/iommufd.js";
 import { encode } from "../uapi/struct.js";
 import { VfioDeviceSetIrqs, VfioIrqSetFlags, VfioPciIrq } from "../uapi/vfio.js";
 import { TestProgram } from "../vfio/program.testing.js";
@@ -87,6 +87,31 @@ test("a function whose firmware wants memory mapped at all times can't be bound,
 		return codeOf(() => program.bind(program.open(on.vfioDevices[0])));
 	};
 	expect([bind("0x020000"), bind("0x030000"), bind("0x0c0330")]).toEqual(["EINVAL", "ok", "ok"]);
+});
+
+test("what firmware wants mapped until a driver takes over is no hole in the IOVAs, but interrupts are", () => {
+	const device = {
+		address: "0000:00:01.0",
+		vendor: "0x1",
+		device: "0x2",
+		class: "0x0c0330",
+		firmwareRegions: [
+			{ kind: "direct", first: "0x70000000", last: "0x7fffffff" },
+			{ kind: "reserved", first: "0x90000000", last: "0x90000fff" },
+		],
+	};
+	const registers = { CAP_REG: "0xd2008c222f0686", ECAP_REG: "0x480080f00f4a" };
+	const text = { name: "x", description: "x", iommus: [{ driver: "intel-vtd", registers, devices: [device] }] };
+	const on = new Machine(parseMachineDescription(JSON.stringify(text), "x"));
+	const program = programOn(on);
+	const file = program.open(on.vfioDevices[0]);
+	program.bind(file);
+	const { outIoasId: ioasId } = program.client.call(IoasAlloc, {});
+	program.attach(file, ioasId);
+	const map = (iova: bigint) =>
+		codeOf(() => program.client.call(IoasMap, { ioasId, flags: 7, userVa: BigInt(BUFFER), length: 4096n, iova }));
+	const answers = [0x7000_0000n, 0x7fff_f000n, 0x8fff_f000n, 0x9000_0000n, 0x9000_1000n, 0xfee0_0000n].map(map);
+	expect(answers).toEqual(["ok", "ok", "ok", "EINVAL", "ok", "EINVAL"]);
 });
 
 test("an IOMMU that doesn't remap interrupts keeps its devices from programs", () => {

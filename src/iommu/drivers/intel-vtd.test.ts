@@ -272,3 +272,92 @@ test("nothing is left when domains are freed", () => {
 	}
 	expect(machine.memory.tablesInUse).toBe(0);
 });
+
+test("a second stage is attached only where the unit has all that it was made with", () => {
+	const C = 1n;
+	const SC = 1n << 7n;
+	const NEST = 1n << 26n;
+	const SSADS = 1n << 45n;
+	const SSTS = 1n << 46n;
+	const SMPWCS = 1n << 48n;
+	const full = { CAP: NESTED.CAP, ECAP: NESTED.ECAP | SC | SSADS };
+	const attachTo = (lacks: { CAP?: bigint; ECAP?: bigint }, flags = 0, prepare = (_: PagingDomain) => {}) => {
+		const { driver, alloc } = vtd(full);
+		const registers = new VtdRegisters(full.CAP & ~(lacks.CAP ?? 0n), full.ECAP & ~(lacks.ECAP ?? 0n));
+		const device = deviceBehind(driver.addIommu(registers));
+		const domain = alloc(flags);
+		prepare(domain);
+		return codeOf(() => domain.attachDevice(device, driver.blockedDomain));
+	};
+	const snoops = (domain: PagingDomain) => expect(domain.enforceCacheCoherency?.()).toBe(true);
+	const SSLPS_2M = 1n << 34n;
+	const SSLPS_1G = 1n << 35n;
+	const SAGAW_4_LEVELS = 1n << 10n;
+	const LOWEST_OF_MGAW = 1n << 16n;
+
+	expect([attachTo({}), attachTo({}, NEST_PARENT | DIRTY_TRACKING), attachTo({}, 0, snoops)]).toEqual([
+		"ok",
+		"ok",
+		"ok",
+	]);
+	for (const CAP of [SSLPS_2M, SSLPS_1G, SAGAW_4_LEVELS, LOWEST_OF_MGAW]) expect(attachTo({ CAP })).toBe("EINVAL");
+	for (const ECAP of [SSTS, SMPWCS]) expect(attachTo({ ECAP })).toBe("EINVAL");
+	expect([attachTo({ ECAP: NEST }), attachTo({ ECAP: NEST }, NEST_PARENT)]).toEqual(["ok", "EINVAL"]);
+	expect([attachTo({ ECAP: SSADS }), attachTo({ ECAP: SSADS }, DIRTY_TRACKING)]).toEqual(["ok", "EINVAL"]);
+	expect([attachTo({ ECAP: SC }), attachTo({ ECAP: SC }, 0, snoops)]).toEqual(["ok", "EINVAL"]);
+	// Of legacy mode.
+	expect(attachTo({ ECAP: C })).toBe("ok");
+});
+
+test("a second stage that asks for less is attached where there is more", () => {
+	const { driver, alloc } = vtd({ CAP: NESTED.CAP & ~(3n << 34n), ECAP: NESTED.ECAP & ~(1n << 48n) });
+	const more = deviceBehind(driver.addIommu(new VtdRegisters(NESTED.CAP | (1n << 21n), NESTED.ECAP)));
+	expect(codeOf(() => alloc().attachDevice(more, driver.blockedDomain))).toBe("ok");
+});
+
+test("a first stage is attached only where the unit walks as many levels, with pages as large", () => {
+	const FS1GP = 1n << 56n;
+	const FS5LP = 1n << 60n;
+	const FSTS = 1n << 47n;
+	const attachTo = (lacks: { CAP?: bigint; ECAP?: bigint }, made: { CAP: bigint; ECAP: bigint } = SERVER) => {
+		const { driver, alloc } = vtd(made);
+		const registers = new VtdRegisters(SERVER.CAP & ~(lacks.CAP ?? 0n), SERVER.ECAP & ~(lacks.ECAP ?? 0n));
+		const device = deviceBehind(driver.addIommu(registers));
+		return codeOf(() => alloc().attachDevice(device, driver.blockedDomain));
+	};
+	expect(vtd(SERVER).alloc().table.topLevel).toBe(4);
+	expect([attachTo({}), attachTo({ CAP: FS1GP }), attachTo({ CAP: FS5LP }), attachTo({ ECAP: FSTS })]).toEqual([
+		"ok",
+		"EINVAL",
+		"EINVAL",
+		"EINVAL",
+	]);
+	const fourLevels = { CAP: SERVER.CAP & ~(FS5LP | FS1GP), ECAP: SERVER.ECAP };
+	expect([attachTo({}, fourLevels), attachTo({ CAP: FS5LP | FS1GP }, fourLevels)]).toEqual(["ok", "ok"]);
+});
+
+test("where a new mapping takes a flush, only a HWPT is attached that was made for that", () => {
+	const RWBF = 1n << 4n;
+	const CM = 1n << 7n;
+	const attach = (mode: typeof SERVER, made: bigint, flags: bigint) => {
+		const CAP = mode.CAP & ~(RWBF | CM);
+		const { driver, alloc } = vtd({ CAP: CAP | made, ECAP: mode.ECAP });
+		const device = deviceBehind(driver.addIommu(new VtdRegisters(CAP | flags, mode.ECAP)));
+		return codeOf(() => alloc().attachDevice(device, driver.blockedDomain));
+	};
+	const answers = (mode: typeof SERVER) => [
+		[attach(mode, 0n, 0n), attach(mode, 0n, CM), attach(mode, 0n, RWBF)],
+		[attach(mode, CM, 0n), attach(mode, CM, CM), attach(mode, CM, RWBF)],
+		[attach(mode, RWBF, 0n), attach(mode, RWBF, CM), attach(mode, RWBF, RWBF)],
+	];
+	expect(answers(SCALABLE)).toEqual([
+		["ok", "EINVAL", "EINVAL"],
+		["ok", "ok", "ok"],
+		["ok", "ok", "ok"],
+	]);
+	expect(answers(FIRST_STAGE)).toEqual([
+		["ok", "ok", "EINVAL"],
+		["ok", "ok", "EINVAL"],
+		["ok", "ok", "ok"],
+	]);
+});

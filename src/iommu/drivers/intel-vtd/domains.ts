@@ -110,14 +110,17 @@ export function allocFirstStage(
 
 export class FirstStageDomain extends VtdPagingDomain {
 	readonly #levels: number;
+	/** Whether each new mapping is followed by a flush. */
+	readonly #flushesOnMap: boolean;
 
 	constructor(driver: IommuDriver, unit: VtdUnit, memory: TableMemory) {
-		const { MGAW, FS5LP, FS1GP } = unit.registers;
+		const { MGAW, FS5LP, FS1GP, flushesFirstStageOnMap } = unit.registers;
 		const levels = MGAW > 48 && FS5LP ? 5 : 4;
 		const vaBits = Math.min(levels === 5 ? 57 : 48, MGAW);
 		const config = { vaBits, paBits: PA_BITS, topLevel: levels - 1, signExtend: true };
 		super(driver, unit, new PageTable(x86_64, config, memory));
 		this.#levels = levels;
+		this.#flushesOnMap = flushesFirstStageOnMap;
 		if (!FS1GP) this.pageSizes &= ~SIZE_1G;
 	}
 
@@ -135,6 +138,12 @@ export class FirstStageDomain extends VtdPagingDomain {
 			throw new Errno(
 				"EINVAL",
 				"the HWPT may have pages of 1 GiB, and the unit has none: CAP_REG.FS1GP is 0",
+				"domain-does-not-fit",
+			);
+		if (registers.flushesFirstStageOnMap && !this.#flushesOnMap)
+			throw new Errno(
+				"EINVAL",
+				"the HWPT was made where a new mapping takes no flush, and the unit needs one: CAP_REG.RWBF is 1",
 				"domain-does-not-fit",
 			);
 	}
@@ -200,6 +209,8 @@ export class SecondStageDomain extends VtdPagingDomain {
 	/** Nested domains on top of it: what concerns this stage concerns their devices. */
 	readonly nested = new Set<VtdDomain>();
 	readonly #vaBits: number;
+	/** See FirstStageDomain. */
+	readonly #flushesOnMap: boolean;
 
 	constructor(driver: IommuDriver, unit: VtdUnit, flags: number, memory: TableMemory) {
 		const { registers } = unit;
@@ -210,6 +221,7 @@ export class SecondStageDomain extends VtdPagingDomain {
 		super(driver, unit, new PageTable(format, { vaBits, paBits: PA_BITS, topLevel }, memory));
 		this.isNestParent = isNestParent;
 		this.#vaBits = vaBits;
+		this.#flushesOnMap = registers.flushesSecondStageOnMap;
 		if (!(registers.SSLPS & 1)) this.pageSizes &= ~SIZE_2M;
 		if (!(registers.SSLPS & 2)) this.pageSizes &= ~SIZE_1G;
 		if (flags & HwptAllocFlags.DIRTY_TRACKING) this.dirtyTracking = new SecondStageDirtyTracking(this);
@@ -253,6 +265,12 @@ export class SecondStageDomain extends VtdPagingDomain {
 			throw new Errno(
 				"EINVAL",
 				"the HWPT may have pages of 1 GiB, and the unit has none: see CAP_REG.SSLPS",
+				"domain-does-not-fit",
+			);
+		if (registers.flushesSecondStageOnMap && !this.#flushesOnMap)
+			throw new Errno(
+				"EINVAL",
+				"the HWPT was made where a new mapping takes no flush, and the unit needs one: see CAP_REG.CM and RWBF",
 				"domain-does-not-fit",
 			);
 		if (this.forcesSnooping && !registers.SC)

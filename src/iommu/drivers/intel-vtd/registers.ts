@@ -23,6 +23,16 @@ export class VtdRegisters {
 		return 2 ** (4 + 2 * field(this.CAP_REG, 0, 3));
 	}
 
+	/** Required write-buffer flushing: what is written to a table is seen after a flush only. */
+	get RWBF(): boolean {
+		return bit(this.CAP_REG, 4);
+	}
+
+	/** Caching mode: what is not there is cached, too, as by an IOMMU that a hypervisor plays. */
+	get CM(): boolean {
+		return bit(this.CAP_REG, 7);
+	}
+
 	/** Supported adjusted guest address widths of the second stage: bits 1, 2, 3 for tables of 3, 4, 5 levels. */
 	get SAGAW(): number {
 		return field(this.CAP_REG, 8, 5);
@@ -134,6 +144,15 @@ export class VtdRegisters {
 	/** Walks see what the CPU has in its caches. */
 	get walksCoherently(): boolean {
 		return this.SMTS ? this.SMPWCS : this.C;
+	}
+
+	/** Whether a new mapping of the first stage takes a flush; of the second stage an unmapped page may be cached, too. */
+	get flushesFirstStageOnMap(): boolean {
+		return this.RWBF;
+	}
+
+	get flushesSecondStageOnMap(): boolean {
+		return this.RWBF || this.CM;
 	}
 
 	get hasFirstStage(): boolean {
