@@ -43,6 +43,7 @@ test("the device's commands", () => {
 		"3b6f VFIO_DEVICE_RESET",
 		"3b70 12 VFIO_DEVICE_GET_PCI_HOT_RESET_INFO 12: argsz=0 flags=4 count=8",
 		"3b71 12 VFIO_DEVICE_PCI_HOT_RESET 12: argsz=0 flags=4 count=8",
+		"3b74 28 VFIO_DEVICE_IOEVENTFD 32: argsz=0 flags=4 offset=8 data=16 fd=24 __reserved=28",
 		"3b75 8 VFIO_DEVICE_FEATURE 8: argsz=0 feature=4 flags=6",
 		"3b76 16 VFIO_DEVICE_BIND_IOMMUFD 24: argsz=0 flags=4 iommufd=8 out_devid=12 token_uuid_ptr=16",
 		"3b77 12 VFIO_DEVICE_ATTACH_IOMMUFD_PT 16: argsz=0 flags=4 pt_id=8 pasid=12",
