@@ -17,6 +17,7 @@ const ENTRIES = {
 	run: "src/cli/run.ts",
 	matrix: "src/cli/matrix.ts",
 	replay: "src/cli/replay.ts",
+	convert: "src/cli/convert.ts",
 	walk: "src/cli/walk.ts",
 	machines: "src/cli/machines.ts",
 	completion: "src/cli/completion.ts",

@@ -168,7 +168,26 @@ const replay = program
 end(replay, {
 	exitCodes: `0 if all answers are the same, 1 if one differs, 2 for a wrong option, machine
 or recording.`,
-	examples: ["ioasis run --record vmm.jsonl -- ./my-vmm && ioasis replay vmm.jsonl"],
+	examples: ["ioasis run --record vmm.rec -- ./my-vmm && ioasis replay vmm.rec"],
+});
+
+const convert = program
+	.command("convert")
+	.usage("FILE [OUTPUT]")
+	.summary("write a recording as JSON Lines, or such lines as a recording")
+	.description(
+		"Writes a recording in its other form: what `ioasis run --record` has written as JSON Lines, for people and for programs, or such lines as a recording, which takes a tenth of the room.",
+	)
+	.argument("<file>")
+	.argument("[output]", "a file (default: stdout)")
+	.showHelpAfterError("Try: ioasis convert --help")
+	.action(async (file: string, output: string | undefined) => {
+		const { convert } = await import("./convert.js");
+		await convert(file, output);
+	});
+end(convert, {
+	exitCodes: "0, or 2 for a file that is no recording, or can't be written.",
+	examples: ["ioasis convert vmm.rec | jq 'select(.answer.errno)'"],
 });
 
 const walk = program
@@ -181,7 +200,7 @@ const walk = program
 	.option("--pid <pid>", "which run: ioasis's own PID, or its program's (default: the only one)")
 	.option("--recording <file>", "a recording of `ioasis run --record` instead")
 	.option("--load-models", "run the files of models that the recording's machine names")
-	.option("--at <line>", "after that line of it (default: the last at which an IOVA is translated)")
+	.option("--at <call>", "after that call of it (default: the last at which an IOVA is translated)")
 	.option("--hwpt <id>", "only that page table")
 	.option("--device <name>", "only what that device is attached to: vfio0, or 0000:00:02.0")
 	.option("--pasid <n>", "requests of the device with that PASID")

@@ -17,6 +17,8 @@ export interface EngineSettings {
 	readonly report?: number | undefined;
 	/** The file of the recording; absent for none. */
 	readonly record?: string | undefined;
+	/** What the recording says of the run: the program, and its arguments. */
+	readonly program: readonly string[];
 	/** Which place is to fail, of all that the program comes by; 0 for none, but they are counted. Absent: nobody asks. */
 	readonly failNth?: number | undefined;
 	/** IOVAs whose translation is printed. */

@@ -3,6 +3,9 @@
 import { readFileSync } from "node:fs";
 import { say } from "../host/say.js";
 import { nearest } from "../machine/nearest.js";
+import { isBinary } from "../machine/record/blocks.js";
+import { LineWriter } from "../machine/record/json-lines.js";
+import { Recording, RecordingError } from "../machine/record/recording.js";
 import { errnoNumbers } from "../uapi/errno.js";
 import { type Hint, type HintName, hints } from "../uapi/hints.js";
 import { refuse } from "./complain.js";
@@ -102,12 +105,20 @@ function explainFile(guide: Guide, path: string): void {
 
 function readText(guide: Guide, path: string): string {
 	try {
-		return readFileSync(path, "utf8");
+		const file = readFileSync(path);
+		return isBinary(file) ? textOfRecording(file) : file.toString();
 	} catch (error) {
+		if (error instanceof RecordingError) refuse(`${path}${error.place}: ${error.message}`, TRY);
 		const { code } = error as NodeJS.ErrnoException;
 		if (code !== "ENOENT" || path.includes("/")) refuse(`${path} can't be read: ${code}`, TRY);
 		refuse(`"${path}" is no call, no errno and no file`, didYouMean(guide, path) ?? TRY);
 	}
+}
+
+/** As `ioasis convert` writes it. @throws RecordingError */
+function textOfRecording(file: Uint8Array): string {
+	const writer = new LineWriter();
+	return Array.from(Recording.parse(file), (entry) => `${writer.lineOf(entry)}\n`).join("");
 }
 
 /** The same call, errno and reason, whatever the values. */

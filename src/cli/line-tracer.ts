@@ -6,8 +6,9 @@ import type { OpenFile } from "../files/open-file.js";
 import { sayOnStderr } from "../host/say.js";
 import type { Tracer } from "../host/supervisor.js";
 import type { Machine } from "../machine/machine.js";
+import type { Watcher } from "../machine/watch.js";
 import { commandOf } from "../trace/commands.js";
-import type { TraceEvent, TransferEvent } from "../trace/event.js";
+import type { DeviceEvent, DmaEvent, InterruptEvent, TraceEvent, TransferEvent } from "../trace/event.js";
 import { TraceFilter } from "../trace/filter.js";
 import { jsonOf } from "../trace/json.js";
 import { plain, printEvent, type Style } from "../trace/print.js";
@@ -24,7 +25,7 @@ const coloured: Style = {
 	advice: (text) => styleText("dim", text, { validateStream: false }),
 };
 
-export class LineTracer implements Tracer {
+export class LineTracer implements Tracer, Watcher {
 	readonly isToldOfAll = true;
 	readonly #lines: LineFile | undefined;
 	readonly #filter: TraceFilter | undefined;
@@ -43,7 +44,6 @@ export class LineTracer implements Tracer {
 		this.#isJson = isJson;
 		this.#hasTimes = hasTimes;
 		this.#style = hasColours ? coloured : plain;
-		this.#listenTo(machine);
 	}
 
 	received(): void {
@@ -90,13 +90,22 @@ export class LineTracer implements Tracer {
 		if (this.#totals !== undefined) sayOnStderr(...this.#totals.inLines());
 	}
 
-	/** Lines for what no call's answer says: what goes wrong with devices' DMA, their interrupts, what they and the engine say themselves. */
-	#listenTo(machine: Machine): void {
-		machine.remark = (message) => this.#tell({ kind: "note", event: { message } });
-		machine.report = (event) => this.#tell({ kind: "device", event });
-		machine.dma.report = (event) => this.#tell({ kind: "dma", event });
-		for (const { interrupts } of machine.vfioDevices)
-			interrupts.report = (event) => this.#tell({ kind: "interrupt", event });
+	// What no call's answer says: what goes wrong with devices' DMA, their interrupts, what they and the engine say themselves.
+
+	dma(event: DmaEvent): void {
+		this.#tell({ kind: "dma", event });
+	}
+
+	interrupt(event: InterruptEvent): void {
+		this.#tell({ kind: "interrupt", event });
+	}
+
+	device(event: DeviceEvent): void {
+		this.#tell({ kind: "device", event });
+	}
+
+	remark(message: string): void {
+		this.#tell({ kind: "note", event: { message } });
 	}
 
 	/** @param started when it came, of a call */

@@ -105,7 +105,7 @@ function makeDirectory(path: string): void {
 /** A recording by the name of its combination; of a machine's file the name without its directories. */
 function recordingOptions({ machine, policy }: Combination, { recordOnFailure }: MatrixOptions): string[] {
 	if (recordOnFailure === undefined) return [];
-	return ["--record-on-failure", join(recordOnFailure, `${basename(machine, ".json")}-${policy}.jsonl`)];
+	return ["--record-on-failure", join(recordOnFailure, `${basename(machine, ".json")}-${policy}.rec`)];
 }
 
 async function allCombinations(options: MatrixOptions): Promise<Combination[]> {

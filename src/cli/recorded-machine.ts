@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { policies } from "../iommufd/hwpt-policy.js";
 import { checkMachineDescription } from "../machine/description.js";
 import { Machine } from "../machine/machine.js";
-import { parseRecording, RecordedRun, type Recording, RecordingError } from "../machine/record/recording.js";
+import { Recording, RecordingError } from "../machine/record/recording.js";
 import { adviceOf, refuse } from "./complain.js";
 import { isModule, loadModels, modelsOf } from "./device-modules.js";
 import { findMachine, makeMachine } from "./machine-files.js";
@@ -18,23 +18,19 @@ export interface Instead {
 	readonly loadModels?: true;
 }
 
-export interface NamedRecording extends Recording {
-	readonly path: string;
-}
-
 /** Does something with a recording, or ends with what is wrong with it. */
-export async function withRecording<T>(path: string, action: (recording: NamedRecording) => Promise<T>): Promise<T> {
+export async function withRecording<T>(path: string, action: (recording: Recording) => T | Promise<T>): Promise<T> {
 	try {
-		return await action({ path, ...parseRecording(readText(path)) });
+		return await action(Recording.parse(read(path)));
 	} catch (error) {
 		if (!(error instanceof RecordingError)) throw error;
-		refuse(`${path}:${error.line}: ${error.message}`, "`ioasis run --record FILE -- PROGRAM` makes a recording");
+		refuse(`${path}${error.place}: ${error.message}`, "`ioasis run --record FILE -- PROGRAM` makes a recording");
 	}
 }
 
-function readText(path: string): string {
+function read(path: string): Uint8Array {
 	try {
-		return readFileSync(path, "utf8");
+		return readFileSync(path);
 	} catch (error) {
 		refuse(
 			`${path} can't be read: ${(error as NodeJS.ErrnoException).code}`,
@@ -43,16 +39,22 @@ function readText(path: string): string {
 	}
 }
 
-/** The recording's machine, or the one that was asked for instead. */
-async function machineOf({ path, start }: NamedRecording, options: Instead): Promise<Machine> {
+/**
+ * Makes the recording's machine, or the one that was asked for instead, as often as it is asked for one: nothing has been done on it yet.
+ * @throws RecordingError
+ */
+export async function machinesOf({ start }: Recording, options: Instead = {}): Promise<() => Machine> {
 	const policy = options.policy === undefined ? policies.get(start.policy) : policyNamed(options.policy);
-	if (policy === undefined) throw new RecordingError(1, `policy: there is no allocation rule "${start.policy}"`);
+	if (policy === undefined) throw new RecordingError("", `policy: there is no allocation rule "${start.policy}"`);
 	const { memory } = start;
 	try {
-		if (options.machine !== undefined)
-			return makeMachine(await findMachine({ machine: options.machine }), policy, { memory });
+		if (options.machine !== undefined) {
+			const found = await findMachine({ machine: options.machine });
+			return () => makeMachine(found, policy, { memory });
+		}
 		await loadRecordedModels(start.machine, options);
-		return new Machine(checkMachineDescription(start.machine, `${path}:1: machine`), policy, { memory });
+		const description = checkMachineDescription(start.machine, "the recording's machine");
+		return () => new Machine(description, policy, { memory });
 	} catch (error) {
 		refuse((error as Error).message, adviceOf(error));
 	}
@@ -68,13 +70,4 @@ async function loadRecordedModels(machine: unknown, { loadModels: isAllowed }: I
 			"if you know it, say --load-models",
 		);
 	await loadModels(models);
-}
-
-/** The calls of a recording on a machine, none of them made yet. @throws RecordingError */
-export async function runOf(
-	recording: NamedRecording,
-	options: Instead = {},
-): Promise<{ run: RecordedRun; machine: Machine }> {
-	const machine = await machineOf(recording, options);
-	return { run: new RecordedRun(recording, machine), machine };
 }

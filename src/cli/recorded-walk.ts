@@ -1,18 +1,23 @@
 // ioasis walk --recording: makes the recorded calls again, up to the one of interest, and looks at the page tables then.
 
 import { type HwptWalk, translates } from "../iommufd/hwpt-walk.js";
+import type { RecordedRun } from "../machine/record/recorded-run.js";
+import type { Recording } from "../machine/record/recording.js";
+import { callsAmong, Timeline } from "../machine/record/timeline.js";
 import { NothingToWalk, type WalkQuestion, walkMachine } from "../machine/walk.js";
-import type { RecordLine } from "../trace/record.js";
+import { commandOf } from "../trace/commands.js";
+import type { Call } from "../trace/record.js";
+import { hex } from "../uapi/errno.js";
 import { complain, refuse } from "./complain.js";
-import { type Instead, type NamedRecording, runOf, withRecording } from "./recorded-machine.js";
+import { type Instead, machinesOf, withRecording } from "./recorded-machine.js";
 
 /** What it means where a guest's memory can't be read. */
 const MISSING = "is not in the recording: `ioasis run --record FILE --walk IOVA` puts there what a walk reads";
 
 export interface RecordedWalk {
-	/** The line after which it is so, counted from 1. */
-	readonly line: number;
-	/** What it says: "IOMMU_HWPT_ALLOC". */
+	/** The call after which it is so, counted from 1. */
+	readonly number: number;
+	/** What it is: "IOMMU_HWPT_ALLOC". */
 	readonly call: string;
 	readonly walks: readonly HwptWalk[];
 	/** Whether anything leads anywhere. */
@@ -20,7 +25,7 @@ export interface RecordedWalk {
 }
 
 /**
- * @param at the line after which to look; if absent, the last at which an IOVA is translated, or at least a HWPT is there
+ * @param at the call after which to look; if absent, the last at which an IOVA is translated, or at least a HWPT is there
  * @throws NothingToWalk
  */
 export function walkRecording(
@@ -29,67 +34,49 @@ export function walkRecording(
 	question: WalkQuestion,
 	options: Instead,
 ): Promise<RecordedWalk> {
-	return withRecording(path, (recording) => walkLines(recording, at, question, options));
-}
-
-async function walkLines(
-	recording: NamedRecording,
-	at: number | undefined,
-	question: WalkQuestion,
-	options: Instead,
-): Promise<RecordedWalk> {
-	const { path, lines, isCut } = recording;
-	if (at !== undefined && at > lines.length)
-		refuse(
-			`--at ${at}: ${path} has ${lines.length} lines${isCut ? ", and one that isn't whole" : ""}`,
-			"without --at it is the last at which an IOVA is translated",
-		);
-	if (isCut) complain(`${path} ends in the middle of line ${lines.length + 1}: the run was killed`);
-	const { run, machine } = await runOf(recording, options);
-
-	let best: RecordedWalk | undefined;
-	let problem = new NothingToWalk(`${path} has no such page table (HWPT) at any line`);
-	let call = "start";
-	for (const [i, line] of lines.slice(0, at).entries()) {
-		call = nameOf(line) ?? call;
-		if (run.replay(i + 1) !== undefined)
-			throw new NothingToWalk(
-				`${path}:${i + 1}: ${call} is answered otherwise than it was, so what follows would be another story`,
-				`\`ioasis replay ${path}\` says how; --at ${i} walks before it`,
+	return withRecording(path, async (recording) => {
+		const { calls, isCut } = recording;
+		if (at !== undefined && (at > calls || at === 0))
+			refuse(
+				`--at ${at}: ${path} has ${calls} calls${isCut ? ", and one that isn't whole" : ""}, counted from 1`,
+				"without --at it is the last at which an IOVA is translated",
 			);
-		if (at !== undefined && i + 1 < at) continue;
-		try {
-			const walks = walkMachine(machine, question, MISSING);
-			const isTranslated = walks.some(translates);
-			if (isTranslated || !best?.isTranslated) best = { line: i + 1, call, walks, isTranslated };
-		} catch (error) {
-			if (!(error instanceof NothingToWalk)) throw error;
-			// Of all moments the one when there was something else is the one that helps.
-			if (error.advice.length > 0 || at !== undefined) problem = error;
+		if (isCut) complain(`${path} ends in the middle of call ${calls + 1}: the run was killed`);
+		const timeline = new Timeline(recording, await machinesOf(recording, options));
+		const last = at ?? calls;
+		let best: RecordedWalk | undefined;
+		let problem = new NothingToWalk(`${path} has no such page table (HWPT) at any call`);
+		for (let number = at ?? 1; number <= last; number++) {
+			const run = timeline.at(number);
+			if (run.difference !== undefined) throw otherStory(path, recording, run);
+			const call = nameOf(recording.at(recording.indexOfCall(number)) as Call, run);
+			try {
+				const walks = walkMachine(run.machine, question, MISSING);
+				const isTranslated = walks.some(translates);
+				if (isTranslated || !best?.isTranslated) best = { number, call, walks, isTranslated };
+			} catch (error) {
+				if (!(error instanceof NothingToWalk)) throw error;
+				// Of all moments the one when there was something else is the one that helps.
+				if (error.advice.length > 0 || at !== undefined) problem = error;
+			}
 		}
-	}
-	if (best === undefined) throw problem;
-	return best;
+		if (best === undefined) throw problem;
+		return best;
+	});
 }
 
-/** Undefined for what is a part of the line before it. */
-function nameOf(line: RecordLine): string | undefined {
-	switch (line.kind) {
-		case "ioctl":
-			return line.command ?? `ioctl ${line.number}`;
-		case "open":
-			return `open ${line.path}`;
-		case "store":
-			return `write to ${line.path}`;
-		case "release":
-			return "close";
-		case "read":
-		case "write":
-		case "pread":
-		case "pwrite":
-		case "mmap":
-			return line.kind;
-		default:
-			return undefined;
-	}
+function otherStory(path: string, recording: Recording, run: RecordedRun): NothingToWalk {
+	const number = callsAmong(recording, run.done);
+	const call = nameOf(run.difference!.call, run);
+	return new NothingToWalk(
+		`${path}: call ${number}, ${call}, is answered otherwise than it was, so what follows would be another story`,
+		`\`ioasis replay ${path}\` says how; --at ${number - 1} walks before it`,
+	);
+}
+
+function nameOf(call: Call, run: RecordedRun): string {
+	if (call.kind === "open") return `open ${call.path}`;
+	if (call.kind === "store") return `write to ${call.path}`;
+	if (call.kind !== "ioctl") return call.kind;
+	return commandOf(run.pathOf(call.file), call.number)?.name ?? `ioctl ${hex(call.number)}`;
 }

@@ -1,19 +1,23 @@
 // --record FILE: a recording as a file. docs/record.md is its description.
 
-import { closeSync, openSync } from "node:fs";
-import type { RecordLine } from "../trace/record.js";
-import { LineFile } from "./line-file.js";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { BlockWriter, EntryFrames } from "../machine/record/blocks.js";
+import type { WriteEntry } from "../machine/record/questions.js";
 
 /** Makes sure that a file can be written, and empties it. @throws what node:fs throws */
 export function startRecording(path: string): void {
 	closeSync(openSync(path, "w"));
 }
 
-/**
- * Where the lines of a recording go. The supervisor's thread opens it: an fd of the main thread's would be inherited by the
- * program.
- */
-export function recordTo(path: string): (line: RecordLine) => void {
-	const file = new LineFile(openSync(path, "a"), "recording");
-	return (line) => file.write(JSON.stringify(line));
+export function recordTo(path: string): WriteEntry {
+	const fd = openSync(path, "r+");
+	const blocks = new BlockWriter({
+		append: (bytes) => writeSync(fd, bytes),
+		replace: (at, bytes) => writeSync(fd, bytes, 0, bytes.length, at),
+	});
+	const frames = new EntryFrames((bytes, length) => {
+		blocks.add(bytes.subarray(0, length));
+		blocks.flush();
+	});
+	return (entry) => frames.write(entry);
 }

@@ -1,14 +1,16 @@
 // ioasis replay: the calls of a recording once more, with no program, until an answer differs.
 
 import { say } from "../host/say.js";
-import type { RecordedRun } from "../machine/record/recording.js";
+import { RecordedRun } from "../machine/record/recorded-run.js";
+import type { Recording } from "../machine/record/recording.js";
 import type { Difference } from "../machine/record/replayer.js";
+import { callsAmong } from "../machine/record/timeline.js";
 import { commandOf } from "../trace/commands.js";
 import { printCall } from "../trace/print.js";
-import { type Failed, fromHex, type RecordLine } from "../trace/record.js";
-import { Errno } from "../uapi/errno.js";
+import type { Call, Failed, Ioctl } from "../trace/record.js";
+import { Errno, hex } from "../uapi/errno.js";
 import { DIFFERS } from "./exit-codes.js";
-import { type NamedRecording, runOf, withRecording } from "./recorded-machine.js";
+import { machinesOf, withRecording } from "./recorded-machine.js";
 
 /** What `replay` can be told. */
 export interface ReplayOptions {
@@ -23,21 +25,15 @@ export function replay(path: string, options: ReplayOptions): Promise<void> {
 	return withRecording(path, (recording) => replayAll(recording, options));
 }
 
-async function replayAll(recording: NamedRecording, options: ReplayOptions): Promise<void> {
-	const { run } = await runOf(recording, options);
-	const { lines, isCut } = recording;
-	const calls = lines.filter((line) => "answer" in line);
-	let done = 0;
-	for (const [i, line] of lines.entries()) {
-		const difference = run.replay(i + 1);
-		if ("answer" in line) done++;
-		if (difference === undefined) continue;
-		say(`call ${done} of ${calls.length} is answered otherwise than it was:`, ...inWords(difference, run));
+async function replayAll(recording: Recording, options: ReplayOptions): Promise<void> {
+	const makeMachine = await machinesOf(recording, options);
+	const run = new RecordedRun(recording, makeMachine());
+	const { calls, isCut } = recording;
+	if (!run.forward(recording.length)) {
+		const call = callsAmong(recording, run.done);
+		say(`call ${call} of ${calls} is answered otherwise than it was:`, ...inWords(run.difference!, run));
 		process.exitCode = DIFFERS;
-		return;
-	}
-	if (options.quiet) return;
-	say(`ioasis: ${calls.length} calls, each answered as it was${endInWords(isCut, run.openFiles)}`);
+	} else if (!options.quiet) say(`ioasis: ${calls} calls, each answered as it was${endInWords(isCut, run.openFiles)}`);
 }
 
 /** Who records to the end records how all files are closed. */
@@ -48,43 +44,38 @@ function endInWords(isCut: boolean, openFiles: number): string {
 }
 
 /** Both answers, one above the other, and what may be behind it. */
-function inWords({ line, now, deviations, strays }: Difference, run: RecordedRun): string[] {
+function inWords({ call, now, deviations, strays }: Difference, run: RecordedRun): string[] {
 	const text = [];
-	if (line.kind === "ioctl") {
-		const both = { ...line, path: run.pathOf(line.file) };
-		text.push("recorded:", ...printed(both, line.answer, line.out), "now:", ...printed(both, now.result, now.out));
-	} else if ("answer" in line)
-		text.push(`recorded: ${brief(line, line.answer)}`, `now:      ${brief(line, now.result)}`);
+	if (call.kind === "ioctl") {
+		const path = run.pathOf(call.file);
+		text.push("recorded:", ...printed(call, path, call.answer, call.out));
+		text.push("now:", ...printed(call, path, now.result, now.out));
+	} else text.push(`recorded: ${brief(call, call.answer)}`, `now:      ${brief(call, now.result)}`);
 	for (const { what, recorded, now } of deviations) text.push(`${what}: recorded ${recorded}, now ${now}`);
 	for (const stray of strays) text.push(`the engine asked for what it didn't ask for then: ${stray}`);
 	return text;
 }
 
-function printed(
-	line: Extract<RecordLine, { kind: "ioctl" }> & { path: string },
-	result: number | Failed,
-	out: string | undefined,
-): string[] {
-	const number = Number(line.number);
-	const written = out ?? (typeof result === "number" ? line.in : undefined);
+function printed(call: Ioctl, path: string, result: number | Failed, out: Uint8Array | undefined): string[] {
+	const { thread, file, number, argument, in: before } = call;
 	const text = printCall({
-		thread: line.thread,
-		fd: line.file,
-		path: line.path,
+		thread,
+		fd: file,
+		path,
 		number,
-		argument: Number(line.argument),
-		command: commandOf(line.path, number),
-		before: line.in === undefined ? undefined : fromHex(line.in),
-		after: written === undefined ? undefined : fromHex(written),
+		argument,
+		command: commandOf(path, number),
+		before,
+		after: out ?? (typeof result === "number" ? before : undefined),
 		result: typeof result === "number" ? result : new Errno(result.errno, result.reason),
 	});
 	return text.split("\n");
 }
 
-function brief(line: RecordLine, answer: number | Failed): string {
-	let call: string = line.kind;
-	if (line.kind === "open") call = `open(${JSON.stringify(line.path)})`;
-	else if (line.kind === "store") call = `write(${JSON.stringify(line.path)}, ${JSON.stringify(line.text)})`;
-	else if (line.kind === "pread" || line.kind === "pwrite") call += `(${line.length} bytes at ${line.position})`;
-	return `${call} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
+function brief(call: Call, answer: number | Failed): string {
+	let text: string = call.kind;
+	if (call.kind === "open") text = `open(${JSON.stringify(call.path)})`;
+	else if (call.kind === "store") text = `write(${JSON.stringify(call.path)}, ${JSON.stringify(call.text)})`;
+	else if (call.kind === "pread" || call.kind === "pwrite") text += `(${call.length} bytes at ${hex(call.position)})`;
+	return `${text} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
 }

@@ -82,6 +82,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				walk,
 				report: report?.fd,
 				record: recording,
+				program,
 				failNth,
 			} satisfies EngineSettings,
 			heap: heapFor(memory),

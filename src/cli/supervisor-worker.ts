@@ -13,6 +13,7 @@ import { MachineDescriptionError } from "../machine/description.js";
 import type { Machine, Surroundings } from "../machine/machine.js";
 import type { Outside } from "../machine/models.js";
 import { Recorder } from "../machine/record/recorder.js";
+import { watch } from "../machine/watch.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
@@ -22,6 +23,9 @@ import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
 import { answerWalk } from "./walk-answer.js";
 import { WalkTracer } from "./walk-tracer.js";
+
+/** package.json's; the build fills it in. */
+declare const VERSION: string;
 
 const STDERR = 2;
 
@@ -38,9 +42,15 @@ supervise(async (settings: EngineSettings, host) => {
 	if (settings.record !== undefined) checkThatItCanBeRecorded(found);
 	const machine = makeMachine(found, policies.get(settings.policy), around(settings, host));
 	const plan = settings.failNth === undefined ? undefined : new FailNth(settings.failNth);
-	const served = recorded(machine, found, settings);
+	const recorder = recorderOf(machine, found, settings);
+	if (recorder !== undefined) recorder.thread = host.thread;
+	const served = recorder ?? machine;
 	served.settle = host.settle;
 	const lines = settings.trace && new LineTracer(machine, settings.trace);
+	watch(
+		machine,
+		[recorder?.watcher, lines].filter((watcher) => watcher !== undefined),
+	);
 	return {
 		machine: served,
 		tracer: tracerOf(machine, settings, lines, plan),
@@ -66,14 +76,14 @@ function around({ record, memory }: EngineSettings, { devices }: Host): Surround
 	return { outside, memory, discard, placeOfModels };
 }
 
-/** The machine, or what stands in front of it and writes down all that it does. */
-function recorded(
+/** What stands in front of the machine and writes down all that it does. */
+function recorderOf(
 	machine: Machine,
 	{ json }: FoundMachine,
-	{ policy, memory, record }: EngineSettings,
-): Machine | Recorder {
-	if (record === undefined) return machine;
-	return new Recorder(machine, json, { policy, memory }, recordTo(record));
+	{ policy, memory, record, program }: EngineSettings,
+): Recorder | undefined {
+	if (record === undefined) return undefined;
+	return new Recorder(machine, json, { policy, memory, ioasis: VERSION, program }, recordTo(record));
 }
 
 /** Whoever wants to know of each call; undefined when that is nobody. */

@@ -45,7 +45,7 @@ function checkTogether({ pid, recording, at, device, pasid }: WalkOptions): void
 	if (pasid !== undefined && device === undefined)
 		refuse("--pasid says which requests of a device, and there is no --device", "give both: --device vfio0 --pasid 1");
 	if (at !== undefined && recording === undefined)
-		refuse("--at is a line of a recording, and there is no --recording", "give the file, too: --recording vmm.jsonl");
+		refuse("--at is a call of a recording, and there is no --recording", "give the file, too: --recording vmm.rec");
 	if (pid !== undefined && recording !== undefined)
 		refuse("--pid is of a program that runs, and --recording is of one that ran", "leave one of them out");
 }
@@ -55,13 +55,18 @@ async function walkRecorded(
 	question: WalkQuestion,
 	{ at, json, loadModels }: WalkOptions,
 ): Promise<void> {
-	const { line, call, walks, isTranslated } = await walkRecording(path, number("--at", at), question, {
+	const {
+		number: which,
+		call,
+		walks,
+		isTranslated,
+	} = await walkRecording(path, number("--at", at), question, {
 		...(loadModels && { loadModels }),
 	});
-	const which = isTranslated ? "the last at which an IOVA is translated" : "the last at which there is a page table";
+	const moment = isTranslated ? "the last at which an IOVA is translated" : "the last at which there is a page table";
 	const texts = walks.map(walkText);
-	if (json) printJson({ recording: path, line, call }, texts);
-	else print(`${path}, after line ${line} (${call})${at === undefined ? `, ${which}` : ""}:`, texts);
+	if (json) printJson({ recording: path, number: which, call }, texts);
+	else print(`${path}, after call ${which} (${call})${at === undefined ? `, ${moment}` : ""}:`, texts);
 }
 
 async function walkRunning(question: WalkQuestion, { pid, json }: WalkOptions): Promise<void> {

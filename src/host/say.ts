@@ -48,8 +48,8 @@ export function showProgress(text: string): void {
  * Writes all of it, however long the reader takes.
  * @returns the errno's name when it can't be: "EPIPE"
  */
-export function writeAll(fd: number, text: string): string | undefined {
-	const bytes = Buffer.from(text);
+export function writeAll(fd: number, text: string | Uint8Array): string | undefined {
+	const bytes = typeof text === "string" ? Buffer.from(text) : text;
 	for (let done = 0; done < bytes.length; ) {
 		try {
 			done += writeSync(fd, bytes, done);

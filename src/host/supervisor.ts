@@ -155,6 +155,11 @@ export class Supervisor {
 		});
 	}
 
+	/** The thread whose call is being answered, or was answered last. */
+	get caller(): number {
+		return this.#notification.thread;
+	}
+
 	/**
 	 * Answers until the launcher says that nobody is left.
 	 * @param listener where the notifications come from

@@ -49,6 +49,20 @@ export interface DmaEvent {
 	readonly message: string;
 }
 
+/** A device reads or writes memory. */
+export interface DmaAccess {
+	/** "0000:00:02.0" */
+	readonly device: string;
+	/** 0 for none. */
+	readonly pasid: number;
+	/** In bytes, as the length. */
+	readonly iova: bigint;
+	readonly length: number;
+	readonly isWrite: boolean;
+	/** Why it was refused, if it was. */
+	readonly fault?: string;
+}
+
 /** A device interrupts, and what comes of it. */
 export interface InterruptEvent {
 	/** "0000:00:02.0" */

@@ -6,7 +6,7 @@ import { buildClient, hasCompiler, ioasis, temporaryDirectory } from "./programs
 
 const directory = temporaryDirectory();
 afterAll(directory.remove);
-const recording = join(directory.path, "recording.jsonl");
+const recording = join(directory.path, "recording.rec");
 
 const CARDS = ["--device", "igb,wire=lan", "--device", "igb,wire=lan"];
 const DEVICES = ["/dev/vfio/devices/vfio2", "/dev/vfio/devices/vfio3"];

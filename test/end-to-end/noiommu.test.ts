@@ -10,7 +10,7 @@ afterAll(directory.remove);
 
 const DEVICE = "/dev/vfio/devices/noiommu-vfio0";
 const trace = join(directory.path, "trace");
-const recording = join(directory.path, "recording.jsonl");
+const recording = join(directory.path, "recording.rec");
 
 /** Whether what is run here may have physical addresses. */
 const CAP_SYS_RAWIO = 17;

@@ -8,9 +8,16 @@ import { ioasis, temporaryDirectory } from "./programs.js";
 const directory = temporaryDirectory();
 afterAll(directory.remove);
 
-const recording = join(directory.path, "recording.jsonl");
+const recording = join(directory.path, "recording.rec");
+const lines = join(directory.path, "recording.jsonl");
 const record = (machine: string, ...program: string[]) =>
 	ioasis("run", "--quiet", "--machine", machine, "--record", recording, "--", process.execPath, ...program);
+
+/** What was recorded, as lines. */
+function asLines(): string {
+	expect(ioasis("convert", recording, lines)).toEqual({ status: 0, stdout: "", stderr: "" });
+	return readFileSync(lines, "utf8");
+}
 
 test("a recording is replayed without the program, and every answer is the same", () => {
 	expect(record("selftest", "examples/first-steps.mjs").status).toBe(0);
@@ -32,40 +39,64 @@ test("on another machine it stops at the first answer that differs, and shows bo
 
 test("a changed answer is found, also in the last line of a recording that was cut off", () => {
 	record("selftest", "examples/first-steps.mjs");
-	const lines = readFileSync(recording, "utf8").split("\n");
-	const changed = lines.map((line) => line.replace(/"errno":"EINVAL"/, '"errno":"EPERM"'));
-	writeFileSync(recording, `${changed.join("\n")}{"kind":"ioctl","thr`);
-	const { status, stdout } = ioasis("replay", recording);
+	const changed = asLines().replace(/"errno":"EINVAL"/g, '"errno":"EPERM"');
+	writeFileSync(lines, `${changed}{"kind":"ioctl","thr`);
+	const { status, stdout } = ioasis("replay", lines);
 	expect(stdout).toMatch(/= -1 EPERM\n.*= -1 EINVAL\n/s);
 	expect(status).toBe(1);
 });
 
 test("of a recording that was cut off it says so", () => {
 	record("selftest", "examples/first-steps.mjs");
-	writeFileSync(recording, readFileSync(recording, "utf8").slice(0, -20));
-	const { status, stdout } = ioasis("replay", recording);
-	expect(stdout).toMatch(
-		/^ioasis: \d calls, each answered as it was; the recording ends in the middle of the next one: the run was killed\n$/,
+	const inTheMiddle =
+		/^ioasis: \d calls, each answered as it was; the recording ends in the middle of the next one: the run was killed\n$/;
+	asLines();
+	for (const [file, end] of [
+		[recording, -8],
+		[lines, -20],
+	] as const) {
+		writeFileSync(file, readFileSync(file).subarray(0, end));
+		const { status, stdout } = ioasis("replay", file);
+		expect(stdout).toMatch(inTheMiddle);
+		expect(status).toBe(0);
+	}
+});
+
+test("of one whose run was killed between two calls it says how many files are open", () => {
+	record("selftest", "examples/first-steps.mjs");
+	const first = asLines().split("\n").slice(0, 6);
+	writeFileSync(lines, `${first.join("\n")}\n`);
+	expect(ioasis("replay", lines).stdout).toMatch(/; the recording ends there, with 1 file open: the run was killed\n$/);
+});
+
+test("its lines are a recording again, and say what a program asked", () => {
+	record("selftest", "examples/first-steps.mjs");
+	const [start, ...rest] = asLines()
+		.trimEnd()
+		.split("\n")
+		.map((line) => JSON.parse(line));
+	expect(start).toMatchObject({ kind: "start", version: 3, machine: { name: "selftest" } });
+	expect(start.program).toEqual([process.execPath, "examples/first-steps.mjs"]);
+	expect(rest).toContainEqual(
+		expect.objectContaining({ kind: "ioctl", command: "IOMMU_IOAS_ALLOC", number: "0x3b81" }),
 	);
-	expect(status).toBe(0);
-	const lines = readFileSync(recording, "utf8").split("\n");
-	writeFileSync(recording, `${lines.slice(0, 6).join("\n")}\n`);
-	expect(ioasis("replay", recording).stdout).toMatch(
-		/; the recording ends there, with 1 file open: the run was killed\n$/,
-	);
+	const again = join(directory.path, "again.rec");
+	expect(ioasis("convert", lines, again).status).toBe(0);
+	const linesOfAgain = ioasis("convert", again).stdout.trimEnd().split("\n");
+	expect(linesOfAgain.map((line) => JSON.parse(line))).toEqual([start, ...rest]);
 });
 
 test("what somebody has put into a recording is written out where it is shown", () => {
 	record("selftest", "examples/first-steps.mjs");
-	const text = readFileSync(recording, "utf8");
+	const text = asLines();
 	const evil = "\x1b[2J\nioasis: all is well\u202e";
 	const change = (from: RegExp, to: object) =>
-		writeFileSync(recording, text.replace(from, JSON.stringify(to).slice(1, -1)));
+		writeFileSync(lines, text.replace(from, JSON.stringify(to).slice(1, -1)));
 	change(/"errno":"EINVAL","reason":"[^"]*"/, { errno: "EPERM", reason: evil });
 	const written = String.raw`\x1b[2J\nioasis: all is well\u{202e}`;
-	expect(ioasis("replay", recording).stdout).toContain(`\n     ${written}\n`);
+	expect(ioasis("replay", lines).stdout).toContain(`\n     ${written}\n`);
 	change(/"kind":"ioctl"/, { kind: evil });
-	const { status, stderr } = ioasis("replay", recording);
+	const { status, stderr } = ioasis("replay", lines);
 	expect(stderr).toMatch(/^ioasis: [^\n]+\/recording\.jsonl:\d+: kind: [^\n]+\n {8}[^\n]+\n$/);
 	expect(stderr).toContain(written);
 	expect(status).toBe(2);
@@ -85,15 +116,15 @@ test("a recording has no file of its own run, unless it is allowed to", () => {
 	writeFileSync(model, `import { writeFileSync } from "node:fs"; writeFileSync(${JSON.stringify(ran)}, "");`);
 	const device = { address: "0000:00:02.0", model };
 	const machine = { name: "x", description: "", iommus: [{ driver: "none", devices: [device] }] };
-	writeFileSync(recording, `${JSON.stringify({ kind: "start", version: 2, machine, policy: "mainline" })}\n`);
+	writeFileSync(lines, `${JSON.stringify({ kind: "start", version: 2, machine, policy: "mainline" })}\n`);
 	for (const words of [
-		["replay", recording],
-		["walk", "--recording", recording, "0x1000"],
+		["replay", lines],
+		["walk", "--recording", lines, "0x1000"],
 	]) {
 		const { status, stderr } = ioasis(...words);
 		expect(stderr).toContain(`has a model that is a file, ${model}, which a replay would run`);
 		expect([status, existsSync(ran)]).toEqual([2, false]);
 	}
-	expect(ioasis("replay", "--load-models", recording).stderr).toContain("has no model as its default export");
+	expect(ioasis("replay", "--load-models", lines).stderr).toContain("has no model as its default export");
 	expect(existsSync(ran)).toBe(true);
 });

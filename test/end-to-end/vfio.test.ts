@@ -10,7 +10,7 @@ afterAll(directory.remove);
 
 const device = "/dev/vfio/devices/vfio0";
 const trace = join(directory.path, "trace");
-const recording = join(directory.path, "recording.jsonl");
+const recording = join(directory.path, "recording.rec");
 
 test("the example of a driver has its device copy memory", () => {
 	const { status, stdout } = ioasis("run", "--quiet", "--machine", "intel", "--", process.execPath, "examples/edu.mjs");

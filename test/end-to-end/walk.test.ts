@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { askRun, findRuns } from "../../src/cli/walk-socket.js";
@@ -77,20 +77,20 @@ test("shows both stages of a nested page table as soon as a device is attached t
 });
 
 describe("walk --recording", () => {
-	const recording = join(directory.path, "nested.jsonl");
+	const recording = join(directory.path, "nested.rec");
 	const recorded = (...words: string[]) => ioasis("walk", "--recording", recording, ...words);
 
-	test("walks where it ended, after the last line at which an IOVA is translated, or after one's own", () => {
+	test("walks where it ended, after the last call at which an IOVA is translated, or after one's own", () => {
 		ioasis("run", "-q", "-m", "amd", "--record", recording, ...attach);
 		const { stdout, status } = recorded("0x100000000");
 		const [head, which, ...levels] = stdout.trimEnd().split("\n");
 		expect(head).toMatch(
-			/nested\.jsonl, after line 10 \(VFIO_DEVICE_ATTACH_IOMMUFD_PT\), the last at which an IOVA is translated:$/,
+			/nested\.rec, after call 6 \(VFIO_DEVICE_ATTACH_IOMMUFD_PT\), the last at which an IOVA is translated:$/,
 		);
 		expect(which).toBe("IOVA 0x100000000 in HWPT 3 (amd):");
 		expect(levels.at(-1)).toMatch(/: 4K page at 0x[0-9a-f]+, read and write \(/);
 		expect(status).toBe(0);
-		const early = recorded("--at", "9", "0x100000000");
+		const early = recorded("--at", "5", "0x100000000");
 		expect([early.stderr, early.status]).toEqual(["ioasis: there is no page table (HWPT) at the moment\n", 1]);
 	});
 
@@ -107,26 +107,28 @@ describe("walk --recording", () => {
 	});
 
 	test("names the access to a register after which it looks", () => {
-		const edu = join(directory.path, "edu.jsonl");
+		const edu = join(directory.path, "edu.rec");
 		ioasis("run", "-q", "-m", "intel", "--record", edu, "--", process.execPath, "examples/edu.mjs");
-		const lines = readFileSync(edu, "utf8").split("\n");
-		const at = lines.findLastIndex((line) => line.startsWith('{"kind":"pwrite"')) + 1;
+		const calls = ioasis("convert", edu)
+			.stdout.split("\n")
+			.filter((line) => line.includes('"answer":'));
+		const at = calls.findLastIndex((line) => line.startsWith('{"kind":"pwrite"')) + 1;
 		const { stdout } = ioasis("walk", "--recording", edu, "--at", String(at), "0x0");
-		expect(stdout).toContain(`edu.jsonl, after line ${at} (pwrite):\n`);
+		expect(stdout).toContain(`edu.rec, after call ${at} (pwrite):\n`);
 	});
 
 	test("stops where the calls are answered otherwise", () => {
-		const lines = readFileSync(recording, "utf8").split("\n");
+		const lines = ioasis("convert", recording).stdout.split("\n");
 		const at = lines.findIndex((line) => line.includes("IOMMU_HWPT_ALLOC"));
 		lines[at] = lines[at].replace(/"answer":0/, '"answer":1');
 		writeFileSync(recording, lines.join("\n"));
 		const { stderr, status } = recorded("0x5000");
-		expect(stderr).toMatch(/:\d+: IOMMU_HWPT_ALLOC is answered otherwise than it was/);
+		expect(stderr).toMatch(/: call \d+, IOMMU_HWPT_ALLOC, is answered otherwise than it was/);
 		expect(status).toBe(1);
 	});
 
 	test.each([
-		[["--at", "9999", "0x0"], /--at 9999: .* has \d+ lines/],
+		[["--at", "9999", "0x0"], /--at 9999: .* has \d+ calls/],
 		[["--at", "x", "0x0"], /--at x: not a number\n/],
 		[["4096"], /^ioasis: 4096: not an IOVA\n {8}give it in hexadecimal/],
 		[["--pasid", "1", "0x0"], /there is no --device\n/],
@@ -209,7 +211,7 @@ describe("walk, of a program that runs", () => {
 	});
 
 	test("a recorded program's walk is in its recording, too", async () => {
-		const recording = join(directory.path, "walked.jsonl");
+		const recording = join(directory.path, "walked.rec");
 		const run = await start("-m", "intel", "--record", recording, ...nest);
 		const now = ioasis("walk", "--device", "vfio0", "0x5000").stdout;
 		await end(run);

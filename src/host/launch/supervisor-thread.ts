@@ -68,6 +68,8 @@ export interface Host {
 	settle(mappingsToo?: boolean): void;
 	/** Threads for the models of devices. */
 	readonly devices: DeviceThreads;
+	/** The thread whose call is being answered; 0 before the first. */
+	thread(): number;
 }
 
 /** What the supervisor serves, and who looks on. */
@@ -130,6 +132,7 @@ async function prepare<Settings>(
 			debugfs,
 			settle: (mappingsToo) => supervisor?.settle(mappingsToo),
 			devices,
+			thread: () => supervisor?.caller ?? 0,
 		});
 		const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
 		supervisor = new Supervisor(machine, devices, files, tracer, faults);

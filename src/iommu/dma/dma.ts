@@ -5,7 +5,7 @@ import { type Frames, Location } from "../../memory/frames.js";
 import { offsetInPage, pageOf } from "../../memory/page-number.js";
 import { PhysicalMemory } from "../../memory/physical-memory.js";
 import { READ } from "../../pagetable/pagetable.js";
-import type { DmaEvent } from "../../trace/event.js";
+import type { DmaAccess, DmaEvent } from "../../trace/event.js";
 import { hex } from "../../uapi/errno.js";
 import type { Device } from "../core/iommu.js";
 import { NO_PASID, type Pasid } from "../core/pasid.js";
@@ -20,6 +20,8 @@ export class Dma {
 	readonly #memory: PhysicalMemory;
 	readonly #remapping: Remapping;
 	#report: ((event: DmaEvent) => void) | undefined;
+	/** Is told of each access, also of those that go well. */
+	accessed: ((access: DmaAccess) => void) | undefined;
 
 	/** @param frames the machine's memory */
 	constructor(frames: Frames) {
@@ -99,6 +101,7 @@ export class Dma {
 	refuse(request: DmaRequest, reason: string): DmaFault {
 		const fault = new DmaFault(request, "function", "blocked", reason);
 		this.#tell("fault", request, fault.message);
+		this.#tellAccess(request, 0, fault);
 		return fault;
 	}
 
@@ -106,9 +109,12 @@ export class Dma {
 		try {
 			if (device.hasIommu) this.#remapped(device, pasid, iova, write, data);
 			else this.#byPhysicalAddress({ device, pasid, iova, write }, data);
+			if (this.accessed !== undefined) this.#tellAccess({ device, pasid, iova, write }, data.length, undefined);
 			return undefined;
 		} catch (thrown) {
-			return this.#refusal(thrown);
+			const fault = this.#refusal(thrown);
+			this.#tellAccess({ device, pasid, iova, write }, data.length, fault);
+			return fault;
 		}
 	}
 
@@ -154,5 +160,16 @@ export class Dma {
 
 	#tell(kind: DmaEvent["kind"], { device, pasid, iova }: DmaRequest, message: string): void {
 		this.#report?.({ kind, device: device.name, pasid, iova, message });
+	}
+
+	#tellAccess({ device, pasid, iova, write }: DmaRequest, length: number, fault: DmaFault | undefined): void {
+		this.accessed?.({
+			device: device.name,
+			pasid,
+			iova,
+			length,
+			isWrite: write,
+			...(fault !== undefined && { fault: fault.message }),
+		});
 	}
 }

@@ -4,10 +4,13 @@ import type { Caller } from "../../files/caller.js";
 import type { MappableFile, Mapping, OpenFile, PositionedFile, ReadableFile } from "../../files/open-file.js";
 import type { AddressSpace } from "../../memory/address-space.js";
 import { commandOf } from "../../trace/commands.js";
-import { type Failed, type Name, type Question, toHex } from "../../trace/record.js";
-import { Errno, hex } from "../../uapi/errno.js";
+import type { Ioctl, Name } from "../../trace/record.js";
+import { answerOf, failedOf, noting } from "./noting.js";
 import { type RecordedForm, RecordingCaller } from "./recording-caller.js";
-import type { RecordingMemories, Struct } from "./recording-memory.js";
+import type { RecordingMemories } from "./recording-memory.js";
+
+/** While it is made. */
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export class RecordedFile implements RecordedForm {
 	readonly id: Name;
@@ -26,29 +29,46 @@ export class RecordedFile implements RecordedForm {
 	}
 
 	ioctl(caller: Caller, command: number, argument: number): number {
-		const recording = new RecordingCaller(this.memories, caller, (file) => recordedFile(this.memories, file));
+		const { questions } = this.memories;
+		const recording = new RecordingCaller(this.memories, caller, this.#recorded);
+		questions.begin();
+		const { time, struct } = questions;
+		struct.begin(recording.memory, argument, this.#sizeOf(command));
+		const result = answerOf(questions, () => this.inner.ioctl(recording, command, argument));
+		const asked = questions.end();
+		const { before, after } = struct;
+		const entry: Mutable<Ioctl> = {
+			kind: "ioctl",
+			time,
+			took: questions.time - time,
+			thread: caller.thread,
+			file: this.id,
+			memory: recording.memory.id,
+			owner: recording.owner.id,
+			number: command,
+			argument,
+			answer: typeof result === "number" ? result : failedOf(result),
+		};
+		if (before !== undefined) entry.in = before;
+		if (after !== undefined) entry.out = after;
+		if (asked !== undefined) entry.asked = asked;
+		questions.write(entry);
+		if (typeof result !== "number") throw result;
+		return result;
+	}
+
+	readonly #recorded = (file: OpenFile) => recordedFile(this.memories, file);
+	/** By an ioctl's number: how long its struct is, in bytes; 0 for none, or nobody knows. */
+	readonly #sizes = new Map<number, number>();
+
+	#sizeOf(command: number): number {
+		const known = this.#sizes.get(command);
+		if (known !== undefined) return known;
 		const description = commandOf(this.path, command);
-		const struct = this.#read(caller, recording, argument, description && "size" in description ? description.size : 0);
-		const before = struct && toHex(struct.bytes);
-		return this.noting(
-			() => this.inner.ioctl(recording, command, argument),
-			(answer, asked) => {
-				this.memories.questions.write({
-					kind: "ioctl",
-					thread: caller.thread,
-					file: this.id,
-					memory: recording.memory.id,
-					owner: recording.owner.id,
-					number: hex(command),
-					...(description && { command: description.name }),
-					argument: hex(argument),
-					...(before !== undefined && { in: before }),
-					...asked,
-					answer,
-					...(struct?.written && { out: toHex(struct.bytes) }),
-				});
-			},
-		);
+		const size = description !== undefined && "size" in description ? description.size : 0;
+		// A program may try all numbers that there are.
+		if (description !== undefined) this.#sizes.set(command, size);
+		return size;
 	}
 
 	get isReleased(): boolean {
@@ -59,39 +79,6 @@ export class RecordedFile implements RecordedForm {
 		this.#isReleased = true;
 		this.memories.questions.released(this.id);
 		this.inner.release();
-	}
-
-	/** Makes a call, and notes what came of it, also when that is an error. */
-	protected noting(
-		call: () => number,
-		write: (answer: number | Failed, asked: { asked?: readonly Question[] }) => void,
-	): number {
-		const { result, asked } = this.memories.questions.during(() => this.#answerOf(call));
-		const failed = typeof result === "number" ? result : { errno: result.code, reason: result.reason };
-		write(failed, asked.length > 0 ? { asked } : {});
-		if (typeof result === "number") return result;
-		throw result;
-	}
-
-	/** From then on the call's struct is none of anybody's questions. */
-	#answerOf(call: () => number): number | Errno {
-		try {
-			return answerOf(call);
-		} finally {
-			this.memories.struct = undefined;
-		}
-	}
-
-	/** The caller's struct, as much of it as can be read; from now on the call's questions about it need no note. */
-	#read(caller: Caller, recording: RecordingCaller, address: number, size: number): Struct | undefined {
-		this.memories.struct = undefined;
-		if (size === 0) return undefined;
-		const bytes = new Uint8Array(size);
-		const length = caller.memory.read(address, bytes);
-		if (length === 0) return undefined;
-		const struct = { space: recording.memory, address, bytes: bytes.subarray(0, length), written: false };
-		this.memories.struct = struct;
-		return struct;
 	}
 }
 
@@ -124,13 +111,8 @@ export class RecordedQueue extends RecordedFile implements ReadableFile {
 
 	#transfer(kind: "read" | "write", memory: AddressSpace, address: number, length: number): number {
 		const space = this.memories.space(memory);
-		return this.noting(
-			() => this.inner[kind](space, address, length),
-			(answer, asked) => {
-				const place = { memory: space.id, at: hex(address), length };
-				this.memories.questions.write({ kind, file: this.id, ...place, ...asked, answer });
-			},
-		);
+		const what = { kind, file: this.id, memory: space.id, at: address, length };
+		return noting(this.memories.questions, what, () => this.inner[kind](space, address, length));
 	}
 }
 
@@ -139,14 +121,11 @@ export class RecordedMappableFile extends RecordedFile implements MappableFile {
 
 	mmap(offset: number, length: number): Mapping {
 		const { questions } = this.memories;
-		const call = { kind: "mmap", file: this.id, offset: hex(offset), length } as const;
-		const mapping = answerOf(() => this.inner.mmap(offset, length));
-		if (mapping instanceof Errno) {
-			questions.write({ ...call, answer: { errno: mapping.code, reason: mapping.reason } });
-			throw mapping;
-		}
-		const id = questions.add(mapping);
-		questions.write({ ...call, answer: id });
+		let mapping!: Mapping;
+		const id = noting(this.memories.questions, { kind: "mmap", file: this.id, offset, length }, () => {
+			mapping = this.inner.mmap(offset, length);
+			return questions.add(mapping);
+		});
 		return {
 			...mapping,
 			release: () => {
@@ -163,32 +142,18 @@ export class RecordedDevice extends RecordedMappableFile implements PositionedFi
 
 	readAt(memory: AddressSpace, address: number, length: number, position: number): number {
 		const space = this.memories.space(memory);
-		const call = () => this.inner.readAt(space, address, length, position);
-		return this.#access("pread", space.id, address, length, position, call);
+		const what = { kind: "pread", file: this.id, memory: space.id, at: address, length, position } as const;
+		return noting(this.memories.questions, what, () => this.inner.readAt(space, address, length, position));
 	}
 
 	writeAt(memory: AddressSpace, address: number, length: number, position: number): number {
 		const space = this.memories.space(memory);
-		const call = () => this.inner.writeAt(space, address, length, position);
-		return this.#access("pwrite", space.id, address, length, position, call);
+		const what = { kind: "pwrite", file: this.id, memory: space.id, at: address, length, position } as const;
+		return noting(this.memories.questions, what, () => this.inner.writeAt(space, address, length, position));
 	}
 
 	placeAt(position: number): string {
 		return this.inner.placeAt(position);
-	}
-
-	#access(
-		kind: "pread" | "pwrite",
-		memory: Name,
-		at: number,
-		length: number,
-		position: number,
-		call: () => number,
-	): number {
-		const place = { memory, at: hex(at), length, position: hex(position) };
-		return this.noting(call, (answer, asked) =>
-			this.memories.questions.write({ kind, file: this.id, ...place, ...asked, answer }),
-		);
 	}
 }
 
@@ -197,14 +162,4 @@ export function recordedFile(memories: RecordingMemories, file: OpenFile): Recor
 	if ("readable" in file) return new RecordedQueue(memories, file);
 	if ("readAt" in file) return new RecordedDevice(memories, file);
 	return "mmap" in file ? new RecordedMappableFile(memories, file) : new RecordedFile(memories, file);
-}
-
-/** What a call returns, or the Errno that it throws. Anything else is a bug, or a Later, of which nothing is noted; it goes on. */
-function answerOf<T>(call: () => T): T | Errno {
-	try {
-		return call();
-	} catch (error) {
-		if (error instanceof Errno) return error;
-		throw error;
-	}
 }

@@ -4,11 +4,14 @@ import type { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Opener } from "../../files/caller.js";
 import type { OpenFile } from "../../files/open-file.js";
 import type { AddressSpace, Backing, Extents } from "../../memory/address-space.js";
-import { RECORD_VERSION, type RecordLine } from "../../trace/record.js";
+import type { DmaDone, Told } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
 import type { FileTree } from "../file-tree.js";
 import type { Machine } from "../machine.js";
-import { Questions } from "./questions.js";
+import type { Watcher } from "../watch.js";
+import { RECORD_VERSION } from "./blocks.js";
+import { answerOf, failedOf, noting } from "./noting.js";
+import { Questions, type WriteEntry } from "./questions.js";
 import { recordedFile } from "./recorded-file.js";
 import { RecordingMemories } from "./recording-memory.js";
 
@@ -18,6 +21,9 @@ interface Settings {
 	readonly policy: string;
 	/** How much memory clients may have us use, in bytes. */
 	readonly memory?: number;
+	/** Our own version, and the program with its arguments. */
+	readonly ioasis?: string;
+	readonly program?: readonly string[];
 }
 
 export class Recorder {
@@ -28,13 +34,32 @@ export class Recorder {
 	/**
 	 * @param description the machine's, as its file has it
 	 * @param settings what else it was made with
-	 * @param write gets each line, in order
+	 * @param write gets each entry, in order
 	 */
-	constructor(machine: Machine, description: unknown, settings: Settings, write: (line: RecordLine) => void) {
+	constructor(machine: Machine, description: unknown, settings: Settings, write: WriteEntry) {
 		this.#machine = machine;
 		this.#questions = new Questions(write);
 		this.#memories = new RecordingMemories(this.#questions);
-		write({ kind: "start", version: RECORD_VERSION, machine: description, ...settings });
+		write({ kind: "start", version: RECORD_VERSION, began: Date.now(), machine: description, ...settings });
+	}
+
+	/** Tells which thread makes the call that is under way. */
+	set thread(thread: () => number) {
+		this.#questions.thread = thread;
+	}
+
+	/** Writes down what devices do, and what they and the engine say. */
+	get watcher(): Watcher {
+		const write = (entry: DmaDone | Told) => this.#questions.write({ time: this.#questions.time, ...entry });
+		return {
+			accessed: (access) => write({ kind: "dma", ...access }),
+			dma: ({ kind, ...event }) => {
+				if (kind === "stale") write({ kind, ...event });
+			},
+			interrupt: (event) => write({ kind: "interrupt", ...event }),
+			device: (event) => write({ kind: "device", ...event }),
+			remark: (message) => write({ kind: "remark", message }),
+		};
 	}
 
 	get paths(): readonly string[] {
@@ -59,48 +84,39 @@ export class Recorder {
 	}
 
 	open(path: string, opener: Opener): OpenFile | undefined {
-		const { result, asked } = this.#questions.during(() => this.#openFile(path, opener));
-		if (result === undefined) return undefined;
-		const questions = asked.length > 0 ? { asked } : {};
-		if (result instanceof Errno) {
-			const answer = { errno: result.code, reason: result.reason };
-			this.#questions.write({ kind: "open", path, ...questions, answer });
-			throw result;
-		}
-		const recorded = recordedFile(this.#memories, result);
-		this.#questions.write({ kind: "open", path, ...questions, answer: recorded.id });
-		return recorded;
-	}
-
-	#openFile(path: string, opener: Opener): OpenFile | Errno | undefined {
+		const questions = this.#questions;
 		const asking: Opener = {
 			capable: (capability) => {
 				const is = opener.capable(capability);
-				this.#questions.ask({ ask: "capable", of: capability, is });
+				questions.ask({ ask: "capable", of: capability, is });
 				return is;
 			},
 		};
-		try {
-			return this.#machine.open(path, asking);
-		} catch (error) {
-			if (error instanceof Errno) return error;
-			throw error;
-		}
+		questions.begin();
+		const { time } = questions;
+		const result = answerOf(questions, () => this.#machine.open(path, asking));
+		const asked = questions.end();
+		if (result === undefined) return undefined;
+		const file = result instanceof Errno ? undefined : recordedFile(this.#memories, result);
+		const thread = questions.thread();
+		questions.write({
+			kind: "open",
+			time,
+			took: questions.time - time,
+			...(thread > 0 && { thread }),
+			path,
+			...(asked !== undefined && { asked }),
+			answer: result instanceof Errno ? failedOf(result) : file!.id,
+		});
+		if (result instanceof Errno) throw result;
+		return file;
 	}
 
 	store(path: string, text: string): void {
-		const { result, asked } = this.#questions.during(() => {
-			try {
-				this.#machine.store(path, text);
-				return 0;
-			} catch (error) {
-				if (error instanceof Errno) return error;
-				throw error;
-			}
+		noting(this.#questions, { kind: "store", path, text }, () => {
+			this.#machine.store(path, text);
+			return 0;
 		});
-		const answer = result instanceof Errno ? { errno: result.code, reason: result.reason } : result;
-		this.#questions.write({ kind: "store", path, text, ...(asked.length > 0 ? { asked } : {}), answer });
-		if (result instanceof Errno) throw result;
 	}
 
 	counts(memory: AddressSpace): { readonly pinned: number; readonly locked: number } {

@@ -3,24 +3,13 @@
 import type { CallerFile } from "../../files/caller.js";
 import { type AddressSpace, type Backing, Extents } from "../../memory/address-space.js";
 import type { MemoryOwner } from "../../memory/memlock.js";
-import { type Extent, type Name, toHex } from "../../trace/record.js";
-import { Errno, hex } from "../../uapi/errno.js";
+import type { Extent, Name } from "../../trace/record.js";
+import { Errno } from "../../uapi/errno.js";
 import type { Questions } from "./questions.js";
-
-/** The struct of the call that is under way: what is read and written of it stands in the call's line already. */
-export interface Struct {
-	readonly space: AddressSpace;
-	readonly address: number;
-	/** As the engine knows it by now. */
-	readonly bytes: Uint8Array;
-	written: boolean;
-}
 
 /** One for each real thing, so that what is the same for the engine without us is the same with us. */
 export class RecordingMemories {
 	readonly questions: Questions;
-	/** What the line of the call has already. */
-	struct: Struct | undefined;
 	readonly #spaces = new WeakMap<AddressSpace, RecordingSpace>();
 	readonly #backings = new WeakMap<Backing, RecordingBacking>();
 	readonly #owners = new WeakMap<MemoryOwner, RecordingOwner>();
@@ -121,35 +110,32 @@ export class RecordingSpace implements AddressSpace {
 
 	read(address: number, into: Uint8Array): number {
 		const done = this.#space.read(address, into);
-		const place = this.#inStruct(address, into.length);
-		if (done === into.length && place !== undefined && into.every((byte, i) => byte === place[i])) return done;
-		const bytes = toHex(into.subarray(0, done));
-		this.#memories.questions.ask({ ask: "read", memory: this.id, at: hex(address), length: into.length, bytes });
+		const { struct } = this.#memories.questions;
+		if (struct.isIn(this) && struct.read(this.#space, address, into, done)) return done;
+		const question = { ask: "read", memory: this.id, at: address, length: into.length } as const;
+		this.#memories.questions.ask({ ...question, bytes: into.slice(0, done) });
 		return done;
 	}
 
 	write(address: number, from: Uint8Array): number {
 		const done = this.#space.write(address, from);
-		const place = this.#inStruct(address, from.length);
-		if (done === from.length && place !== undefined) {
-			place.set(from);
-			this.#memories.struct!.written = true;
-			return done;
-		}
-		const bytes = toHex(from);
-		const short = done < from.length ? { done } : {};
-		this.#memories.questions.ask({ ask: "write", memory: this.id, at: hex(address), bytes, ...short });
+		const { struct } = this.#memories.questions;
+		if (struct.isIn(this) && struct.write(address, from, done)) return done;
+		const question = { ask: "write", memory: this.id, at: address, bytes: from.slice() } as const;
+		this.#memories.questions.ask(done < from.length ? { ...question, done } : question);
 		return done;
 	}
 
 	resolve(first: number, count: number, writable: boolean, into: Extents): void {
-		const question = { ask: "pages", memory: this.id, page: first, count, writable } as const;
+		const { questions } = this.#memories;
 		found.clear();
 		try {
 			this.#space.resolve(first, count, writable, found);
 		} catch (error) {
-			if (error instanceof Errno)
-				this.#memories.questions.ask({ ...question, is: { errno: error.code, reason: error.reason } });
+			if (error instanceof Errno) {
+				const is = { errno: error.code, reason: error.reason };
+				questions.ask({ ask: "pages", memory: this.id, page: first, count, writable, is });
+			}
 			throw error;
 		}
 		const is: Extent[] = [];
@@ -158,15 +144,7 @@ export class RecordingSpace implements AddressSpace {
 			is.push([backing.id, found.page[i], found.count[i]]);
 			into.add(backing, found.page[i], found.count[i]);
 		}
-		this.#memories.questions.ask({ ...question, is });
-	}
-
-	/** The part of the call's struct that is at an address. */
-	#inStruct(address: number, length: number): Uint8Array | undefined {
-		const { struct } = this.#memories;
-		if (struct?.space !== this) return undefined;
-		const from = address - struct.address;
-		return from >= 0 && from + length <= struct.bytes.length ? struct.bytes.subarray(from, from + length) : undefined;
+		questions.ask({ ask: "pages", memory: this.id, page: first, count, writable, is });
 	}
 }
 
@@ -187,15 +165,15 @@ export class RecordingBacking implements Backing {
 
 	read(at: number, into: Uint8Array): number {
 		const done = this.#backing.read(at, into);
-		const bytes = toHex(into.subarray(0, done));
-		this.#questions.ask({ ask: "dma read", backing: this.id, at: hex(at), length: into.length, bytes });
+		const question = { ask: "dma read", backing: this.id, at, length: into.length } as const;
+		this.#questions.ask({ ...question, bytes: into.slice(0, done) });
 		return done;
 	}
 
 	write(at: number, from: Uint8Array): number {
 		const done = this.#backing.write(at, from);
-		const short = done < from.length ? { done } : {};
-		this.#questions.ask({ ask: "dma write", backing: this.id, at: hex(at), bytes: toHex(from), ...short });
+		const question = { ask: "dma write", backing: this.id, at, bytes: from.slice() } as const;
+		this.#questions.ask(done < from.length ? { ...question, done } : question);
 		return done;
 	}
 

@@ -1,83 +1,142 @@
-// A recording as its text, line by line, and what is wrong with one. docs/record.md describes it for people.
+// A recording as it was read, in either form: its entries by their numbers, and what is wrong with it.
 
-import type { RecordLine, Start } from "../../trace/record.js";
-import { notJson } from "../errors.js";
-import type { Machine } from "../machine.js";
-import { type Difference, Replayer } from "./replayer.js";
-import { BadLine, checkLine, checkStart } from "./schema.js";
+import type { Entry, Start } from "../../trace/record.js";
+import { BinaryEntries, isBinary } from "./blocks.js";
+import { parseLines } from "./json-lines.js";
+import { Knowledge } from "./knowledge.js";
+import { BadEntry } from "./limits.js";
+import { checkStart } from "./schema.js";
 
 /** What keeps a recording from being replayed. */
 export class RecordingError extends Error {
-	/** Counted from 1. */
-	readonly line: number;
+	/** What to append to the file's name: ":12" for a line, ": entry 12" for an entry, "" for all of it. */
+	readonly place: string;
 
-	constructor(line: number, message: string) {
+	constructor(place: string, message: string) {
 		super(message);
-		this.line = line;
+		this.place = place;
 	}
 }
 
-export interface Recording {
+/** Entries by their numbers. */
+export interface Entries {
+	readonly length: number;
+	/** How many of them are calls. */
+	readonly calls: number;
+	/** @param index from 0 @throws BadEntry for one that is damaged */
+	at(index: number): Entry;
+	/** Where a call is among the entries, from 0. @param call from 1 to `calls` */
+	indexOfCall(call: number): number;
+}
+
+/** What its entries are called. */
+type Unit = "line" | "entry";
+
+export class Recording {
 	readonly start: Start;
-	readonly lines: readonly RecordLine[];
-	/** Whether it ends in the middle of a line, which isn't among them: ioasis was killed when it wrote that. */
+	/** Whether it ends in the middle of an entry, which isn't among them: the run was killed. */
 	readonly isCut: boolean;
-}
+	readonly unit: Unit;
+	readonly #entries: Entries;
+	#knowledge: Knowledge | undefined;
 
-/** @throws RecordingError */
-export function parseRecording(text: string): Recording {
-	const texts = text.split("\n");
-	const last = texts.pop()!;
-	if (texts.length === 0) throw new RecordingError(1, "this is not a recording: it has no line");
-	const lines = texts.map((line, i) => atLine(i + 1, () => (i === 0 ? checkStart : checkLine)(parse(line))));
-	return { start: lines[0] as Start, lines, isCut: last !== "" };
-}
+	/** @param unit what an entry is called where it came from @throws RecordingError */
+	constructor(entries: Entries | readonly Entry[], isCut = false, unit: Unit = "entry") {
+		this.#entries = "calls" in entries ? entries : new ListOfEntries(entries);
+		this.isCut = isCut;
+		this.unit = unit;
+		if (entries.length === 0) throw new RecordingError("", "this is not a recording: it has no entry");
+		this.start = this.during(0, checkStart);
+	}
 
-function parse(line: string): unknown {
-	try {
-		return JSON.parse(line);
-	} catch (error) {
-		throw new BadLine(notJson("this", error));
+	/** @param file its content, in either form @throws RecordingError */
+	static parse(file: Uint8Array): Recording {
+		const unit = isBinary(file) ? "entry" : "line";
+		try {
+			if (unit === "entry") {
+				const entries = new BinaryEntries(file);
+				return new Recording(entries, entries.isCut, unit);
+			}
+			const { entries, isCut } = parseLines(new TextDecoder().decode(file));
+			return new Recording(entries, isCut, unit);
+		} catch (error) {
+			if (!(error instanceof BadEntry)) throw error;
+			throw new RecordingError(error.index === undefined ? "" : placeOf(unit, error.index), error.message);
+		}
+	}
+
+	get length(): number {
+		return this.#entries.length;
+	}
+
+	/** How many of its entries are calls. */
+	get calls(): number {
+		return this.#entries.calls;
+	}
+
+	/** @param index from 0 @throws RecordingError for one that is damaged */
+	at(index: number): Entry {
+		return this.during(index, (entry) => entry);
+	}
+
+	/** Does something with an entry. @throws RecordingError where that finds it bad */
+	during<T>(index: number, action: (entry: Entry) => T): T {
+		try {
+			return action(this.#entries.at(index));
+		} catch (error) {
+			if (!(error instanceof BadEntry)) throw error;
+			throw new RecordingError(placeOf(this.unit, error.index ?? index), error.message);
+		}
+	}
+
+	/** Where a call is among the entries, from 0. @param call from 1 to `calls` @throws RecordingError */
+	indexOfCall(call: number): number {
+		try {
+			return this.#entries.indexOfCall(call);
+		} catch (error) {
+			if (!(error instanceof BadEntry)) throw error;
+			throw new RecordingError(placeOf(this.unit, error.index ?? 0), error.message);
+		}
+	}
+
+	*[Symbol.iterator](): Iterator<Entry> {
+		for (let i = 0; i < this.length; i++) yield this.at(i);
+	}
+
+	/** What is known of memory at any time. It takes a look through all entries, once. */
+	get knowledge(): Knowledge {
+		this.#knowledge ??= new Knowledge(this);
+		return this.#knowledge;
 	}
 }
 
-/** The calls of a recording, made again on a fresh machine. */
-export class RecordedRun {
-	readonly #lines: readonly RecordLine[];
-	readonly #replayer: Replayer;
-
-	/** @throws RecordingError */
-	constructor({ lines }: Recording, machine: Machine) {
-		this.#lines = lines;
-		this.#replayer = new Replayer(machine);
-		for (const [i, line] of lines.entries()) atLine(i + 1, () => this.#replayer.learn(line));
-	}
-
-	/** How many files are open now. */
-	get openFiles(): number {
-		return this.#replayer.openFiles;
-	}
-
-	/** What an open file of the recording was opened as. */
-	pathOf(file: number): string {
-		return this.#replayer.pathOf(file);
-	}
-
-	/**
-	 * Does what a line says, after all before it.
-	 * @param number of the line, counted from 1
-	 * @returns what is different, if anything is
-	 * @throws RecordingError
-	 */
-	replay(number: number): Difference | undefined {
-		return atLine(number, () => this.#replayer.replay(this.#lines[number - 1]));
-	}
+function placeOf(unit: Unit, index: number): string {
+	return unit === "line" ? `:${index + 1}` : `: entry ${index + 1}`;
 }
 
-function atLine<T>(number: number, action: () => T): T {
-	try {
-		return action();
-	} catch (error) {
-		throw error instanceof BadLine ? new RecordingError(number, error.message) : error;
+class ListOfEntries implements Entries {
+	readonly #entries: readonly Entry[];
+	/** Of each call. */
+	readonly #indices: readonly number[];
+
+	constructor(entries: readonly Entry[]) {
+		this.#entries = entries;
+		this.#indices = entries.flatMap((entry, index) => ("answer" in entry ? [index] : []));
+	}
+
+	get length(): number {
+		return this.#entries.length;
+	}
+
+	get calls(): number {
+		return this.#indices.length;
+	}
+
+	at(index: number): Entry {
+		return this.#entries[index];
+	}
+
+	indexOfCall(call: number): number {
+		return this.#indices[call - 1];
 	}
 }

@@ -5,7 +5,7 @@ import type { OpenFile } from "../../files/open-file.js";
 import { BUFFER, TestClient } from "../../iommufd/client.testing.js";
 import type { IommufdFile } from "../../iommufd/ioctls.js";
 import { ArrayBacking } from "../../memory/array-space.js";
-import type { RecordLine } from "../../trace/record.js";
+import type { Entry } from "../../trace/record.js";
 import { codeOf } from "../../uapi/errno.js";
 import {
 	Destroy,
@@ -33,17 +33,17 @@ export function machineOf(description: string): Machine {
 }
 
 /** What is recorded of what a program does on a machine. As a file would have it: what is written can't change any more. */
-function recordingOf(description: string, program: (recorder: Recorder) => void): RecordLine[] {
-	const lines: RecordLine[] = [];
-	const write = (line: RecordLine) => lines.push(JSON.parse(JSON.stringify(line)));
+function recordingOf(description: string, program: (recorder: Recorder) => void): Entry[] {
+	const entries: Entry[] = [];
+	const write = (entry: Entry) => entries.push(structuredClone(entry));
 	program(
 		new Recorder(machineOf(description), JSON.parse(description), { policy: "mainline", memory: 2 ** 30 }, write),
 	);
-	return lines;
+	return entries;
 }
 
 /** A program that gets answers of every kind from iommufd, and is asked for all that the engine asks for, but for DMA. */
-export function recordOfSelftest(): RecordLine[] {
+export function recordOfSelftest(): Entry[] {
 	return recordingOf(SELFTEST, (recorder) => {
 		const client = new TestClient(undefined, {}, recorder.open("/dev/iommu", root) as IommufdFile);
 		client.capabilities.delete("CAP_IPC_LOCK");
@@ -74,7 +74,7 @@ export function recordOfSelftest(): RecordLine[] {
  * A program that has the edu device read a page that it has mapped, then reads a register.
  * @param intel the description of a machine whose first function is that
  */
-export function recordOfDma(intel: string): RecordLine[] {
+export function recordOfDma(intel: string): Entry[] {
 	return recordingOf(intel, (recorder) => {
 		const device = recorder.open("/dev/vfio/devices/vfio0", root) as RecordedDevice;
 		const iommu = recorder.open("/dev/iommu", root) as OpenFile as IommufdFile;

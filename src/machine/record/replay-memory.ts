@@ -2,9 +2,10 @@
 
 import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../memory/address-space.js";
 import type { MemoryOwner } from "../../memory/memlock.js";
-import { type Extent, fromHex, type Name, toHex } from "../../trace/record.js";
+import type { Name } from "../../trace/record.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { ReplayQuestions } from "./replay-questions.js";
+import type { Knowledge } from "./knowledge.js";
+import { type ReplayQuestions, sameBytes } from "./replay-questions.js";
 
 /** A page of which some bytes are known. */
 interface KnownPage {
@@ -46,17 +47,12 @@ class KnownBytes {
 	}
 }
 
-/** What the ioctl's line says of the struct that it points to. */
+/** What the ioctl's entry says of the struct that it points to. */
 export interface ReplayedStruct {
 	readonly space: ReplaySpace;
 	readonly address: number;
 	readonly bytes: Uint8Array;
 	written: boolean;
-}
-
-interface KnownPages {
-	readonly first: number;
-	readonly extent: Extent;
 }
 
 export class ReplaySpace implements AddressSpace {
@@ -66,17 +62,24 @@ export class ReplaySpace implements AddressSpace {
 	struct: ReplayedStruct | undefined;
 	readonly #questions: ReplayQuestions;
 	readonly #backingOf: (name: Name) => Backing;
+	/** What lies behind pages at any time. */
+	readonly #knowledge: () => Knowledge;
 	readonly #bytes = new KnownBytes();
-	/** What is behind pages, the newest knowledge last. */
-	readonly #known: KnownPages[] = [];
 	#alive = true;
 	#selfLocked = 0;
 
-	constructor(id: Name, name: string, questions: ReplayQuestions, backingOf: (name: Name) => Backing) {
+	constructor(
+		id: Name,
+		name: string,
+		questions: ReplayQuestions,
+		backingOf: (name: Name) => Backing,
+		knowledge: () => Knowledge,
+	) {
 		this.id = id;
 		this.name = name;
 		this.#questions = questions;
 		this.#backingOf = backingOf;
+		this.#knowledge = knowledge;
 	}
 
 	get alive(): boolean {
@@ -92,42 +95,38 @@ export class ReplaySpace implements AddressSpace {
 	}
 
 	read(address: number, into: Uint8Array): number {
-		const at = hex(address);
 		const asked = this.#questions.take(
 			"read",
-			(question) => question.memory === this.id && question.at === at && question.length === into.length,
+			(question) => question.memory === this.id && question.at === address && question.length === into.length,
 		);
 		if (asked !== undefined) {
-			const bytes = fromHex(asked.bytes);
-			into.set(bytes);
-			this.#bytes.learn(address, bytes);
-			return bytes.length;
+			into.set(asked.bytes);
+			this.#bytes.learn(address, asked.bytes);
+			return asked.bytes.length;
 		}
 		const place = this.#inStruct(address, into.length);
 		if (place !== undefined) {
 			into.set(place);
 			return into.length;
 		}
-		this.#questions.stray(`${into.length} bytes at ${at} of the ${this.name}`);
+		this.#questions.stray(`${into.length} bytes at ${hex(address)} of the ${this.name}`);
 		return this.#bytes.read(address, into);
 	}
 
 	write(address: number, from: Uint8Array): number {
+		const asked = this.#questions.take("write", (question) => question.memory === this.id && question.at === address);
+		if (asked === undefined) {
+			const place = this.#inStruct(address, from.length);
+			if (place !== undefined) {
+				place.set(from);
+				this.struct!.written = true;
+				return from.length;
+			}
+		}
 		this.#bytes.learn(address, from);
-		const at = hex(address);
-		const asked = this.#questions.take("write", (question) => question.memory === this.id && question.at === at);
-		const now = toHex(from);
-		if (asked !== undefined) {
-			if (asked.bytes !== now) this.#questions.deviates(`the bytes at ${at}`, asked.bytes, now);
-			return asked.done ?? from.length;
-		}
-		const place = this.#inStruct(address, from.length);
-		if (place === undefined) this.#questions.deviates(`the bytes at ${at}`, "not written", now);
-		else {
-			place.set(from);
-			this.struct!.written = true;
-		}
-		return from.length;
+		if (asked === undefined || !sameBytes(asked.bytes, from))
+			this.#questions.deviates(`the bytes at ${hex(address)}`, asked?.bytes, from);
+		return asked?.done ?? from.length;
 	}
 
 	resolve(first: number, count: number, writable: boolean, into: Extents): void {
@@ -141,19 +140,10 @@ export class ReplaySpace implements AddressSpace {
 		else for (const [backing, page, pages] of asked.is) into.add(this.#backingOf(backing), page, pages);
 	}
 
-	/** Remembers what a recorded question says, for an engine that asks at another time. */
-	learn(first: number, extents: readonly Extent[]): void {
-		let at = first;
-		for (const extent of extents) {
-			this.#known.push({ first: at, extent });
-			at += extent[2];
-		}
-	}
-
 	#resolveKnown(first: number, count: number, into: Extents): void {
 		this.#questions.stray(`the ${count} pages at ${hex(first * PAGE_SIZE)} of the ${this.name}`);
 		for (let at = first; at < first + count; ) {
-			const known = this.#known.findLast(({ first, extent }) => first <= at && at < first + extent[2]);
+			const known = this.#knowledge().behind(this.id, at);
 			if (known === undefined) throw new Errno("EFAULT", `the recording has nothing at ${hex(at * PAGE_SIZE)}`);
 			const [backing, page, pages] = known.extent;
 			const length = Math.min(known.first + pages, first + count) - at;
@@ -188,31 +178,24 @@ export class ReplayBacking implements Backing {
 	}
 
 	read(at: number, into: Uint8Array): number {
-		const place = hex(at);
 		const asked = this.#questions.take(
 			"dma read",
-			(question) => question.backing === this.id && question.at === place && question.length === into.length,
+			(question) => question.backing === this.id && question.at === at && question.length === into.length,
 		);
 		if (asked === undefined) {
-			this.#questions.stray(`${into.length} bytes at ${place} of ${this.name}`);
+			this.#questions.stray(`${into.length} bytes at ${hex(at)} of ${this.name}`);
 			return this.#bytes.read(at, into);
 		}
-		const bytes = fromHex(asked.bytes);
-		into.set(bytes);
-		this.#bytes.learn(at, bytes);
-		return bytes.length;
+		into.set(asked.bytes);
+		this.#bytes.learn(at, asked.bytes);
+		return asked.bytes.length;
 	}
 
 	write(at: number, from: Uint8Array): number {
 		this.#bytes.learn(at, from);
-		const place = hex(at);
-		const asked = this.#questions.take(
-			"dma write",
-			(question) => question.backing === this.id && question.at === place,
-		);
-		const now = toHex(from);
-		if (asked?.bytes !== now)
-			this.#questions.deviates(`the bytes at ${place} of ${this.name}`, asked?.bytes ?? "not written", now);
+		const asked = this.#questions.take("dma write", (question) => question.backing === this.id && question.at === at);
+		if (asked === undefined || !sameBytes(asked.bytes, from))
+			this.#questions.deviates(`the bytes at ${hex(at)} of ${this.name}`, asked?.bytes, from);
 		return asked?.done ?? from.length;
 	}
 }

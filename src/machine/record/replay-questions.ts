@@ -1,48 +1,56 @@
 // The answers that a recording has for what the engine asks. Questions are answered in their order; one that was asked
 // elsewhere, or never, is answered by what is known of the memory so far, and noted as a stray.
 
-import type { Question } from "../../trace/record.js";
+import type { Name, Question } from "../../trace/record.js";
+import { hex } from "../../uapi/errno.js";
+import { toHex } from "./hex-bytes.js";
 
 type Kind = Question["ask"];
 export type QuestionOf<K extends Kind> = Extract<Question, { ask: K }>;
 
 /** What the engine wrote, and the recording has otherwise. */
 export interface Deviation {
-	/** "writes" in words: what, and where. */
+	/** What, and where: "the bytes at 0x7ffc0010". */
 	readonly what: string;
+	/** In hexadecimal digits, or "not written". */
 	readonly recorded: string;
 	readonly now: string;
 }
 
+const none: readonly Question[] = [];
+
 export class ReplayQuestions {
-	#asked: readonly Question[] = [];
-	#taken = new Set<Question>();
+	#asked: readonly Question[] = none;
+	/** Whether each has been answered. */
+	readonly #taken: boolean[] = [];
 	#settled = 0;
 	#deviations: Deviation[] = [];
 	/** In words: what the recording has no answer for. */
 	#strays: string[] = [];
 
 	/** Begins a call. */
-	begin(asked: readonly Question[] = []): void {
+	begin(asked: readonly Question[] = none): void {
 		this.#asked = asked;
-		this.#taken = new Set();
+		for (let i = 0; i < asked.length; i++) this.#taken[i] = false;
 		this.#settled = 0;
-		this.#deviations = [];
-		this.#strays = [];
+		if (this.#deviations.length > 0) this.#deviations = [];
+		if (this.#strays.length > 0) this.#strays = [];
 	}
 
 	/** The recorded question that is this one; each is found once. */
 	take<K extends Kind>(kind: K, matches: (question: QuestionOf<K>) => boolean): QuestionOf<K> | undefined {
-		const found = this.#asked.find(
-			(question): question is QuestionOf<K> =>
-				question.ask === kind && !this.#taken.has(question) && matches(question as QuestionOf<K>),
-		);
-		if (found !== undefined) this.#taken.add(found);
-		return found;
+		const asked = this.#asked;
+		for (let i = 0; i < asked.length; i++) {
+			const question = asked[i];
+			if (question.ask !== kind || this.#taken[i] || !matches(question as QuestionOf<K>)) continue;
+			this.#taken[i] = true;
+			return question as QuestionOf<K>;
+		}
+		return undefined;
 	}
 
 	/** The files that were found closed when the engine asked for the nth time. */
-	closedNow(): readonly number[] {
+	closedNow(): readonly Name[] {
 		const nth = this.#settled++;
 		return this.take("closed", (question) => question.nth === nth)?.is ?? [];
 	}
@@ -51,29 +59,43 @@ export class ReplayQuestions {
 		this.#strays.push(what);
 	}
 
-	deviates(what: string, recorded: string, now: string): void {
-		this.#deviations.push({ what, recorded, now });
+	/** @param recorded undefined for what wasn't written */
+	deviates(what: string, recorded: Uint8Array | undefined, now: Uint8Array | undefined): void {
+		this.#deviations.push({ what, recorded: inWords(recorded), now: inWords(now) });
 	}
 
 	get strays(): readonly string[] {
 		return this.#strays;
 	}
 
-	/** What the engine wrote otherwise than recorded, or didn't write at all. */
-	deviations(): Deviation[] {
-		const missing = this.#asked
-			.filter((question) => (question.ask === "write" || question.ask === "dma write") && !this.#taken.has(question))
-			.map((question) => {
-				const { at, bytes } = question as QuestionOf<"write">;
-				return { what: `the bytes at ${at}`, recorded: bytes, now: "not written" };
-			});
-		return [...this.#deviations, ...missing];
+	/** The call is over. @returns what the engine wrote otherwise than recorded, or didn't write at all */
+	deviations(): readonly Deviation[] {
+		const asked = this.#asked;
+		for (let i = 0; i < asked.length; i++) {
+			const question = asked[i];
+			if (!this.#taken[i] && (question.ask === "write" || question.ask === "dma write"))
+				this.deviates(`the bytes at ${hex(question.at)}`, question.bytes, undefined);
+		}
+		return this.#deviations;
 	}
 
-	/** Files that were found closed at a moment that didn't come. */
-	closedLate(): readonly number[] {
-		return this.#asked.flatMap((question) =>
-			question.ask === "closed" && !this.#taken.has(question) ? question.is : [],
-		);
+	/** Releases the files that were found closed at a moment that didn't come. */
+	closeLate(release: (name: Name) => void): void {
+		const asked = this.#asked;
+		for (let i = 0; i < asked.length; i++) {
+			const question = asked[i];
+			if (!this.#taken[i] && question.ask === "closed") question.is.forEach(release);
+		}
 	}
+}
+
+function inWords(bytes: Uint8Array | undefined): string {
+	return bytes === undefined ? "not written" : toHex(bytes);
+}
+
+export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+	if (one === undefined || other === undefined) return one === other;
+	if (one.length !== other.length) return false;
+	for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
+	return true;
 }

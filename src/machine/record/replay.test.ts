@@ -6,39 +6,37 @@ import { walkTable } from "../../iommu/translation/explain.js";
 import { BUFFER, TestClient } from "../../iommufd/client.testing.js";
 import type { IommufdFile } from "../../iommufd/ioctls.js";
 import { PhysicalMemory } from "../../memory/physical-memory.js";
-import type { Extent, Ioctl, Question, RecordLine } from "../../trace/record.js";
-import { codeOf, hex } from "../../uapi/errno.js";
+import type { Entry, Extent, Ioctl, Question } from "../../trace/record.js";
+import { codeOf } from "../../uapi/errno.js";
 import { Destroy, FaultQueueAlloc, IoasAlloc, IoasIovaRanges, IoasMap, IoasMapFlags } from "../../uapi/iommufd.js";
+import { RecordedRun } from "./recorded-run.js";
 import { Recorder } from "./recorder.js";
+import { Recording } from "./recording.js";
 import { machineOf, recordOfDma, SELFTEST } from "./recordings.testing.js";
-import { type Difference, Replayer } from "./replayer.js";
+import type { Difference } from "./replayer.js";
 
 const INTEL = readFileSync("machines/intel.json", "utf8");
 const root = { capable: () => true };
 const machine = () => machineOf(SELFTEST);
 
-let lines: RecordLine[];
+let entries: Entry[];
 let recorder: Recorder;
 let client: TestClient;
 
 beforeEach(() => {
-	lines = [];
+	entries = [];
 	// As a file would: what is written can't change any more.
-	recorder = new Recorder(machine(), JSON.parse(SELFTEST), { policy: "mainline" }, (line) =>
-		lines.push(JSON.parse(JSON.stringify(line))),
+	recorder = new Recorder(machine(), JSON.parse(SELFTEST), { policy: "mainline" }, (entry) =>
+		entries.push(structuredClone(entry)),
 	);
 	client = new TestClient(undefined, {}, recorder.open("/dev/iommu", root) as IommufdFile);
 });
 
 /** The first difference. */
-function replay(recording: readonly RecordLine[], on = machine()): Difference | undefined {
-	const replayer = new Replayer(on);
-	for (const line of recording) replayer.learn(line);
-	for (const line of recording) {
-		const difference = replayer.replay(line);
-		if (difference !== undefined) return difference;
-	}
-	return undefined;
+function replay(recording: readonly Entry[], on = machine()): Difference | undefined {
+	const run = new RecordedRun(new Recording(recording), on);
+	run.forward(recording.length);
+	return run.difference;
 }
 
 /** Maps four pages in an IOAS with a device; returns the IOAS and the IOVA. */
@@ -51,16 +49,18 @@ function mapSomething() {
 }
 
 function questions(): Question[] {
-	return lines.flatMap((line) => ("asked" in line ? (line.asked ?? []) : []));
+	return entries.flatMap((entry) => ("asked" in entry ? (entry.asked ?? []) : []));
 }
 
 function ioctls(): Ioctl[] {
-	return lines.filter((line) => line.kind === "ioctl");
+	return entries.filter((entry) => entry.kind === "ioctl");
 }
 
 test("a function that is unbound while it is recorded is unbound when that is replayed", () => {
-	lines = [];
-	const intel = new Recorder(machineOf(INTEL), JSON.parse(INTEL), { policy: "mainline" }, (line) => lines.push(line));
+	entries = [];
+	const intel = new Recorder(machineOf(INTEL), JSON.parse(INTEL), { policy: "mainline" }, (entry) =>
+		entries.push(structuredClone(entry)),
+	);
 	const drivers = "/sys/bus/pci/drivers/vfio-pci";
 	intel.open("/dev/vfio/0", root)!.release();
 	intel.store(`${drivers}/unbind`, "0000:00:02.0\n");
@@ -68,7 +68,7 @@ test("a function that is unbound while it is recorded is unbound when that is re
 	expect(intel.open("/dev/vfio/0", root)).toBeUndefined();
 	intel.store(`${drivers}/bind`, "0000:00:02.0");
 	intel.open("/dev/vfio/0", root)!.release();
-	expect(lines.map(({ kind }) => kind)).toEqual([
+	expect(entries.map(({ kind }) => kind)).toEqual([
 		"start",
 		"open",
 		"release",
@@ -78,9 +78,9 @@ test("a function that is unbound while it is recorded is unbound when that is re
 		"open",
 		"release",
 	]);
-	expect(replay(lines, machineOf(INTEL))).toBeUndefined();
-	const stillBound = lines.filter((_, i) => i !== 3);
-	expect(replay(stillBound, machineOf(INTEL))).toMatchObject({ line: { kind: "store" }, now: { result: 0 } });
+	expect(replay(entries, machineOf(INTEL))).toBeUndefined();
+	const stillBound = entries.filter((_, i) => i !== 3);
+	expect(replay(stillBound, machineOf(INTEL))).toMatchObject({ call: { kind: "store" }, now: { result: 0 } });
 });
 
 test("calls that succeed, that fail, and that answer into an array are answered as they were", () => {
@@ -89,7 +89,7 @@ test("calls that succeed, that fail, and that answer into an array are answered 
 	expect(codeOf(() => client.call(IoasIovaRanges, { ioasId, numIovas: 9, allowedIovas: BUFFER }))).toBe("ok");
 	expect(codeOf(() => client.call(IoasIovaRanges, { ioasId, numIovas: 9, allowedIovas: 0x66000 }))).toBe("EFAULT");
 	client.fd.release();
-	expect(replay(lines)).toBeUndefined();
+	expect(replay(entries)).toBeUndefined();
 	expect(ioctls()).toHaveLength(6);
 });
 
@@ -97,11 +97,10 @@ test("what is read between two calls is known from then on, and nothing else of 
 	const { iova } = mapSomething();
 	const pages = questions().find((question) => question.ask === "pages");
 	const [[backing, page]] = pages!.is as Extent[];
-	const asked: Question[] = [{ ask: "dma read", backing, at: hex(page * 4096), length: 2, bytes: "2a2b" }];
+	const bytesRead = Uint8Array.of(0x2a, 0x2b);
+	const asked: Question[] = [{ ask: "dma read", backing, at: page * 4096, length: 2, bytes: bytesRead }];
 	const machineOfReplay = machine();
-	const replayer = new Replayer(machineOfReplay);
-	for (const line of lines) replayer.learn(line);
-	for (const line of [...lines, { kind: "aside", asked } as const]) expect(replayer.replay(line)).toBeUndefined();
+	expect(replay([...entries, { kind: "aside", asked }], machineOfReplay)).toBeUndefined();
 	const [{ hwpt }] = machineOfReplay.hwpts();
 	const { physical } = walkTable(hwpt.paging.domain, iova);
 	const bytes = new Uint8Array(4);
@@ -114,25 +113,25 @@ test("what was read for who watched is known from then on, though nobody watches
 	const pages = questions().find((question) => question.ask === "pages");
 	const [[backing, page]] = pages!.is as Extent[];
 	client.call(IoasAlloc, {});
-	const at = hex(page * 4096);
+	const at = page * 4096;
 	const asked: Question[] = [
-		{ ask: "dma read", backing, at, length: 2, bytes: "2a2b" },
-		{ ask: "dma read", backing, at, length: 2, bytes: "2c2b" },
+		{ ask: "dma read", backing, at, length: 2, bytes: Uint8Array.of(0x2a, 0x2b) },
+		{ ask: "dma read", backing, at, length: 2, bytes: Uint8Array.of(0x2c, 0x2b) },
 	];
 	const last = { ...ioctls().at(-1)!, asked };
 	const machineOfReplay = machine();
-	expect(replay([...lines.slice(0, -1), last], machineOfReplay)).toBeUndefined();
+	expect(replay([...entries.slice(0, -1), last], machineOfReplay)).toBeUndefined();
 	const [{ hwpt }] = machineOfReplay.hwpts();
 	const bytes = new Uint8Array(2);
 	new PhysicalMemory(machineOfReplay.frames).read(walkTable(hwpt.paging.domain, iova).physical!, bytes);
 	expect([...bytes]).toEqual([0x2c, 0x2b]);
 });
 
-test("a line has the struct before and after, and what is behind the pages that were asked for", () => {
+test("an entry has the struct before and after, and what is behind the pages that were asked for", () => {
 	const { iova } = mapSomething();
 	const { in: before, out } = ioctls().at(-1)!;
-	expect(before).toContain("0000002000000000"); // user_va
-	expect(out).toBe(before!.slice(0, -16) + Buffer.from(new BigUint64Array([iova]).buffer).toString("hex"));
+	expect(new DataView(before!.buffer).getBigUint64(16, true)).toBe(BigInt(BUFFER)); // user_va
+	expect(out).toEqual(Uint8Array.of(...before!.slice(0, -8), ...new Uint8Array(new BigUint64Array([iova]).buffer)));
 	expect(questions()).toContainEqual(expect.objectContaining({ ask: "pages", page: BUFFER / 4096, count: 4 }));
 });
 
@@ -145,16 +144,17 @@ test("files that are handed out, read, and found closed while a call is answered
 	client.call(Destroy, { id: outFaultId });
 	expect(questions()).toContainEqual(expect.objectContaining({ ask: "closed" }));
 	client.fd.release();
-	expect(replay(lines)).toBeUndefined();
+	expect(replay(entries)).toBeUndefined();
 });
 
 describe("a difference", () => {
 	test("in the struct is found, and both answers are told", () => {
 		mapSomething();
-		const changed = { ...ioctls()[0], out: "0c0000000000000002000000" };
-		const difference = replay(lines.map((line) => (line === ioctls()[0] ? changed : line)));
-		expect(difference?.line).toBe(changed);
-		expect(difference?.now).toEqual({ result: 0, out: "0c0000000000000001000000" });
+		const right = ioctls()[0].out!;
+		const changed = { ...ioctls()[0], out: right.with(8, 2) };
+		const difference = replay(entries.map((entry) => (entry === ioctls()[0] ? changed : entry)));
+		expect(difference?.call).toBe(changed);
+		expect(difference?.now).toEqual({ result: 0, out: right });
 	});
 
 	test("in the errno is found, in the reason it is none", () => {
@@ -162,7 +162,7 @@ describe("a difference", () => {
 		codeOf(() => client.call(Destroy, { id: 77 }));
 		const [last] = ioctls().slice(-1);
 		const withAnswer = (errno: "ENOENT" | "EBUSY") =>
-			lines.map((line) => (line === last ? { ...last, answer: { errno, reason: "other words" } } : line));
+			entries.map((entry) => (entry === last ? { ...last, answer: { errno, reason: "other words" } } : entry));
 		expect(replay(withAnswer("ENOENT"))).toBeUndefined();
 		expect(replay(withAnswer("EBUSY"))?.now.result).toMatchObject({ errno: "ENOENT" });
 	});
@@ -172,9 +172,9 @@ describe("a difference", () => {
 		client.call(IoasIovaRanges, { ioasId, numIovas: 9, allowedIovas: BUFFER });
 		const [last] = ioctls().slice(-1);
 		const asked = last.asked!.map((question) =>
-			question.ask === "write" ? { ...question, bytes: question.bytes.replaceAll("f", "e") } : question,
+			question.ask === "write" ? { ...question, bytes: question.bytes.map((byte) => byte ^ 1) } : question,
 		);
-		const difference = replay(lines.map((line) => (line === last ? { ...last, asked } : line)));
+		const difference = replay(entries.map((entry) => (entry === last ? { ...last, asked } : entry)));
 		expect(difference?.deviations).toEqual([
 			expect.objectContaining({ what: `the bytes at 0x${BUFFER.toString(16)}` }),
 		]);
@@ -184,7 +184,7 @@ describe("a difference", () => {
 test("an engine that looks for the pages at another time finds them all the same", () => {
 	mapSomething();
 	const ofMap = ioctls().at(-1)!;
-	const elsewhere = lines.map((line) => (line === ofMap ? { ...ofMap, asked: [] } : line));
+	const elsewhere = entries.map((entry) => (entry === ofMap ? { ...ofMap, asked: [] } : entry));
 	elsewhere.push({ kind: "aside", asked: ofMap.asked! });
 	expect(replay(elsewhere)).toBeUndefined();
 });
@@ -195,15 +195,18 @@ describe("the registers of a device", () => {
 	test("are read and written as they were, and a DMA reads what it read then", () => {
 		const recording = recordOfDma(INTEL);
 		expect(recording).toContainEqual(
-			expect.objectContaining({ kind: "pwrite", position: "0x98", answer: 8, asked: expect.anything() }),
+			expect.objectContaining({ kind: "pwrite", position: 0x98, answer: 8, asked: expect.anything() }),
 		);
 		expect(replay(recording, intel())).toBeUndefined();
 	});
 
 	test("that read otherwise are a difference", () => {
-		const changed = recordOfDma(INTEL).map((line) => {
-			if (line.kind !== "pread" || line.asked === undefined) return line;
-			return { ...line, asked: line.asked.map((one) => (one.ask === "write" ? { ...one, bytes: "01000000" } : one)) };
+		const changed = recordOfDma(INTEL).map((entry) => {
+			if (entry.kind !== "pread" || entry.asked === undefined) return entry;
+			return {
+				...entry,
+				asked: entry.asked.map((one) => (one.ask === "write" ? { ...one, bytes: Uint8Array.of(1, 0, 0, 0) } : one)),
+			};
 		});
 		expect(replay(changed, intel())?.deviations).toEqual([
 			expect.objectContaining({ recorded: "01000000", now: "00000000" }),

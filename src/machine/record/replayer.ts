@@ -3,36 +3,37 @@
 import type { Caller, CallerFile, Capability } from "../../files/caller.js";
 import type { EventFd } from "../../files/event-fd.js";
 import { isMappable, isPositioned, isQueue, type Mapping, type OpenFile } from "../../files/open-file.js";
-import {
-	type Access,
-	type Failed,
-	fromHex,
-	type Ioctl,
-	type Mapped,
-	type Name,
-	type Opened,
-	type Question,
-	type RecordLine,
-	type Stored,
-	type Transfer,
-	toHex,
+import type {
+	Access,
+	Call,
+	Entry,
+	Failed,
+	Ioctl,
+	Mapped,
+	Name,
+	Named,
+	Opened,
+	Question,
+	Stored,
+	Transfer,
 } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
 import type { Machine } from "../machine.js";
+import type { Knowledge } from "./knowledge.js";
+import { BadEntry } from "./limits.js";
 import { ReplayBacking, type ReplayedStruct, ReplayOwner, ReplaySpace } from "./replay-memory.js";
-import { type Deviation, ReplayQuestions } from "./replay-questions.js";
-import { BadLine } from "./schema.js";
+import { type Deviation, ReplayQuestions, sameBytes } from "./replay-questions.js";
 
 /** What a call was answered with this time. */
 export interface Answer {
 	readonly result: number | Failed;
 	/** The ioctl's struct, if it was written. */
-	readonly out: string | undefined;
+	readonly out: Uint8Array | undefined;
 }
 
 /** A call that is answered otherwise than it was. */
 export interface Difference {
-	readonly line: RecordLine;
+	readonly call: Call;
 	readonly now: Answer;
 	/** What the engine wrote elsewhere, and the recording has otherwise. */
 	readonly deviations: readonly Deviation[];
@@ -51,11 +52,16 @@ export class Replayer {
 	readonly #owners = new Map<Name, ReplayOwner>();
 	readonly #files = new Map<Name, OpenFile>();
 	readonly #mappings = new Map<Name, Mapping>();
+	readonly #knowledge: () => Knowledge;
+	/** Backings that the engine has met before the recording speaks of them. */
+	readonly #early = new Set<Name>();
 	/** Of the call that is under way: who installs files. */
 	#nextFd = 1000;
 
-	constructor(machine: Machine) {
+	/** @param knowledge what is known of memory at any time, if the engine asks for what it didn't ask for when this was recorded */
+	constructor(machine: Machine, knowledge: () => Knowledge) {
 		this.#machine = machine;
+		this.#knowledge = knowledge;
 		machine.settle = () => {
 			for (const file of this.#questions.closedNow()) this.#release(file);
 		};
@@ -71,41 +77,34 @@ export class Replayer {
 		return this.#files.get(file)?.path ?? "?";
 	}
 
-	/**
-	 * Tells what lies behind pages that the engine may ask for earlier than it did when this was recorded.
-	 * @throws BadLine
-	 */
-	learn(line: RecordLine): void {
-		if (line.kind === "memory" || line.kind === "backing" || line.kind === "owner") this.#addName(line);
-		if (!("asked" in line)) return;
-		for (const question of line.asked ?? [])
-			if (question.ask === "pages" && !("errno" in question.is))
-				this.#space(question.memory).learn(question.page, question.is);
-	}
-
-	/** Does what a line says. @returns what is different, if anything is @throws BadLine */
-	replay(line: RecordLine): Difference | undefined {
-		switch (line.kind) {
+	/** Does what an entry says. @returns what is different, if anything is @throws BadEntry */
+	replay(entry: Entry): Difference | undefined {
+		switch (entry.kind) {
+			case "memory":
+			case "backing":
+			case "owner":
+				this.#addName(entry);
+				return undefined;
 			case "open":
-				return this.#compare(line, line.asked, () => this.#open(line));
+				return this.#compare(entry, () => this.#open(entry));
 			case "store":
-				return this.#compare(line, line.asked, () => this.#store(line));
+				return this.#compare(entry, () => this.#store(entry));
 			case "ioctl":
-				return this.#ioctl(line);
+				return this.#ioctl(entry);
 			case "read":
 			case "write":
-				return this.#compare(line, line.asked, () => this.#transfer(line));
+				return this.#compare(entry, () => this.#transfer(entry));
 			case "pread":
 			case "pwrite":
-				return this.#compare(line, line.asked, () => this.#access(line));
+				return this.#compare(entry, () => this.#access(entry));
 			case "mmap":
-				return this.#compare(line, [], () => this.#mmap(line));
+				return this.#compare(entry, () => this.#mmap(entry));
 			case "release":
 				this.#questions.begin();
-				this.#release(line.what);
+				this.#release(entry.what);
 				return undefined;
 			case "aside":
-				this.#learnMemory(line.asked);
+				this.#learnMemory(entry.asked);
 				return undefined;
 			default:
 				return undefined;
@@ -114,20 +113,33 @@ export class Replayer {
 
 	/** What devices have read and written, in that order: also what was read only for who watched then, and isn't read now. */
 	#learnMemory(asked: readonly Question[]): void {
-		for (const question of asked)
-			if (question.ask === "dma read" || question.ask === "dma write") {
-				const bytes = fromHex(question.bytes);
-				const done = question.ask === "dma write" ? question.done : undefined;
-				this.#backing(question.backing).learn(Number(question.at), bytes.subarray(0, done));
-			}
+		for (let i = 0; i < asked.length; i++) {
+			const question = asked[i];
+			if (question.ask === "dma read") this.#backing(question.backing).learn(question.at, question.bytes);
+			else if (question.ask === "dma write")
+				this.#backing(question.backing).learn(question.at, question.bytes.subarray(0, question.done));
+		}
 	}
 
-	#addName({ kind, id, name }: { kind: "memory" | "backing" | "owner"; id: Name; name: string }): void {
+	#addName({ kind, id, name }: Named): void {
 		const known = { memory: this.#spaces, backing: this.#backings, owner: this.#owners }[kind];
-		if (known.has(id)) throw new BadLine(`there is a ${kind} ${id} already`);
+		if (kind === "backing" && this.#early.delete(id)) return;
+		if (known.has(id)) throw new BadEntry(`there is a ${kind} ${id} already`);
 		if (kind === "owner") this.#owners.set(id, new ReplayOwner(id, this.#questions));
 		else if (kind === "backing") this.#backings.set(id, new ReplayBacking(id, name, this.#questions));
-		else this.#spaces.set(id, new ReplaySpace(id, name, this.#questions, (backing) => this.#backing(backing)));
+		else {
+			const backingOf = (backing: Name) => this.#backingAtAnyTime(backing);
+			this.#spaces.set(id, new ReplaySpace(id, name, this.#questions, backingOf, this.#knowledge));
+		}
+	}
+
+	#backingAtAnyTime(id: Name): ReplayBacking {
+		const name = this.#backings.has(id) ? undefined : this.#knowledge().nameOf(id);
+		if (name !== undefined) {
+			this.#early.add(id);
+			this.#backings.set(id, new ReplayBacking(id, name, this.#questions));
+		}
+		return this.#backing(id);
 	}
 
 	#space(name: Name): ReplaySpace {
@@ -151,72 +163,69 @@ export class Replayer {
 		return 0;
 	}
 
-	#ioctl(line: Ioctl): Difference | undefined {
-		const space = this.#space(line.memory);
+	#ioctl(call: Ioctl): Difference | undefined {
+		const { in: before, argument } = call;
+		const space = this.#space(call.memory);
 		const struct: ReplayedStruct | undefined =
-			line.in === undefined
-				? undefined
-				: { space, address: Number(line.argument), bytes: fromHex(line.in), written: false };
+			before === undefined ? undefined : { space, address: argument, bytes: before.slice(), written: false };
 		space.struct = struct;
-		const outOf = () => (struct?.written ? toHex(struct.bytes) : undefined);
-		const call = () => this.#file(line.file).ioctl(this.#callerOf(line), Number(line.number), Number(line.argument));
-		const difference = this.#compare(line, line.asked, call, outOf);
+		const caller = this.#callerOf(call);
+		const difference = this.#compare(call, () => this.#file(call.file).ioctl(caller, call.number, argument), struct);
 		space.struct = undefined;
 		return difference;
 	}
 
 	#transfer({ kind, file, memory, at, length }: Transfer): number {
 		const queue = this.#file(file);
-		if (!isQueue(queue)) throw new BadLine(`file ${file}, an open of ${queue.path}, is no queue`);
-		return queue[kind](this.#space(memory), Number(at), length);
+		if (!isQueue(queue)) throw new BadEntry(`file ${file}, an open of ${queue.path}, is no queue`);
+		return queue[kind](this.#space(memory), at, length);
 	}
 
 	#access({ kind, file, memory, at, length, position }: Access): number {
 		const device = this.#file(file);
-		if (!isPositioned(device)) throw new BadLine(`file ${file}, an open of ${device.path}, has no positions`);
+		if (!isPositioned(device)) throw new BadEntry(`file ${file}, an open of ${device.path}, has no positions`);
 		const space = this.#space(memory);
 		const call = kind === "pread" ? device.readAt : device.writeAt;
-		return call.call(device, space, Number(at), length, Number(position));
+		return call.call(device, space, at, length, position);
 	}
 
 	#mmap({ file, offset, length, answer }: Mapped): number {
 		const mapped = this.#file(file);
-		if (!isMappable(mapped)) throw new BadLine(`file ${file}, an open of ${mapped.path}, can't be mapped`);
-		const mapping = mapped.mmap(Number(offset), length);
+		if (!isMappable(mapped)) throw new BadEntry(`file ${file}, an open of ${mapped.path}, can't be mapped`);
+		const mapping = mapped.mmap(offset, length);
 		if (typeof answer !== "number") return 0;
-		if (this.#mappings.has(answer)) throw new BadLine(`there is a mapping ${answer} already`);
+		if (this.#mappings.has(answer)) throw new BadEntry(`there is a mapping ${answer} already`);
 		this.#mappings.set(answer, mapping);
 		return answer;
 	}
 
-	/** Makes a call, and says how its answer differs from the line's. */
-	#compare(
-		line: Extract<RecordLine, { answer: unknown }>,
-		asked: readonly Question[] | undefined,
-		call: () => number,
-		outOf: () => string | undefined = () => undefined,
-	): Difference | undefined {
+	/** Makes a call, and says how its answer differs from the entry's. @param struct that it may write */
+	#compare(call: Call, make: () => number, struct?: ReplayedStruct): Difference | undefined {
+		const { asked } = call;
 		this.#questions.begin(asked);
-		const now: Answer = { result: resultOf(call), out: outOf() };
+		const result = resultOf(make);
+		const out = struct?.written ? struct.bytes : undefined;
 		const deviations = this.#questions.deviations();
 		const { strays } = this.#questions;
-		for (const file of this.#questions.closedLate()) this.#release(file);
-		this.#learnMemory(asked ?? []);
+		if (asked !== undefined) {
+			this.#questions.closeLate((file) => this.#release(file));
+			this.#learnMemory(asked);
+		}
 		// Who looks at the machine after the call is no part of it.
 		this.#questions.begin();
-		const then: Answer = { result: line.answer, out: "out" in line ? line.out : undefined };
-		if (deviations.length === 0 && sameResult(then.result, now.result) && then.out === now.out) return undefined;
-		return { line, now, deviations, strays };
+		const recorded = "out" in call ? call.out : undefined;
+		if (deviations.length === 0 && sameResult(call.answer, result) && sameBytes(recorded, out)) return undefined;
+		return { call, now: { result, out }, deviations, strays };
 	}
 
 	#addFile(name: Name, file: OpenFile): void {
-		if (this.#files.has(name)) throw new BadLine(`there is a file ${name} already`);
+		if (this.#files.has(name)) throw new BadEntry(`there is a file ${name} already`);
 		this.#files.set(name, file);
 	}
 
 	#file(name: Name): OpenFile {
 		const file = this.#files.get(name);
-		if (file === undefined) throw new BadLine(`file ${name} is used before it is opened, or after its release`);
+		if (file === undefined) throw new BadEntry(`file ${name} is used before it is opened, or after its release`);
 		return file;
 	}
 
@@ -263,7 +272,7 @@ export class Replayer {
 			return asked.is;
 		}
 		if (asked.lost) file.release();
-		// Its closing is noticed later, and is a line of its own.
+		// Its closing is noticed later, and is an entry of its own.
 		else this.#addFile(asked.file, file);
 		throw new Errno(asked.is.errno, asked.is.reason);
 	}
@@ -271,7 +280,7 @@ export class Replayer {
 
 function known<T>(things: ReadonlyMap<Name, T>, name: Name, what: string): T {
 	const thing = things.get(name);
-	if (thing === undefined) throw new BadLine(`there is no ${what} ${name}`);
+	if (thing === undefined) throw new BadEntry(`there is no ${what} ${name}`);
 	return thing;
 }
 

@@ -1,15 +1,26 @@
-// What a recording's lines may be, for those who read one: the format of trace/record.ts as a schema. A recording comes from anywhere, so
-// nothing in it is believed that isn't here.
+// What the lines of a recording as JSON may be: the entries of trace/record.ts as a schema. A recording comes from anywhere, so nothing in it
+// is believed that isn't here. Lines of version 2 are those of version 3 without times, threads and what devices did.
 
 import * as v from "valibot";
-import { type Question, RECORD_VERSION, type RecordLine, type Start } from "../../trace/record.js";
+import type { Entry, Question, Start } from "../../trace/record.js";
 import { type ErrnoCode, errnoNumbers } from "../../uapi/errno.js";
 import { explain, messageOf } from "../errors.js";
 import { integer } from "../values.js";
+import { RECORD_VERSION } from "./blocks.js";
+import { fromHex } from "./hex-bytes.js";
+import {
+	BadEntry,
+	LAST_ADDRESS,
+	LAST_EXACT,
+	LAST_INT,
+	LAST_STRUCT,
+	LAST_TIME,
+	LAST_U32,
+	whatDoesntFit,
+} from "./limits.js";
 
-const LAST_EXACT = Number.MAX_SAFE_INTEGER;
-const LAST_U32 = 2 ** 32 - 1;
-const LAST_INT = 2 ** 31 - 1;
+/** The oldest lines that we read. */
+const OLDEST = 2;
 
 const name = integer(1, LAST_EXACT);
 const count = integer(1, LAST_EXACT);
@@ -17,13 +28,28 @@ const page = integer(0, LAST_EXACT);
 /** No call transfers more: MAX_RW_COUNT. */
 const length = integer(0, LAST_INT);
 /** Addresses near the end of 64 bits are rounded to 2^64, which has 17 digits. */
-const hex = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,17}$/, `"0x" and hexadecimal digits are expected here`));
+const digits = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,17}$/, `"0x" and hexadecimal digits are expected here`));
+const hex = v.pipe(
+	digits,
+	v.transform(Number),
+	v.check((address) => address <= LAST_ADDRESS, "an address has 64 bits, and this is more"),
+);
+const hex64 = v.pipe(
+	digits,
+	v.transform((text) => BigInt(text)),
+	v.check((address) => address < 1n << 64n, "an address has 64 bits, and this is more"),
+);
 const bytes = v.pipe(
 	v.string(),
 	v.check(
 		(text) => text.length % 2 === 0 && !/[^0-9a-f]/.test(text),
 		"two hexadecimal digits a byte are expected here",
 	),
+	v.transform(fromHex),
+);
+const struct = v.pipe(
+	bytes,
+	v.check(({ length }) => length <= LAST_STRUCT, `a struct has ${LAST_STRUCT} bytes at most`),
 );
 const failed = v.strictObject({
 	errno: v.picklist(Object.keys(errnoNumbers) as ErrnoCode[], "the name of an errno is expected here"),
@@ -61,7 +87,7 @@ const questions = v.variant("ask", [
 	v.strictObject({
 		ask: v.literal("limit"),
 		owner: name,
-		is: v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))),
+		is: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LAST_ADDRESS))),
 	}),
 	v.strictObject({ ask: v.literal("uid"), owner: name, is: integer(0, LAST_U32) }),
 	v.strictObject({
@@ -94,14 +120,25 @@ const question = v.pipe(
 	}),
 );
 
+const time = v.exactOptional(integer(0, LAST_TIME));
 const asked = v.exactOptional(v.array(question));
 const answer = numberOrFailure(integer(-LAST_EXACT, LAST_EXACT));
 /** A file or a mapping that there is from then on. */
 const newName = numberOrFailure(name);
 
+const thread = integer(0, LAST_INT);
+const timed = { time, took: v.exactOptional(integer(0, LAST_EXACT)) };
+const called = { ...timed, thread: v.exactOptional(thread), asked };
 const named = { id: name, name: v.string() };
-const transfer = { file: name, memory: name, at: hex, length, asked, answer };
+const transfer = { ...called, file: name, memory: name, at: hex, length, answer };
 const access = { ...transfer, position: hex };
+const told = {
+	time,
+	device: v.exactOptional(v.string()),
+	pasid: v.exactOptional(integer(0, LAST_U32)),
+	iova: v.exactOptional(hex64),
+	message: v.string(),
+};
 
 const line = v.variant("kind", [
 	v.strictObject({
@@ -110,26 +147,31 @@ const line = v.variant("kind", [
 		machine: v.unknown(),
 		policy: v.string(),
 		memory: v.exactOptional(integer(0, LAST_EXACT)),
+		ioasis: v.exactOptional(v.string()),
+		program: v.exactOptional(v.array(v.string())),
+		began: v.exactOptional(integer(0, LAST_TIME)),
 	}),
 	v.strictObject({ kind: v.literal("memory"), ...named }),
 	v.strictObject({ kind: v.literal("backing"), ...named }),
 	v.strictObject({ kind: v.literal("owner"), ...named }),
-	v.strictObject({ kind: v.literal("open"), path: v.string(), asked, answer: newName }),
-	v.strictObject({ kind: v.literal("store"), path: v.string(), text: v.string(), asked, answer }),
+	v.strictObject({ kind: v.literal("open"), ...called, path: v.string(), answer: newName }),
+	v.strictObject({ kind: v.literal("store"), ...called, path: v.string(), text: v.string(), answer }),
 	v.strictObject({
 		kind: v.literal("ioctl"),
-		thread: integer(0, LAST_INT),
+		...timed,
+		thread,
 		file: name,
 		memory: name,
 		owner: name,
 		number: v.pipe(
 			hex,
-			v.check((text) => Number(text) <= LAST_U32, "an ioctl's number has 32 bits"),
+			v.check((number) => number <= LAST_U32, "an ioctl's number has 32 bits"),
 		),
+		/** For people: it follows from the file and the number. */
 		command: v.exactOptional(v.string()),
 		argument: hex,
-		in: v.exactOptional(bytes),
-		out: v.exactOptional(bytes),
+		in: v.exactOptional(struct),
+		out: v.exactOptional(struct),
 		asked,
 		answer,
 	}),
@@ -137,45 +179,48 @@ const line = v.variant("kind", [
 	v.strictObject({ kind: v.literal("write"), ...transfer }),
 	v.strictObject({ kind: v.literal("pread"), ...access }),
 	v.strictObject({ kind: v.literal("pwrite"), ...access }),
-	v.strictObject({ kind: v.literal("mmap"), file: name, offset: hex, length: integer(0, LAST_EXACT), answer: newName }),
-	v.strictObject({ kind: v.literal("release"), what: name }),
-	v.strictObject({ kind: v.literal("aside"), asked: v.array(question) }),
-] satisfies v.GenericSchema<unknown, RecordLine>[]);
+	v.strictObject({
+		kind: v.literal("mmap"),
+		...called,
+		file: name,
+		offset: hex,
+		length: integer(0, LAST_EXACT),
+		answer: newName,
+	}),
+	v.strictObject({ kind: v.literal("release"), time, what: name }),
+	v.strictObject({ kind: v.literal("aside"), time, asked: v.array(question) }),
+	v.strictObject({ kind: v.literal("parked"), time, thread, reason: v.string() }),
+	v.strictObject({
+		kind: v.literal("dma"),
+		time,
+		device: v.string(),
+		pasid: integer(0, LAST_U32),
+		iova: hex64,
+		length,
+		isWrite: v.boolean(),
+		fault: v.exactOptional(v.string()),
+	}),
+	v.strictObject({ kind: v.literal("stale"), ...told }),
+	v.strictObject({ kind: v.literal("interrupt"), ...told }),
+	v.strictObject({ kind: v.literal("device"), ...told }),
+	v.strictObject({ kind: v.literal("remark"), ...told }),
+] satisfies v.GenericSchema<unknown, Entry>[]);
 
-/** What is wrong with a line: in words, and without the line's place. */
-export class BadLine extends Error {}
-
-/** @param value what JSON.parse() made of it @throws BadLine */
-export function checkLine(value: unknown): RecordLine {
+/** @param value what JSON.parse() made of a line @throws BadEntry */
+export function checkLine(value: unknown): Entry {
 	const result = v.safeParse(line, value, { message: messageOf });
-	if (result.success) return result.output;
-	throw new BadLine(explain(result.issues, line));
+	if (result.success) {
+		if ("command" in result.output) delete result.output.command;
+		return result.output;
+	}
+	throw new BadEntry(explain(result.issues, line));
 }
 
-/** The first line, of a recording that we can read. @throws BadLine */
+/** The first entry, of a recording that we can read. @throws BadEntry */
 export function checkStart(value: unknown): Start {
 	const { kind, version } = (value ?? {}) as { kind?: unknown; version?: unknown };
-	if (kind !== "start") throw new BadLine("this is not a recording: it doesn't begin as one");
-	if (typeof version === "number" && version !== RECORD_VERSION)
-		throw new BadLine(`this is of version ${version}, and this ioasis reads version ${RECORD_VERSION}`);
+	if (kind !== "start") throw new BadEntry("this is not a recording: it doesn't begin as one");
+	if (typeof version === "number" && (version < OLDEST || version > RECORD_VERSION))
+		throw new BadEntry(`this is of version ${version}, and this ioasis reads versions ${OLDEST} to ${RECORD_VERSION}`);
 	return checkLine(value) as Start;
-}
-
-/** What a question has that can't be together; undefined for nothing. */
-function whatDoesntFit(question: Question): string | undefined {
-	switch (question.ask) {
-		case "read":
-		case "dma read":
-			return question.bytes.length / 2 > question.length ? "there are more bytes than were asked for" : undefined;
-		case "write":
-		case "dma write":
-			return (question.done ?? 0) > question.bytes.length / 2 ? "more is done than there are bytes" : undefined;
-		case "pages": {
-			if ("errno" in question.is) return undefined;
-			const pages = question.is.reduce((sum, [, , count]) => sum + count, 0);
-			return pages === question.count ? undefined : `there are ${pages} pages, and count is ${question.count}`;
-		}
-		default:
-			return undefined;
-	}
 }
