@@ -159,7 +159,7 @@ describe("what can be told of a trace", () => {
 });
 
 test("--record-on-failure keeps the recording of a program that fails only", () => {
-	const file = join(directory.path, "failure.jsonl");
+	const file = join(directory.path, "failure.rec");
 	run("--quiet", "--record-on-failure", file, "--", process.execPath, example);
 	expect(existsSync(file)).toBe(false);
 	const { status, stderr } = run(

@@ -136,7 +136,7 @@ test.each([
 test("--record-on-failure keeps a recording of each run that fails", () => {
 	const recordings = file("recordings");
 	matrix(...two, "--record-on-failure", recordings, ...bind);
-	expect(readdirSync(recordings)).toEqual(["pamu-2023-mainline.jsonl"]);
+	expect(readdirSync(recordings)).toEqual(["pamu-2023-mainline.rec"]);
 });
 
 test("a program that a signal kills is told by its name", () => {
