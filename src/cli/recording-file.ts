@@ -1,6 +1,7 @@
 // --record FILE: a recording as a file. docs/record.md is its description.
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
+import { writeAll } from "../host/say.js";
 import { BlockWriter, EntryFrames } from "../machine/record/blocks.js";
 import type { WriteEntry } from "../machine/record/questions.js";
 
@@ -12,8 +13,8 @@ export function startRecording(path: string): void {
 export function recordTo(path: string): WriteEntry {
 	const fd = openSync(path, "r+");
 	const blocks = new BlockWriter({
-		append: (bytes) => writeSync(fd, bytes),
-		replace: (at, bytes) => writeSync(fd, bytes, 0, bytes.length, at),
+		append: (bytes) => writeAll(fd, bytes),
+		replace: (at, bytes) => writeAll(fd, bytes, at),
 	});
 	const frames = new EntryFrames((bytes, length) => {
 		blocks.add(bytes.subarray(0, length));

@@ -46,13 +46,14 @@ export function showProgress(text: string): void {
 
 /**
  * Writes all of it, however long the reader takes.
+ * @param at where in the file, in bytes; if absent where the last write ended
  * @returns the errno's name when it can't be: "EPIPE"
  */
-export function writeAll(fd: number, text: string | Uint8Array): string | undefined {
+export function writeAll(fd: number, text: string | Uint8Array, at?: number): string | undefined {
 	const bytes = typeof text === "string" ? Buffer.from(text) : text;
 	for (let done = 0; done < bytes.length; ) {
 		try {
-			done += writeSync(fd, bytes, done);
+			done += writeSync(fd, bytes, done, bytes.length - done, at === undefined ? undefined : at + done);
 		} catch (error) {
 			const { code } = error as NodeJS.ErrnoException;
 			if (code !== "EAGAIN") return code;
