@@ -174,7 +174,7 @@ or recording.`,
 const convert = program
 	.command("convert")
 	.usage("FILE [OUTPUT]")
-	.summary("write a recording as JSON Lines, or such lines as a recording")
+	.summary("write a recording as JSON Lines, or back")
 	.description(
 		"Writes a recording in its other form: what `ioasis run --record` has written as JSON Lines, for people and for programs, or such lines as a recording, which takes a tenth of the room.",
 	)
