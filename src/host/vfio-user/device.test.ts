@@ -83,6 +83,22 @@ describe.runIf(hasCompiler)("a function that a server is", () => {
 		expect([readWord(Copier.SCRATCH), readWord(Copier.RESETS)]).toEqual([0n, 1n]);
 	});
 
+	test("is told of everything in the order in which it happened, also after something that its server refuses", async () => {
+		const { device, port, readWord, writeWord } = await setUp();
+		device.memoryChanged({ ...ALL, kind: "map" });
+		port.memory.fill(5, 0x1000, 0x1010);
+		writeWord(0x800, 1);
+		writeWord(Copier.SOURCE, 0x1000);
+		writeWord(Copier.DESTINATION, 0x2000);
+		writeWord(Copier.LENGTH, 16);
+		writeWord(Copier.COMMAND, CopierCommand.START);
+		device.memoryChanged({ ...ALL, kind: "unmap" });
+		expect([port.memory[0x200f], readWord(Copier.STATUS), readWord(Copier.MAPS)]).toEqual([5, 0n, 0n]);
+		writeWord(Copier.SCRATCH, 3);
+		device.commandChanged(4);
+		expect([readWord(Copier.SCRATCH), readWord(Copier.CONFIG_COMMAND)]).toEqual([3n, 4n]);
+	});
+
 	test("reads as all ones once its server is lost, says so once, and keeps nothing open", async () => {
 		const { device, told, readWord, writeWord, process } = await setUp();
 		const before = readdirSync("/proc/self/fd").length;

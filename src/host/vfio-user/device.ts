@@ -66,10 +66,7 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 		this.#accessed();
 		if (!this.#isThere(bar, offset, size)) return allOnes(size);
 		const bytes = new Uint8Array(8);
-		const failure = this.#ask(() => {
-			this.#flush();
-			this.#client.read(bar, offset, bytes.subarray(0, size));
-		});
+		const failure = this.#inOrder(() => this.#client.read(bar, offset, bytes.subarray(0, size)));
 		return failure === undefined ? new DataView(bytes.buffer).getBigUint64(0, true) : allOnes(size);
 	}
 
@@ -77,7 +74,7 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 		this.#accessed();
 		if (!this.#isThere(bar, offset, size)) return;
 		this.#writes.push({ region: bar, offset, size, value });
-		if (this.#writes.length >= MOST_WRITES) this.#ask(() => this.#flush());
+		if (this.#writes.length >= MOST_WRITES) this.#inOrder(() => {});
 	}
 
 	/** A BAR may be larger than the region in it. */
@@ -88,8 +85,7 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 	/** Sends what is written, answers what the server asks for, and passes its interrupts on. */
 	work(): boolean {
 		let hasMore = false;
-		this.#ask(() => {
-			this.#flush();
+		this.#inOrder(() => {
 			hasMore = this.#client.connection.serve();
 		});
 		if (!this.isLost) this.#takeInterrupts();
@@ -111,14 +107,12 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 	commandChanged(command: number): void {
 		const bytes = new Uint8Array(2);
 		new DataView(bytes.buffer).setUint16(0, command, true);
-		this.#ask(() => this.#client.write(CONFIG_REGION, COMMAND_REGISTER, bytes));
+		this.#inOrder(() => this.#client.write(CONFIG_REGION, COMMAND_REGISTER, bytes));
 	}
 
 	interruptsChanged(index: number | undefined): void {
 		const before = this.#interrupts;
-		this.#ask(() => {
-			if (before !== undefined) this.#client.disableInterrupts(before);
-		});
+		this.#inOrder(() => before !== undefined && this.#client.disableInterrupts(before));
 		this.#closeEventFds();
 		this.#interrupts = index;
 		if (index === undefined || this.isLost) return;
@@ -134,7 +128,7 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 			return;
 		}
 		const map = { address, size, isReadable, isWriteable, fileOffset: file?.offset ?? 0 };
-		const refusal = this.#ask(() => this.#client.map(map, file?.fd));
+		const refusal = this.#inOrder(() => this.#client.map(map, file?.fd));
 		if (refusal === undefined) return;
 		this.#unwanted.add(address);
 		this.#port.tell(`${refusal.message}: its DMA to ${hex(size)} bytes at ${hex(address)} will fail`);
@@ -143,7 +137,7 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 	/** A server that keeps memory isn't trusted any more. */
 	#unmap(address: bigint, size: bigint): void {
 		if (this.#unwanted.delete(address)) return;
-		const refusal = this.#ask(() => this.#client.unmap({ address, size }));
+		const refusal = this.#inOrder(() => this.#client.unmap({ address, size }));
 		if (refusal instanceof ServerRefused) {
 			this.#client.connection.close(
 				`the vfio-user server is lost: ${refusal.message}, and may keep ${hex(size)} bytes at ${hex(address)}`,
@@ -152,11 +146,19 @@ export class VfioUserDevice implements Endpoint, RemoteFunction {
 		}
 	}
 
+	/** One that is refused doesn't take those with it that come after it. */
 	#flush(): void {
 		if (this.#writes.length === 0) return;
 		const writes = this.#writes;
 		this.#writes = [];
-		this.#client.writeAll(writes);
+		const together = this.#client.capabilities.writeMulti ? [writes] : writes.map((write) => [write]);
+		for (const some of together) this.#ask(() => this.#client.writeAll(some));
+	}
+
+	/** After all that was written before. @returns why the server hasn't done it */
+	#inOrder(action: () => void): ServerLost | ServerRefused | undefined {
+		this.#flush();
+		return this.#ask(action);
 	}
 
 	/** @returns why the server hasn't done it */

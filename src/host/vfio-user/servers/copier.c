@@ -216,7 +216,7 @@ static void run(uint64_t command)
 		signal_vector(command >> 8 & 255);
 }
 
-static void write_region(uint32_t region, uint64_t offset, const uint8_t *data, uint32_t count)
+static int write_region(uint32_t region, uint64_t offset, const uint8_t *data, uint32_t count)
 {
 	if (region == 7 && offset + count <= sizeof(config)) {
 		if (offset == 4 && count <= 4)
@@ -229,7 +229,9 @@ static void write_region(uint32_t region, uint64_t offset, const uint8_t *data, 
 		memcpy((uint8_t *)registers + offset, data, count);
 		if (offset == COMMAND && registers[COMMAND / 8] & START)
 			run(registers[COMMAND / 8]);
-	}
+	} else
+		return EINVAL;
+	return 0;
 }
 
 static void read_region(uint32_t region, uint64_t offset, uint8_t *into, uint32_t count)
@@ -379,8 +381,8 @@ static int serve(struct header header, uint32_t length)
 		read_region(words[2], wide[0], data + 16, words[3]);
 		return reply(header, data, 16 + words[3], 0, NULL, 0);
 	case REGION_WRITE:
-		write_region(words[2], wide[0], payload + 16, words[3]);
-		return reply(header, payload, 16, 0, NULL, 0);
+		error = write_region(words[2], wide[0], payload + 16, words[3]);
+		return reply(header, payload, error ? 0 : 16, error, NULL, 0);
 	case WRITE_MULTI:
 		registers[MULTIS / 8]++;
 		for (uint64_t i = 0; i < wide[0]; i++) {
