@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** `npm run pages`: these follow the documentation, which takes minutes. */
-const ofThePages = ["commands", "recipe", "ci"].map((name) => `test/pages/${name}.test.ts`);
+const ofThePages = ["commands", "recipe", "ci", "examples"].map((name) => `test/pages/${name}.test.ts`);
 const isPages = process.env.IOASIS_TESTS === "pages";
 
 export default defineConfig({

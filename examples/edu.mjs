@@ -3,10 +3,10 @@
 //   ioasis run --machine intel --trace -- node examples/edu.mjs
 //   ioasis run --machine intel --trace -- node examples/edu.mjs too-early    # with a mistake: a page is unmapped that the device still needs
 //
-// It binds the device to an iommufd, maps a page for its DMA, and has it copy the page's first half to the second, through
-// the memory that the device has itself. Registers are read and written with pread and pwrite on the device's file.
+// It finds the device in /sys, binds it to an iommufd, maps a page for its DMA, has it copy the page's first half to the second
+// through the memory that the device has itself, and cleans up. The same in C, Rust, Go and Python is in examples/edu.
 
-import { readSync, writeSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
 import koffi from "koffi";
 
 const libc = koffi.load("libc.so.6");
@@ -17,11 +17,13 @@ const memcpy = libc.func("void *memcpy(uintptr_t to, const void *from, size_t le
 
 // include/uapi/linux/iommufd.h and vfio.h
 const command = (number) => (0x3b << 8) | number;
+const IOMMU_DESTROY = command(0x80);
 const IOMMU_IOAS_ALLOC = command(0x81);
 const IOMMU_IOAS_MAP = command(0x85);
 const IOMMU_IOAS_UNMAP = command(0x86);
 const VFIO_DEVICE_BIND_IOMMUFD = command(118);
 const VFIO_DEVICE_ATTACH_IOMMUFD_PT = command(119);
+const VFIO_DEVICE_DETACH_IOMMUFD_PT = command(120);
 const MAP_FLAGS = { fixedIova: 1, writeable: 2, readable: 4 };
 /** Where a region is in the device's file. */
 const region = (index) => index * 2 ** 40;
@@ -40,9 +42,11 @@ const PAGE = 4096;
 const HALF = 2048;
 const IOVA = 0x100000n;
 
+const { address, name } = findDevice();
+console.log(`${address} is ${name}`);
 const iommu = open("/dev/iommu", O_RDWR);
-const device = open("/dev/vfio/devices/vfio0", O_RDWR);
-if (iommu < 0 || device < 0) fail("no device: start me with `ioasis run --machine intel -- node examples/edu.mjs`");
+const device = open(`/dev/vfio/devices/${name}`, O_RDWR);
+if (iommu < 0 || device < 0) fail(`/dev/iommu and ${name} can't be opened`);
 const page = mmap(null, PAGE, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
 const text = Buffer.from("through the IOMMU and back");
 memcpy(page, text, text.length);
@@ -57,14 +61,30 @@ map.setBigUint64(32, IOVA, true);
 call("IOMMU_IOAS_MAP", iommu, IOMMU_IOAS_MAP, map);
 call("VFIO_DEVICE_ATTACH_IOMMUFD_PT", device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, struct(12, { 8: ioas }));
 
-const id = read(CONFIG, 4);
-console.log(`vfio0 is ${(id & 0xffffn).toString(16)}:${(id >> 16n).toString(16)}`);
 // Without this bit a function does no DMA: leave the line out, and the trace says so.
 write(CONFIG + COMMAND_REGISTER, 2, read(CONFIG + COMMAND_REGISTER, 2) | BigInt(BUS_MASTER));
 copy(IOVA, OWN_MEMORY, START);
-if (process.argv[2] === "too-early") unmap();
+const isTooEarly = process.argv[2] === "too-early";
+if (isTooEarly) unmap();
 copy(OWN_MEMORY, IOVA + BigInt(HALF), START | TO_MEMORY);
 console.log(`in the second half of the page: ${koffi.decode(page + HALF, "char", text.length)}`);
+
+call("VFIO_DEVICE_DETACH_IOMMUFD_PT", device, VFIO_DEVICE_DETACH_IOMMUFD_PT, struct(8));
+if (!isTooEarly) unmap();
+call("IOMMU_DESTROY", iommu, IOMMU_DESTROY, struct(8, { 4: ioas }));
+closeSync(device);
+closeSync(iommu);
+
+/** The first educational device that there is, and the name of its file. */
+function findDevice() {
+	const functions = "/sys/bus/pci/devices";
+	const has = (address, attribute, value) =>
+		readFileSync(`${functions}/${address}/${attribute}`, "utf8").trim() === value;
+	for (const address of readdirSync(functions))
+		if (has(address, "vendor", "0x1234") && has(address, "device", "0x11e8"))
+			return { address, name: readdirSync(`${functions}/${address}/vfio-dev`)[0] };
+	return fail("no device: start me with `ioasis run --machine intel -- node examples/edu.mjs`");
+}
 
 function unmap() {
 	const range = struct(24, { 4: ioas });

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { askRun, findRuns } from "../../src/cli/walk-socket.js";
@@ -153,6 +153,9 @@ describe("walk, of a program that runs", () => {
 	async function start(...words: string[]): Promise<ChildProcess> {
 		const run = spawn(command, ["run", "-q", ...words], { stdio: ["pipe", "pipe", "inherit"] });
 		await once(run.stdout!, "data");
+		// A program can be faster than the socket.
+		const socket = join(directory.path, "ioasis", `${run.pid}.sock`);
+		await vi.waitUntil(() => existsSync(socket), { timeout: 30_000 });
 		return run;
 	}
 
