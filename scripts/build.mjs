@@ -22,6 +22,7 @@ const ENTRIES = {
 	machines: "src/cli/machines.ts",
 	completion: "src/cli/completion.ts",
 	doctor: "src/cli/doctor.ts",
+	"doctor-program": "src/cli/doctor-program.ts",
 	explain: "src/cli/explain.ts",
 	"launcher-thread": "src/host/launch/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",

@@ -12,10 +12,13 @@ import { Later } from "../uapi/later.js";
 import type { DeviceThreads } from "./devices/device-threads.js";
 import type { FaultInjection } from "./fault-injection/fault-injection.js";
 import { HandedFiles } from "./files/files.js";
+import { MadeEventFds } from "./files/made-eventfds.js";
 import { StoredFile } from "./files/stored-file.js";
 import { transferOn } from "./files/transfers.js";
 import { reportInternalError } from "./internal-error.js";
 import { Events } from "./linux/events.js";
+import { canCopyFds } from "./linux/fd-copies.js";
+import { O_CLOEXEC } from "./linux/flags.js";
 import { errno, errors, SystemError } from "./linux/libc.js";
 import { inodeOf } from "./linux/proc.js";
 import { F_ADD_SEALS, F_GET_SEALS } from "./linux/seals.js";
@@ -95,6 +98,8 @@ export class Supervisor {
 	readonly #processes: Processes;
 	readonly #shadow: Shadow;
 	readonly #pathCalls: PathCalls;
+	/** Where we can't have programs' own. */
+	readonly #madeEventFds = canCopyFds() ? undefined : new MadeEventFds();
 	readonly #faults: FaultInjection;
 	#callsSinceSettling = 0;
 	/** Whether something was closed, or has ended, that may have been the last user of shared memory. */
@@ -132,6 +137,7 @@ export class Supervisor {
 			files: this.#files,
 			sharedFiles: this.#sharedFiles,
 			events: this.#events,
+			madeEventFds: this.#madeEventFds,
 		});
 		this.#shadow = new Shadow(() => served.files, directory);
 		this.#files.whenStored = (file, text) => this.#stored(file, text);
@@ -312,6 +318,10 @@ export class Supervisor {
 				this.#processes.programMayChange(notification.thread);
 				notification.proceed();
 				break;
+			case syscalls.eventfd:
+			case syscalls.eventfd2:
+				this.#makeEventFd();
+				break;
 			case syscalls.exitGroup:
 				this.#keepPinned(true);
 				notification.proceed();
@@ -487,6 +497,14 @@ export class Supervisor {
 		this.#served.pinnedOf(file, pinned);
 		if (pinned.length > 0) notification.fail(errors.EBUSY);
 		else notification.proceed();
+	}
+
+	/** eventfd(2), which is asked about only where we can't have the program's own. What fails here the kernel refuses, too. */
+	#makeEventFd(): void {
+		const notification = this.#notification;
+		const flags = notification.syscall === syscalls.eventfd2 ? notification.int(1) : 0;
+		const fd = this.#madeEventFds?.make(notification.u32(0), flags) ?? -1;
+		if (fd === -1 || notification.addFdAndSucceed(fd, (flags & O_CLOEXEC) !== 0) === -1) notification.proceed();
 	}
 
 	/** dup(2), or fcntl(2) that does the same, of an fd that may be a queue's. */

@@ -1,8 +1,17 @@
 // A run that can't start, and commands that this system lacks something for: a line that says what, and one what to do. No stack, no
 // process that waits for ever.
 
-import { expect, test } from "vitest";
-import { command, ioasis, type Outcome, spawn } from "./programs.js";
+import { afterAll, describe, expect, test } from "vitest";
+import { buildClient, command, hasCompiler, ioasis, type Outcome, spawn, temporaryDirectory } from "./programs.js";
+
+/** Of those that a profile may forbid: their numbers. */
+const syscalls = {
+	process_vm_readv: { x64: 310, arm64: 270 },
+	process_vm_writev: { x64: 311, arm64: 271 },
+	kcmp: { x64: 312, arm64: 272 },
+	seccomp: { x64: 317, arm64: 277 },
+	pidfd_getfd: { x64: 438, arm64: 438 },
+} as const;
 
 /** Runs a script of the shell, in which "$@" is the rest. */
 function shell(script: string, ...words: string[]): Outcome {
@@ -34,6 +43,42 @@ test.skipIf(!canHaveNamespaces)("doctor finds that, and ends", () => {
 	const outcome = spawn(withoutInotify[0], ...withoutInotify.slice(1), noInotify, "sh", command, "doctor");
 	expect(outcome.stdout).toMatch(/FAIL .*inotify.*\n.*sysctl/);
 	expect(outcome.status).toBe(1);
+});
+
+describe.skipIf(!hasCompiler)("where a container's profile forbids a system call", () => {
+	const directory = temporaryDirectory();
+	afterAll(directory.remove);
+	const deny = hasCompiler ? buildClient("deny", directory.path) : "";
+	const without = (names: (keyof typeof syscalls)[], ...words: string[]) =>
+		spawn(deny, names.map((name) => syscalls[name][process.arch as "x64" | "arm64"]).join(","), command, ...words);
+	const verdict = (outcome: Outcome) => [outcome.stdout.trimEnd().split("\n").at(-1), outcome.status];
+
+	test.each(["process_vm_readv", "process_vm_writev"] as const)(
+		"nothing starts without %s, and doctor says so",
+		(name) => {
+			expectRefusal(
+				without([name], ...started),
+				new RegExp(`^ioasis: ${name}\\(2\\) is forbidden here.*: EPERM\\n.*seccomp profile`),
+			);
+			const doctor = without([name], "doctor");
+			expect(doctor.stdout).toMatch(
+				new RegExp(`FAIL +a program starts.*${name}\\(2\\) is forbidden.*\\n +-> .*seccomp profile`),
+			);
+			expect(verdict(doctor)).toEqual(["`ioasis run` can't work here yet.", 1]);
+		},
+	);
+
+	test("seccomp(2) is one that nothing starts without, either", () => {
+		expect(without(["seccomp"], "doctor").stdout).toMatch(
+			/FAIL +a program starts.*refuses the seccomp filter.*\n +-> in a container/,
+		);
+	});
+
+	test("without pidfd_getfd and kcmp, as in Docker, all works, interrupts by eventfd too", () => {
+		const doctor = without(["pidfd_getfd", "kcmp"], "doctor");
+		expect(doctor.stdout).toMatch(/^ok +a device's interrupt signals an eventfd/m);
+		expect(verdict(doctor)).toEqual(["`ioasis run` works here.", 0]);
+	});
 });
 
 test.each(Array.from({ length: 12 }, (_, i) => 19 + i))("with %i fds a run works, or says what is too few", (fds) => {

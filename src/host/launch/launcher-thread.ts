@@ -5,6 +5,7 @@
 // keeps the right to look into their memory where yama restricts that to a process's ancestors.) posix_spawn(3)
 
 import { parentPort, workerData } from "node:worker_threads";
+import { canCopyFds } from "../linux/fd-copies.js";
 import { RLIMIT_NOFILE } from "../linux/flags.js";
 import {
 	environ,
@@ -86,7 +87,7 @@ function launch(): void {
 
 	let listener: number;
 	try {
-		listener = installFilter();
+		listener = installFilter(!canCopyFds());
 	} catch (error) {
 		handshake.announceListener(undefined, 0);
 		tell({ kind: "failed", call: "seccomp", errno: error instanceof SystemError ? error.errno : errors.EIO });

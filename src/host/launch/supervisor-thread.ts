@@ -12,6 +12,7 @@ import { gettid } from "../linux/libc.js";
 import type { ServedFiles } from "../paths/opens.js";
 import { Supervisor, type Tracer } from "../supervisor.js";
 import { Handshake } from "./handshake.js";
+import { checkMemoryAccess } from "./system-calls.js";
 import { answerQuestions, takeWakeUps } from "./wake-up.js";
 
 /** What is served. The machine, as the host needs it. */
@@ -128,6 +129,7 @@ async function prepare<Settings>(
 	let supervisor: Supervisor | undefined;
 	const devices = new DeviceThreads((data) => tell({ kind: "device", data }));
 	try {
+		checkMemoryAccess();
 		const engine = await start(settings as Settings, {
 			debugfs,
 			settle: (mappingsToo) => supervisor?.settle(mappingsToo),

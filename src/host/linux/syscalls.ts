@@ -65,6 +65,9 @@ export interface SyscallTable {
 	readonly tgkill: number;
 	readonly userfaultfd: number;
 	readonly close: number;
+	/** eventfd(2) before it had flags. */
+	readonly eventfd: number | undefined;
+	readonly eventfd2: number;
 }
 
 const x64: SyscallTable = {
@@ -127,6 +130,8 @@ const x64: SyscallTable = {
 	tgkill: 234,
 	userfaultfd: 323,
 	close: 3,
+	eventfd: 284,
+	eventfd2: 290,
 };
 
 const arm64: SyscallTable = {
@@ -189,6 +194,8 @@ const arm64: SyscallTable = {
 	tgkill: 131,
 	userfaultfd: 282,
 	close: 57,
+	eventfd: undefined,
+	eventfd2: 19,
 };
 
 const tables: { readonly [arch: string]: SyscallTable | undefined } = { x64, arm64 };

@@ -93,7 +93,12 @@ export class Descriptors {
 
 	/** Whether an fd is an eventfd, which no other file says of itself. */
 	isEventFd(fd: number): boolean {
-		return /^eventfd-count:/m.test(readFileAt(this.directory, `fdinfo/${fd}`) ?? "");
+		return /^eventfd-count:/m.test(this.infoOf(fd) ?? "");
+	}
+
+	/** All that /proc/TID/fdinfo/N says of an fd. */
+	infoOf(fd: number): string | undefined {
+		return readFileAt(this.directory, `fdinfo/${fd}`);
 	}
 
 	/** @returns an fd of ours for the regular file that an fd of the thread refers to, opened once more in the same way; or -1 */

@@ -8,6 +8,7 @@ import { Errno } from "../../uapi/errno.js";
 import { DeviceName } from "../files/device-name.js";
 import { ClientEventFd } from "../files/eventfd.js";
 import { type HandedFiles, notInstalled } from "../files/files.js";
+import type { MadeEventFds } from "../files/made-eventfds.js";
 import { mayDiffer, withRightsOf } from "../linux/credentials.js";
 import type { Events } from "../linux/events.js";
 import { O_ACCMODE, O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE } from "../linux/flags.js";
@@ -46,6 +47,8 @@ export interface Services {
 	readonly files: HandedFiles;
 	readonly sharedFiles: SharedFiles;
 	readonly events: Events;
+	/** Where pidfd_getfd(2) is forbidden: the eventfds that programs got from us. */
+	readonly madeEventFds?: MadeEventFds | undefined;
 }
 
 export class Thread implements Caller {
@@ -185,12 +188,14 @@ export class Thread implements Caller {
 
 	/** @throws Errno when we can't have it, which Linux doesn't know */
 	#eventFd(fd: number): EventFd {
-		const copy = pidfdGetfd(this.process.pidfd, fd, 0);
-		if (copy !== -1) return new ClientEventFd(copy, this.#services.events);
+		const { events, madeEventFds } = this.#services;
+		let copy = pidfdGetfd(this.process.pidfd, fd, 0);
 		const problem = errorName(errno());
+		if (copy === -1) copy = madeEventFds?.copyOf(this.#descriptors.infoOf(fd)) ?? -1;
+		if (copy !== -1) return new ClientEventFd(copy, events);
 		throw new Errno(
 			"ENOMEM",
-			`ioasis can't have eventfd ${fd} itself, which takes pidfd_getfd(2): ${problem}`,
+			`ioasis can't have eventfd ${fd} itself, which takes pidfd_getfd(2) (${problem}), and it isn't one that it has made for the program`,
 			"pidfd-getfd",
 		);
 	}

@@ -44,6 +44,7 @@ const machines = [
 		arch: 0xc000003e,
 		foreign: 0x40000003,
 		ioctl: 16,
+		eventfds: [284, 290],
 		openat: 257,
 		mmap: 9,
 		read: 0,
@@ -64,6 +65,7 @@ const machines = [
 		arch: 0xc00000b7,
 		foreign: 0x40000028,
 		ioctl: 29,
+		eventfds: [19],
 		openat: 56,
 		mmap: 222,
 		read: 63,
@@ -93,6 +95,7 @@ for (const {
 	fcntl,
 	open,
 	getpid,
+	eventfds,
 	exits,
 	clone,
 	forks,
@@ -119,6 +122,15 @@ for (const {
 		test("ioctls of type ';' are trapped, whatever their direction and size, and no others", () => {
 			for (const command of [0x3b81, 0x3bff, 0xc0183b64]) expect(verdict(ioctl, 3, command)).toBe(TRAP);
 			for (const command of [0x5401, 0xae80, 0x3a81, 0x3c81, 0x3b]) expect(verdict(ioctl, 3, command)).toBe(ALLOW);
+		});
+
+		test("eventfd is trapped where it has to be, and nowhere else", () => {
+			const own = filter.filterProgram(true);
+			for (const nr of eventfds) {
+				expect(verdict(nr, 0, 0)).toBe(ALLOW);
+				expect(verdictOf(own, { arch, nr, args: [0, 0] })).toBe(TRAP);
+			}
+			expect(verdictOf(own, { arch, nr: getpid })).toBe(ALLOW);
 		});
 
 		test("what opens a file is trapped", () => {

@@ -79,6 +79,9 @@ const trappedAlways = [
 	syscalls.setns,
 ].filter((number) => number !== undefined);
 
+/** What is trapped besides where we can't have copies of programs' fds: made-eventfds.ts. */
+const eventFdCalls = [syscalls.eventfd, syscalls.eventfd2].filter((number) => number !== undefined);
+
 // <linux/bpf_common.h>
 const BPF_LD_W_ABS = 0x20; // A = the u32 at offset k of seccomp_data
 const BPF_ALU_AND_K = 0x54; // A &= k
@@ -166,8 +169,12 @@ const rules: readonly (readonly Step[])[] = [
 		[BPF_ALU_AND_K, CLONE_VM],
 		[BPF_JEQ_K, 0, "trap", "allow"],
 	],
-	...trappedAlways.map((number): Step[] => [[BPF_JEQ_K, number, "trap", "past"]]),
+	...trapped(trappedAlways),
 ];
+
+function trapped(numbers: readonly number[]): Step[][] {
+	return numbers.map((number) => [[BPF_JEQ_K, number, "trap", "past"]]);
+}
 
 const verdicts: readonly Step[] = [
 	[BPF_RET_K, SECCOMP_RET_ALLOW],
@@ -176,9 +183,12 @@ const verdicts: readonly Step[] = [
 
 export type Instruction = readonly [code: number, k: number, jumpIfTrue: number, jumpIfFalse: number];
 
-/** The program, with its jumps as numbers of instructions to skip. */
-export function filterProgram(): Instruction[] {
-	const all = [preamble, ...rules, verdicts];
+/**
+ * The program, with its jumps as numbers of instructions to skip.
+ * @param hasEventFds whether eventfd(2) is trapped, too
+ */
+export function filterProgram(hasEventFds = false): Instruction[] {
+	const all = [preamble, ...rules, ...(hasEventFds ? trapped(eventFdCalls) : []), verdicts];
 	const length = all.reduce((sum, steps) => sum + steps.length, 0);
 	const program: Instruction[] = [];
 	for (const steps of all) {
@@ -193,8 +203,8 @@ export function filterProgram(): Instruction[] {
 }
 
 /** struct sock_fprog and, behind it, the struct sock_filter array that it points to. */
-export function assembledFilter(): NativeMemory {
-	const program = filterProgram();
+export function assembledFilter(hasEventFds: boolean): NativeMemory {
+	const program = filterProgram(hasEventFds);
 	const memory = new NativeMemory(16 + program.length * 8);
 	const view = new DataView(memory.bytes.buffer);
 	view.setUint16(0, program.length, true);

@@ -26,11 +26,12 @@ const PR_SET_NO_NEW_PRIVS = 38;
 
 /**
  * Puts the filter on the calling thread, and so on what it starts from then on.
+ * @param hasEventFds whether eventfd(2) is trapped, too
  * @returns the listener, which notifications are received from
  * @throws SystemError EBUSY when somebody else's filter with a listener is in force already
  */
-export function installFilter(): number {
-	const program = assembledFilter();
+export function installFilter(hasEventFds: boolean): number {
+	const program = assembledFilter(hasEventFds);
 	// Without WAIT_KILLABLE_RECV (Linux 5.19) a signal interrupts a call that we are answering, and the kernel makes it
 	// again afterwards: an object would be allocated twice. So there is no going on without it.
 	const flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
