@@ -18,9 +18,9 @@ const MANY = 60_000 + TIMES * 5000;
 let program: string | undefined;
 let sockets = 0;
 
-/** @param words what it is to do: src/host/vfio-user/servers/copier.c says which */
+/** @param words what it is to do: examples/vfio-user/copier.c says which */
 async function startServer(...words: string[]) {
-	const source = fileURLToPath(new URL("../../src/host/vfio-user/servers/copier.c", import.meta.url));
+	const source = fileURLToPath(new URL("../../examples/vfio-user/copier.c", import.meta.url));
 	if (program === undefined) {
 		program = join(directory.path, "copier");
 		execFileSync("cc", ["-O2", "-o", program, source], { stdio: "pipe" });

@@ -41,7 +41,7 @@ const EXAMPLES: readonly RegExp[] = [/--fail-each -- \.\/my-vmm-tests$/];
 /** What a computer may lack: which commands take it, and what shows that it is there. */
 const TOOLS: readonly { name: string; takenBy: RegExp; shownBy: string }[] = [
 	{ name: "lspci", takenBy: /\blspci\b/, shownBy: "lspci --version" },
-	{ name: "cc", takenBy: /^cc |\.\/nvme\b/, shownBy: "cc --version" },
+	{ name: "cc", takenBy: /^cc |\.\/nvme\b|\bcopier\b/, shownBy: "cc --version" },
 	{ name: "qemu-system-x86_64", takenBy: /\bqemu-system-x86_64\b/, shownBy: "qemu-system-x86_64 --version" },
 	{
 		name: "a QEMU with iommufd",

@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const checkout = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
@@ -13,14 +13,14 @@ export const hasCompiler = spawnSync("gcc", ["--version"]).status === 0;
 
 /**
  * Builds a client.
- * @param source in src/host/
+ * @param source from src/host/ on
  * @param files that it includes, and that are made for it
  * @returns the program's path
  */
 export function buildClient(source: string, files: { readonly [name: string]: string } = {}): string {
 	mkdirSync(built, { recursive: true });
 	for (const [name, text] of Object.entries(files)) writeFileSync(join(built, name), text);
-	const program = join(built, source.replaceAll("/", "-").replace(/\.c$/, ""));
+	const program = join(built, basename(source, ".c"));
 	const words = ["-O2", "-Wall", "-I", built, "-o", program, join(checkout, "src", "host", source), "-lpthread"];
 	const { status, stderr } = spawnSync("gcc", words, { encoding: "utf8" });
 	if (status !== 0) throw new Error(`gcc ${words.join(" ")}: ${stderr}`);

@@ -1,4 +1,4 @@
-// The server of servers/copier.c, for tests.
+// The server of examples/vfio-user/copier.c, for tests.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,9 +15,9 @@ export interface TestServer {
 	readonly process: ChildProcess;
 }
 
-/** Starts one, until the end of the test. @param words what it is to do: servers/copier.c says which */
+/** Starts one, until the end of the test. @param words what it is to do: copier.c says which */
 export async function startServer(...words: readonly string[]): Promise<TestServer> {
-	program ??= buildClient("vfio-user/servers/copier.c");
+	program ??= buildClient("../../examples/vfio-user/copier.c");
 	const directory = mkdtempSync(join(tmpdir(), "vfio-user-"));
 	const path = join(directory, "socket");
 	const server = spawn(program, [path, ...words], { stdio: ["ignore", "pipe", "inherit"] });

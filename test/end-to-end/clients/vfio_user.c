@@ -1,4 +1,4 @@
-// A program and a function that a vfio-user server is: src/host/vfio-user/servers/copier.c. Prints what came of it, a line each.
+// A program and a function that a vfio-user server is: examples/vfio-user/copier.c. Prints what came of it, a line each.
 // vfio_user copies DEVICE SERVER_PID [slow] | interrupts DEVICE | use DEVICE
 #define _GNU_SOURCE
 #include <poll.h>

@@ -1,8 +1,10 @@
-// copier SOCKET [twin] [multi] [slow] [die=N] [stall=N] [lie=SEED]: a vfio-user server whose device copies memory, for tests.
+// copier SOCKET [twin] [multi] [slow] [die=N] [stall=N] [lie=SEED]: a vfio-user server whose device copies memory.
 //
-// BAR 0 has registers of 8 bytes, below. BAR 2 is 64 KiB of memory, the first 16 KiB of which can be mapped. Memory that came with a file
-// is mapped and copied; for the rest it asks the client. It takes its time to let go of memory (slow), ends at its Nth message (die), doesn't answer it (stall), or spoils its
-// replies (lie). It serves one client after the other.
+// BAR 0 has registers of 8 bytes, below. BAR 2 is 64 KiB of memory, the first 16 KiB of which can be mapped. Memory that came with a file is
+// mapped and copied; for the rest it asks the client. It serves one client after the other.
+//
+// For tests it can be another: one that has a second socket for its own commands (twin) and takes several writes at once (multi), that takes
+// its time to let go of memory (slow), ends at its Nth message (die), doesn't answer it (stall), or spoils its replies (lie).
 
 #define _GNU_SOURCE
 #include <errno.h>
