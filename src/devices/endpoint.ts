@@ -48,6 +48,11 @@ export interface Endpoint {
 	 */
 	readRegister(bar: number, offset: number, size: number): bigint;
 	/**
+	 * What reading a register would give, without what reading it does. Where a model hasn't this, reading does nothing but to read.
+	 * For programs whose accesses can't be heard of: they see memory in which that is shown.
+	 */
+	peekRegister?(bar: number, offset: number, size: number): bigint;
+	/**
 	 * Writes a register; what can't be written is ignored. It only takes note of what takes longer than a few microseconds,
 	 * and work() does it.
 	 */

@@ -57,9 +57,15 @@ export interface PositionedFile extends OpenFile {
 	placeAt(position: number): string;
 }
 
+/** Memory of a device whose model may be in another thread: only who serves the program knows more of it. */
+export interface DeviceMemory {
+	/** "registers of 0000:00:03.0" */
+	readonly name: string;
+}
+
 /** Something that a file shows in memory. */
-export interface Mapping {
-	readonly backing: MovableMemory;
+export interface Mapping<Memory = MovableMemory | DeviceMemory> {
+	readonly backing: Memory;
 	/** The last munmap(2) of it. Until then it is in use. */
 	release(): void;
 }
@@ -69,7 +75,7 @@ export interface MappableFile extends OpenFile {
 	/**
 	 * mmap(2), shared and not executable.
 	 * @param offset in bytes, as the length
-	 * @throws ENXIO where nothing is that can be mapped
+	 * @throws ENXIO or EINVAL where nothing is that can be mapped, Later
 	 */
 	mmap(offset: number, length: number): Mapping;
 }

@@ -24,6 +24,7 @@ import { inodeOf } from "./linux/proc.js";
 import { F_ADD_SEALS, F_GET_SEALS } from "./linux/seals.js";
 import { AT_FDCWD } from "./linux/stat.js";
 import { syscalls } from "./linux/syscalls.js";
+import { FunctionMemory } from "./memory/function-memory.js";
 import { MOST_KEPT } from "./memory/kept-memory.js";
 import { SharedFiles } from "./memory/shared-files.js";
 import type { ServedFiles } from "./paths/opens.js";
@@ -32,6 +33,7 @@ import { Shadow } from "./paths/shadow.js";
 import { outOfFds } from "./processes/descriptors.js";
 import { Processes } from "./processes/processes.js";
 import type { Thread } from "./processes/thread.js";
+import { isFork } from "./registers/forks.js";
 import { FAREWELL } from "./trap/filter.js";
 import { handedOver, ParkedCalls } from "./trap/parked-calls.js";
 import { Notification } from "./trap/seccomp.js";
@@ -94,7 +96,7 @@ export class Supervisor {
 	readonly #devices: DeviceThreads;
 	readonly #events = new Events();
 	readonly #files: HandedFiles;
-	readonly #sharedFiles = new SharedFiles();
+	readonly #sharedFiles = new SharedFiles((area) => this.#files.withStat(area)?.shown);
 	readonly #processes: Processes;
 	readonly #shadow: Shadow;
 	readonly #pathCalls: PathCalls;
@@ -329,7 +331,7 @@ export class Supervisor {
 			case syscalls.fork:
 			case syscalls.clone:
 			case syscalls.clone3:
-				notification.proceed();
+				this.#fork();
 				break;
 			default:
 				if (this.#pathCalls.answer()) break;
@@ -337,6 +339,14 @@ export class Supervisor {
 				this.#processes.credentialsMayChange(notification.thread);
 				notification.proceed();
 		}
+	}
+
+	/** A fork(2), or a clone(2) that may be one: who has registers mapped has a child that has them, too. */
+	#fork(): void {
+		const { thread, syscall } = this.#notification;
+		const isFollowed =
+			this.#devices.areMapped && isFork(thread, syscall, this.#notification.u64(0)) && this.#devices.handOverFork();
+		if (!isFollowed) this.#notification.proceed();
 	}
 
 	/**
@@ -453,8 +463,9 @@ export class Supervisor {
 		const request = { length: notification.u64(1), protection: notification.u32(2), offset: notification.u64(5) };
 		let result: Errno | undefined;
 		try {
-			caught.thread.prepareMapping(fd, request);
-			notification.proceed();
+			const shown = caught.thread.prepareMapping(fd, request);
+			if (shown instanceof FunctionMemory) shown.handOver(request.offset, request.length);
+			else notification.proceed();
 		} catch (error) {
 			result = this.#errorOf(error);
 			notification.fail(result.number);

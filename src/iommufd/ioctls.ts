@@ -2,6 +2,7 @@
 
 import type { Caller } from "../files/caller.js";
 import type { MappableFile, Mapping } from "../files/open-file.js";
+import type { MovableMemory } from "../memory/movable-memory.js";
 import { Errno } from "../uapi/errno.js";
 import { strayIoctl } from "../uapi/ioctl-names.js";
 import {
@@ -152,7 +153,7 @@ export class IommufdFile implements MappableFile {
 		return this.#call.result;
 	}
 
-	mmap(offset: number, length: number): Mapping {
+	mmap(offset: number, length: number): Mapping<MovableMemory> {
 		return this.context.mmapRegions.map(offset, length);
 	}
 

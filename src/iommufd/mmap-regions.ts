@@ -46,7 +46,7 @@ export class MmapRegions {
 	 * Maps a region, as a whole.
 	 * @throws EINVAL for a length that isn't whole pages, ENXIO where no region begins or it has another length
 	 */
-	map(offset: number, length: number): Mapping {
+	map(offset: number, length: number): Mapping<MovableMemory> {
 		if (length % PAGE_SIZE !== 0)
 			throw new Errno("EINVAL", `length ${hex(length)} is not a multiple of the page size`, "mmap-offset");
 		const region = this.#regions.find((candidate) => candidate.offset === offset);

@@ -25,7 +25,7 @@ import { VfioRegistry } from "../vfio/registry.js";
 import type { MachineDescription } from "./description.js";
 import type { FileTree } from "./file-tree.js";
 import { Drivers } from "./iommus.js";
-import { LocalModels, type ModelPlace, nowhere, type Outside } from "./models.js";
+import { LocalModels, type ModelledFunction, type ModelPlace, nowhere, type Outside } from "./models.js";
 import { type MachineIommu, PciBus } from "./pci-bus.js";
 import { PciDrivers } from "./pci-drivers.js";
 import { machineFiles } from "./sysfs.js";
@@ -113,12 +113,14 @@ export class Machine {
 			for (const memory of barMemory.values()) this.frames.addDevice(memory, memory.frame, memory.pages);
 		const local = new LocalModels(this.dma, surroundings.outside ?? nowhere, (event) => this.report?.(event));
 		const place = surroundings.placeOfModels?.(this) ?? local;
-		const modelled = this.#iommus
-			.flatMap(({ functions }) => functions)
-			.flatMap(({ vfio, description: { model, options, chosen } }) =>
-				vfio === undefined || model === undefined ? [] : [{ vfio, model, options, chosen }],
-			);
-		for (const [{ vfio }, registers] of place.place(modelled)) vfio.registers = registers;
+		const modelled: ModelledFunction[] = [];
+		const bare: VfioDevice[] = [];
+		for (const { vfio, description } of this.#iommus.flatMap(({ functions }) => functions)) {
+			const { model, options, chosen } = description;
+			if (vfio !== undefined && model !== undefined) modelled.push({ vfio, model, options, chosen });
+			else if (vfio !== undefined) bare.push(vfio);
+		}
+		for (const [vfio, registers] of place.place(modelled, bare)) vfio.registers = registers;
 		this.endpoints = local.endpoints;
 		this.#container = description.container;
 		this.pci = new PciDrivers(

@@ -25,8 +25,12 @@ export interface ModelledFunction {
 
 /** Where models run. */
 export interface ModelPlace {
-	/** Has the functions of a machine run there. @returns the way to each one's registers */
-	place(functions: readonly ModelledFunction[]): ReadonlyMap<ModelledFunction, Registers>;
+	/**
+	 * Has the functions of a machine run there.
+	 * @param bare those without a model
+	 * @returns the way to each one's registers, where it isn't the one that a function has by itself
+	 */
+	place(functions: readonly ModelledFunction[], bare: readonly VfioDevice[]): ReadonlyMap<VfioDevice, Registers>;
 }
 
 /** What models in this thread have of the world outside of the machine. */
@@ -55,8 +59,8 @@ export class LocalModels implements ModelPlace {
 		this.#tell = tell;
 	}
 
-	place(functions: readonly ModelledFunction[]): ReadonlyMap<ModelledFunction, Registers> {
-		return new Map(functions.map((one) => [one, this.#registersOf(one)]));
+	place(functions: readonly ModelledFunction[]): ReadonlyMap<VfioDevice, Registers> {
+		return new Map(functions.map((one) => [one.vfio, this.#registersOf(one)]));
 	}
 
 	/** Functions of somebody else's need a thread: here nothing answers. @throws MachineDescriptionError when its files can't be had */

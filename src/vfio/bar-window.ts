@@ -11,7 +11,7 @@ import type { Bar, PciHardware } from "./pci-config.js";
 /** A program's memory is copied by so many bytes at a time. */
 const PIECE = 4096;
 /** A vector in an MSI-X table. */
-const MSIX_ENTRY_SIZE = 16;
+export const MSIX_ENTRY_SIZE = 16;
 
 /** @param at an offset in the BAR @param done how many bytes of the whole are before it */
 type Access = (endpoint: Endpoint, at: number, size: number, done: number) => void;

@@ -2,7 +2,7 @@
 // drivers/vfio/device_cdev.c, vfio_main.c and pci/vfio_pci_core.c.
 
 import type { Caller, Opener } from "../files/caller.js";
-import type { MappableFile, PositionedFile } from "../files/open-file.js";
+import type { MappableFile, Mapping, PositionedFile } from "../files/open-file.js";
 import { IommufdFile } from "../iommufd/ioctls.js";
 import { type AddressSpace, copyIn } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
@@ -34,6 +34,7 @@ import { deviceFeature } from "./feature.js";
 import type { VfioGroup } from "./group.js";
 import { getIrqInfo, setIrqs } from "./irq.js";
 import { placeAt, readRegion, writeRegion } from "./region-access.js";
+import { mapRegion } from "./region-mapping.js";
 import { getRegionInfo } from "./regions.js";
 import { checkToken, UUID_SIZE } from "./vf-token.js";
 
@@ -101,13 +102,10 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		return placeAt(position);
 	}
 
-	/** No region has the flag MMAP: what a program does to mapped memory can't be seen, and registers have to see it. */
-	mmap(offset: number): never {
-		throw new Errno(
-			"EINVAL",
-			`${placeAt(offset)} of ${this.path} can't be mapped: its region hasn't the flag MMAP`,
-			"no-mmap",
-		);
+	mmap(offset: number, length: number): Mapping {
+		if (!this.#isBound)
+			throw new Errno("EINVAL", `an mmap of ${this.path}, which isn't bound to an iommufd yet`, "bind-first");
+		return { backing: mapRegion(this.device, offset, length), release: () => {} };
 	}
 
 	release(): void {
@@ -159,7 +157,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 				break;
 			case VfioDeviceGetRegionInfo.number:
 				read(caller, argument, VfioDeviceGetRegionInfo);
-				getRegionInfo(this.device, VfioDeviceGetRegionInfo.view);
+				getRegionInfo(this.device, VfioDeviceGetRegionInfo.view, caller.memory, argument);
 				answer(caller, argument, VfioDeviceGetRegionInfo);
 				break;
 			case VfioDeviceGetIrqInfo.number:

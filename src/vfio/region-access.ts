@@ -6,7 +6,7 @@ import { VFIO_PCI_NUM_REGIONS, VfioPciRegion } from "../uapi/vfio.js";
 import type { VfioDevice } from "./device.js";
 
 /** What a position is made of: a region's index from this bit on, and an offset in it. VFIO_PCI_OFFSET_SHIFT */
-const REGION_SIZE = 2 ** 40;
+export const REGION_SIZE = 2 ** 40;
 
 const names = new Map(Object.entries(VfioPciRegion).map(([name, index]): [number, string] => [index, name]));
 

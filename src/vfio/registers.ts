@@ -2,6 +2,7 @@
 
 import type { Endpoint } from "../devices/endpoint.js";
 import type { WorkList } from "../devices/work-list.js";
+import type { DeviceMemory } from "../files/open-file.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import { type BarOwner, BarWindow } from "./bar-window.js";
 
@@ -22,6 +23,10 @@ export interface Registers {
 	 * @returns how many there are: 0 where they can't be had at this moment
 	 */
 	load(bar: number, offset: number, into: Uint8Array): number;
+	/** Whether programs can map them. */
+	readonly canBeMapped: boolean;
+	/** What mmap(2) of a BAR gives, one that the function has. @throws Later */
+	map(bar: number): DeviceMemory;
 	/** Function Level Reset. @throws Later as long as it isn't over */
 	reset(): void;
 	/** The same where nobody can wait. Nothing that the function had begun has an effect afterwards. */
@@ -33,11 +38,13 @@ export interface Registers {
 /** Those of a model that is in this thread, or of none. */
 export class LocalRegisters implements Registers {
 	readonly #windows = new Map<number, BarWindow>();
+	readonly #name: string;
 	readonly #endpoint: Endpoint | undefined;
 	readonly #work: WorkList | undefined;
 
 	/** @param work where the model's work is put, and done after each access */
 	constructor(owner: BarOwner, work: WorkList | undefined = undefined) {
+		this.#name = owner.name;
 		this.#endpoint = owner.endpoint;
 		this.#work = work;
 		for (const { index } of owner.hardware.bars) this.#windows.set(index, new BarWindow(owner, index));
@@ -68,6 +75,13 @@ export class LocalRegisters implements Registers {
 		this.#windows.get(bar)!.load(offset, into);
 		this.#doWork();
 		return into.length;
+	}
+
+	/** What a program does to memory isn't heard of in this thread. */
+	readonly canBeMapped: boolean = false;
+
+	map(bar: number): never {
+		throw new Error(`BAR ${bar} of ${this.#name} can't be mapped`);
 	}
 
 	reset(): void {

@@ -11,9 +11,13 @@ import { WRITE } from "../../pagetable/pagetable.js";
 import { Errno } from "../../uapi/errno.js";
 import { type Later, type ParkedCall, WaitQueue } from "../../uapi/later.js";
 import { NO_MASTER } from "../../vfio/interrupts.js";
+import type { PciHardware } from "../../vfio/pci-config.js";
+import { REGION_SIZE } from "../../vfio/region-access.js";
+import { isMappable, mappableLength } from "../../vfio/region-mapping.js";
 import { ClientEventFd } from "../files/eventfd.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
 import { close, eventfd, NativeMemory, succeed, write } from "../linux/libc.js";
+import { FunctionMemory } from "../memory/function-memory.js";
 import { SharedFile } from "../memory/shared-files.js";
 import type { ParkedCalls } from "../trap/parked-calls.js";
 import type { Notification } from "../trap/seccomp.js";
@@ -31,6 +35,7 @@ import {
 	Question,
 	QuestionKind,
 } from "./link.js";
+import { nothing } from "./nothing.js";
 import type { PeerRead, PeerReads } from "./peer-read.js";
 import { Reach } from "./reach.js";
 import type { FaultText } from "./thread-port.js";
@@ -98,6 +103,10 @@ export class DeviceGroup {
 	readonly link: DeviceLink;
 	readonly services: GroupServices;
 	readonly registers: readonly ThreadRegisters[];
+	/** What programs map of each function, once the thread was started. */
+	#memories: readonly FunctionMemory[] = [];
+	/** Whether anybody has ever mapped any. */
+	isMapped = false;
 	/** The eventfd that wakes the thread, once it was started. */
 	#wakes = -1;
 	readonly #machine: Machine;
@@ -153,6 +162,8 @@ export class DeviceGroup {
 				chosen,
 				handedOver: model.remote?.handOver(options),
 				hardware: { bars: vfio.hardware.bars, msix: vfio.hardware.msix },
+				pages: model.pages?.(options) ?? [],
+				memory: this.#memories[index].fd,
 				vectors: vectorsOf(this.#functions[index]),
 			})),
 			listener,
@@ -191,11 +202,25 @@ export class DeviceGroup {
 		return false;
 	}
 
+	/** Whether nobody answers for its registers, by whichever thread. */
+	get isSilent(): boolean {
+		return this.isDead || this.#functions.every(({ model }) => model === nothing);
+	}
+
 	/** Starts the thread, if it doesn't run. What is pushed meanwhile waits for it. */
 	start(): void {
 		if (this.#isStarted) return;
 		this.#isStarted = true;
 		this.#wakes = succeed(eventfd(0, O_CLOEXEC | O_NONBLOCK), "eventfd");
+		this.#memories = this.#functions.map(
+			({ vfio }, index) =>
+				new FunctionMemory(
+					`registers of ${vfio.name}`,
+					sizeOfMemory(vfio.hardware),
+					(bar) => vfio.barMemory.get(bar),
+					(offset, length) => this.#handOverMap(index, offset, length),
+				),
+		);
 		const { dma } = this.#machine;
 		for (const { state } of this.registers) state.isWatched = dma.report !== undefined;
 		this.services.start(this);
@@ -281,6 +306,21 @@ export class DeviceGroup {
 		this.wake();
 	}
 
+	memoryOf(index: number): FunctionMemory {
+		return this.#memories[index];
+	}
+
+	#handOverMap(index: number, offset: number, length: number): void {
+		this.isMapped = true;
+		this.push(EntryKind.MAP, index, 0, 0, 0, length, offset);
+	}
+
+	/** Hands a fork(2) over to see to what the child gets of mapped registers. @throws Later */
+	handOverFork(): void {
+		if (!this.link.hasRoom) throw this.waitForRoom();
+		this.push(EntryKind.FORK, 0, 0, 0, 0, 0, 0);
+	}
+
 	/** Has the thread look, if it sleeps. */
 	wake(): void {
 		if (this.link.isAsleep) write(this.#wakes, one.address, 8);
@@ -353,6 +393,9 @@ export class DeviceGroup {
 				break;
 			case QuestionKind.MEMORY:
 				this.#answerMemory(this.#told.get(link.asked(Question.FUNCTION)));
+				break;
+			case QuestionKind.NEWS:
+				this.#news(modelled);
 				break;
 		}
 	}
@@ -491,7 +534,7 @@ export class DeviceGroup {
 
 	#takeBack(at: number, outcome: Errno): void {
 		const { words } = this.link;
-		this.services.takenBack();
+		if (words[at + Entry.KIND] !== EntryKind.FORK) this.services.takenBack();
 		this.services.parked.takeBack(words, at, this.registers[words[at + Entry.FUNCTION]], outcome);
 	}
 
@@ -529,14 +572,24 @@ export class DeviceGroup {
 		this.services.caughtUp();
 	}
 
+	#news({ vfio }: ModelledFunction): void {
+		// What a program does not notice is for the trace; an instruction that we don't know ends it.
+		if (this.link.asked(Question.NUMBER) === 1) this.services.say(`${vfio.name}: ${this.#text}`);
+		else this.#machine.report?.({ device: vfio.name, message: this.#text });
+	}
+
 	// --- Its end ---
+
+	get gone(): Errno {
+		return new Errno("EIO", `the model of ${this.name} has ended`);
+	}
 
 	/** The thread is no more, and nobody has told it to end. Whoever waits for it gets EIO. */
 	die(): void {
 		if (this.isDead) return;
 		this.isDead = true;
 		this.link.state = LinkState.BURIED;
-		const gone = new Errno("EIO", `the model of ${this.name} has ended`);
+		const { gone } = this;
 		const { parked } = this.services;
 		for (const { call, by } of this.#expected.values()) {
 			parked.noteOutcome(call, by, gone);
@@ -545,7 +598,7 @@ export class DeviceGroup {
 		this.#expected.clear();
 		for (let at = this.link.oldestEntry; at !== undefined; at = this.link.oldestEntry) {
 			const kind = this.link.words[at + Entry.KIND];
-			const isCall = kind === EntryKind.READ || kind === EntryKind.WRITE;
+			const isCall = kind !== EntryKind.BARRIER && kind !== EntryKind.STORE && kind !== EntryKind.LOAD;
 			if (isCall && this.link.words[at + Entry.TICKET] === 0) this.#takeBack(at, gone);
 			this.link.pop();
 		}
@@ -578,7 +631,13 @@ export class DeviceGroup {
 	close(): void {
 		this.#reach.close();
 		if (this.#wakes !== -1) close(this.#wakes);
+		for (const memory of this.#memories) memory.close();
 	}
+}
+
+/** Each BAR lies where the device's file has it. */
+function sizeOfMemory({ bars }: PciHardware): number {
+	return bars.filter(isMappable).reduce((end, bar) => Math.max(end, bar.index * REGION_SIZE + mappableLength(bar)), 0);
 }
 
 function vectorsOf({ vfio: { hardware } }: ModelledFunction): number {

@@ -3,21 +3,22 @@
 
 import { workerData } from "node:worker_threads";
 import * as v from "valibot";
-import type { Endpoint } from "../../devices/endpoint.js";
+import type { PageBehaviour } from "../../devices/endpoint.js";
 import type { DeviceModel } from "../../devices/model.js";
 import { modelNamed } from "../../devices/models.js";
 import type { RemoteFunction } from "../../devices/remote.js";
 import { Wire } from "../../devices/wire.js";
 import { Errno, type ErrnoValues } from "../../uapi/errno.js";
-import { BarWindow } from "../../vfio/bar-window.js";
 import type { PciHardware } from "../../vfio/pci-config.js";
 import { EPOLLIN, Events } from "../linux/events.js";
 import { close, NativeMemory, read, write } from "../linux/libc.js";
+import { Forks } from "../registers/forks.js";
 import { Notification } from "../trap/seccomp.js";
 import { BlockFile } from "./block-file.js";
-import { DeviceLink, Entry, EntryKind, type FunctionState, LinkState, Question, QuestionKind } from "./link.js";
+import { HostedFunction } from "./hosted-function.js";
+import { DeviceLink, Entry, EntryKind, LinkState, Question, QuestionKind } from "./link.js";
+import { nothing } from "./nothing.js";
 import { RemoteMemory } from "./remote-memory.js";
-import { type PortSurroundings, ThreadPort } from "./thread-port.js";
 
 /** A function, as the thread has to know it. */
 export interface ThreadFunction {
@@ -32,6 +33,10 @@ export interface ThreadFunction {
 	readonly hardware: Pick<PciHardware, "bars" | "msix">;
 	/** How many interrupt vectors the link has for it. */
 	readonly vectors: number;
+	/** Where its model isn't accessed exactly when programs have mapped it. */
+	readonly pages: readonly PageBehaviour[];
+	/** The memfd that programs map. */
+	readonly memory: number;
 }
 
 export interface DeviceThreadData {
@@ -54,68 +59,8 @@ const counter = new NativeMemory(8);
  */
 export async function runDeviceThread(load: (models: readonly string[]) => Promise<void>): Promise<void> {
 	const data: DeviceThreadData = workerData;
-	await load(data.functions.map(({ model }) => model));
+	await load(data.functions.map(({ model }) => model).filter((name) => name !== nothing.name));
 	new DeviceThread(data).run();
-}
-
-/** One function in the thread. */
-class HostedFunction {
-	readonly name: string;
-	readonly state: FunctionState;
-	readonly port: ThreadPort;
-	readonly windows = new Map<number, BarWindow>();
-	/** Whether work() is to be called. */
-	hasWork = false;
-	/** The endpoint's files that are waited for. */
-	watched: readonly number[] | undefined;
-	/** What somebody else has been told whose function it is. */
-	command = 0;
-	interrupts: number | undefined;
-	/** Undefined when it can't be had, or is broken: then nothing answers. */
-	endpoint: Endpoint | undefined;
-
-	constructor(
-		{ name, hardware }: ThreadFunction,
-		index: number,
-		link: DeviceLink,
-		{ ask, loadOwn }: Pick<PortSurroundings, "ask" | "loadOwn">,
-	) {
-		this.name = name;
-		this.state = link.functions[index];
-		this.port = new ThreadPort({
-			name,
-			index,
-			link,
-			ask,
-			loadOwn,
-			wake: () => {
-				this.hasWork = true;
-			},
-			memoryOf: (bar, offset) => {
-				throw new Error(`BAR ${bar} has no plain memory at ${offset}`);
-			},
-			setDoorbell: () => {},
-		});
-		const hosted = this;
-		const owner = {
-			name,
-			hardware,
-			get isMemoryEnabled() {
-				return hosted.state.isMemoryEnabled;
-			},
-			get endpoint() {
-				return hosted.endpoint;
-			},
-		};
-		for (const { index } of hardware.bars) this.windows.set(index, new BarWindow(owner, index));
-	}
-
-	/** Whether it has to be told what has changed around it. */
-	get isBehind(): boolean {
-		if (this.endpoint?.remote === undefined) return false;
-		const { command, interrupts, hasMemoryChanged } = this.state;
-		return hasMemoryChanged || command !== this.command || interrupts !== this.interrupts;
-	}
 }
 
 class DeviceThread {
@@ -127,6 +72,7 @@ class DeviceThread {
 	readonly #call = new Notification();
 	readonly #memory = new RemoteMemory();
 	readonly #wires = new Map<string, Wire>();
+	readonly #forks = new Forks();
 
 	constructor(data: DeviceThreadData) {
 		this.#data = data;
@@ -135,12 +81,18 @@ class DeviceThread {
 			data.link,
 		);
 		this.#call.listenTo(data.listener);
-		const around = {
-			ask: () => this.#ask(),
-			loadOwn: (index: number, bar: number, offset: number, into: Uint8Array) =>
-				this.#load(this.#functions[index], bar, offset, into),
-		};
-		this.#functions = data.functions.map((one, index) => new HostedFunction(one, index, this.#link, around));
+		this.#functions = data.functions.map(
+			(one, index) =>
+				new HostedFunction(one, index, {
+					link: this.#link,
+					events: this.#events,
+					ask: () => this.#ask(),
+					loadOwn: (other, bar, offset, into) => this.#load(this.#functions[other], bar, offset, into),
+					isWanted: () => this.#hasSomething,
+					beginAccess: (hosted) => this.#resetIfTold(hosted),
+					broken: (hosted, error) => this.#breakDown(hosted, error),
+				}),
+		);
 		this.#events.add(data.wakes, EPOLLIN, () => read(data.wakes, counter.address, 8));
 	}
 
@@ -151,14 +103,14 @@ class DeviceThread {
 				this.#create(hosted, this.#data.functions[index], index);
 			});
 			while (link.state === LinkState.RUNNING) this.#turn();
-			for (const { endpoint } of this.#functions) endpoint?.close?.();
+			for (const hosted of this.#functions) hosted.close();
 		}
 		link.state = LinkState.ENDED;
 	}
 
 	#create(hosted: HostedFunction, { model: name, chosen, handedOver }: ThreadFunction, index: number): void {
 		try {
-			const model = modelNamed(name) as DeviceModel;
+			const model = name === nothing.name ? nothing : (modelNamed(name) as DeviceModel);
 			hosted.endpoint = model.create(hosted.port, v.parse(model.options, chosen), {
 				address: hosted.name,
 				handedOver,
@@ -187,13 +139,15 @@ class DeviceThread {
 			if (hosted.hasWork && this.#work(hosted)) hasMore = true;
 		}
 		this.#watchFiles();
-		if (hasMore) {
+		let patience = Number.POSITIVE_INFINITY;
+		for (const { registers } of this.#functions) patience = Math.min(patience, registers.attend());
+		if (hasMore || patience === 0) {
 			this.#events.settle();
 			return;
 		}
 		// In this order: whoever has something for us puts it there, and then looks whether we sleep.
 		this.#link.isAsleep = true;
-		if (!this.#hasSomething) this.#events.settle(-1);
+		if (!this.#hasSomething) this.#events.settle(patience === Number.POSITIVE_INFINITY ? -1 : Math.ceil(patience));
 		this.#link.isAsleep = false;
 	}
 
@@ -298,6 +252,14 @@ class DeviceThread {
 			this.#answerLoad(at, hosted, ticket);
 			return;
 		}
+		if (words[at + Entry.KIND] === EntryKind.MAP) {
+			this.#map(at, hosted);
+			return;
+		}
+		if (words[at + Entry.KIND] === EntryKind.FORK) {
+			this.#fork(at);
+			return;
+		}
 		let result: number | Errno;
 		try {
 			result = this.#access(at, hosted);
@@ -343,6 +305,29 @@ class DeviceThread {
 			into.fill(0xff);
 		}
 		hosted.hasWork = true;
+	}
+
+	#map(at: number, { registers }: HostedFunction): void {
+		const { words, doubles } = this.#link;
+		const call = this.#call;
+		call.resumeFrom(words, at);
+		if (!call.isWaitedFor) return;
+		registers.map({
+			thread: call.thread,
+			offset: doubles[(at + Entry.OFFSET) / 2],
+			length: doubles[(at + Entry.LENGTH) / 2],
+			proceed: () => call.proceed(),
+		});
+	}
+
+	#fork(at: number): void {
+		const call = this.#call;
+		call.resumeFrom(this.#link.words, at);
+		if (!call.isWaitedFor) return;
+		this.#forks.follow(
+			{ thread: call.thread, proceed: () => call.proceed() },
+			this.#functions.map(({ registers }) => registers),
+		);
 	}
 
 	/** @returns how many bytes were transferred */

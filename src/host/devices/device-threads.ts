@@ -4,6 +4,7 @@
 import type { Machine } from "../../machine/machine.js";
 import type { ModelledFunction, ModelPlace } from "../../machine/models.js";
 import type { ParkedCall } from "../../uapi/later.js";
+import type { VfioDevice } from "../../vfio/device.js";
 import type { Registers } from "../../vfio/registers.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
@@ -14,6 +15,7 @@ import type { Notification } from "../trap/seccomp.js";
 import { DeviceGroup } from "./device-group.js";
 import type { DeviceThreadData } from "./device-thread.js";
 import { LinkState } from "./link.js";
+import { nothing } from "./nothing.js";
 import { PeerReads } from "./peer-read.js";
 
 /** How long threads have to end, in milliseconds, and how often we look. */
@@ -57,7 +59,7 @@ export class DeviceThreads {
 
 	/** Where the models of a machine's functions run. */
 	placeFor(machine: Machine): ModelPlace {
-		return { place: (functions) => this.#placeAll(machine, functions) };
+		return { place: (functions, bare) => this.#placeAll(machine, functions, bare) };
 	}
 
 	serve(services: Services): void {
@@ -70,12 +72,17 @@ export class DeviceThreads {
 	}
 
 	/** Functions that are connected to each other share a thread. */
-	#placeAll(machine: Machine, functions: readonly ModelledFunction[]): Map<ModelledFunction, Registers> {
-		const registers = new Map<ModelledFunction, Registers>();
-		for (const together of connected(functions)) {
+	#placeAll(
+		machine: Machine,
+		functions: readonly ModelledFunction[],
+		bare: readonly VfioDevice[],
+	): Map<VfioDevice, Registers> {
+		const alone = bare.map((vfio) => [{ vfio, model: nothing, options: {}, chosen: {} }]);
+		const registers = new Map<VfioDevice, Registers>();
+		for (const together of [...connected(functions), ...alone]) {
 			const group = this.#newGroup(machine, together);
-			together.forEach((one, index) => {
-				registers.set(one, group.registers[index]);
+			together.forEach(({ vfio }, index) => {
+				registers.set(vfio, group.registers[index]);
 			});
 		}
 		return registers;
@@ -135,6 +142,24 @@ export class DeviceThreads {
 		if (this.#late.length === 0) return;
 		for (const group of this.#started) if (group.isAhead) return;
 		for (const call of this.#late.splice(0)) call.makeAgain();
+	}
+
+	/** Whether any program may have registers mapped. */
+	get areMapped(): boolean {
+		for (const { isMapped } of this.#started) if (isMapped) return true;
+		return false;
+	}
+
+	/**
+	 * A fork(2) is being answered: the thread whose registers the caller may have mapped sees to what the child has of them.
+	 * @returns whether there is one, which answers then
+	 * @throws Later
+	 */
+	handOverFork(): boolean {
+		const mapped = [...this.#started].filter(({ isMapped, isRunning }) => isMapped && isRunning);
+		if (mapped.length === 0) return false;
+		mapped[0].handOverFork();
+		return true;
 	}
 
 	/** Some memory is about to go: nobody may go by what he remembers of the way there. */

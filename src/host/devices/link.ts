@@ -51,6 +51,10 @@ export const EntryKind = {
 	STORE: 4,
 	/** Some that are asked for. */
 	LOAD: 5,
+	/** An mmap(2) of registers, which the kernel is to make. */
+	MAP: 10,
+	/** A fork(2), which the kernel is to make. */
+	FORK: 11,
 } as const;
 
 /** Bytes of a STORE, at most. */
@@ -85,6 +89,8 @@ export const QuestionKind = {
 	MEMORY: 9,
 	/** What a LOAD was for is there. */
 	LOADED: 10,
+	/** Something about mapped registers that people may want to know. */
+	NEWS: 11,
 } as const;
 
 /** Of a question, in words. */

@@ -1,6 +1,7 @@
 // The registers of a function whose model runs in a device thread, as the supervisor's thread meets them: each access is handed over.
 // Where nobody needs to know how it goes, the thread answers the call by itself; else the call waits until it is told.
 
+import type { DeviceMemory } from "../../files/open-file.js";
 import type { AddressSpace } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { Later } from "../../uapi/later.js";
@@ -34,15 +35,25 @@ export class ThreadRegisters implements Registers {
 	read(bar: number, memory: AddressSpace, address: number, length: number, offset: number): number {
 		const done = this.#outcome;
 		if (done !== undefined) return done;
-		if (this.#group.isDead) return this.#nothing.read(bar, memory, address, length, offset);
+		if (this.#group.isSilent) return this.#nothing.read(bar, memory, address, length, offset);
 		return this.#handOver(EntryKind.READ, bar, address, length, offset);
 	}
 
 	write(bar: number, memory: AddressSpace, address: number, length: number, offset: number): number {
 		const done = this.#outcome;
 		if (done !== undefined) return done;
-		if (this.#group.isDead) return this.#nothing.write(bar, memory, address, length, offset);
+		if (this.#group.isSilent) return this.#nothing.write(bar, memory, address, length, offset);
 		return this.#handOver(EntryKind.WRITE, bar, address, length, offset);
+	}
+
+	readonly canBeMapped = true;
+
+	map(): DeviceMemory {
+		const group = this.#group;
+		if (group.isDead) throw group.gone;
+		group.start();
+		if (!group.link.hasRoom) throw group.waitForRoom();
+		return group.memoryOf(this.#index);
 	}
 
 	/** What came of the access, where the call is made again because of that. @throws Errno */

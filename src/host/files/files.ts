@@ -12,8 +12,16 @@
 import { readFileSync, readSync, writeFileSync } from "node:fs";
 import { allocation } from "../../faults/faults.js";
 import type { Share } from "../../faults/memory-budget.js";
-import { isPositioned, isQueue, type MappableFile, type OpenFile, type ReadableFile } from "../../files/open-file.js";
+import {
+	type DeviceMemory,
+	isPositioned,
+	isQueue,
+	type MappableFile,
+	type OpenFile,
+	type ReadableFile,
+} from "../../files/open-file.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
+import { MovableMemory } from "../../memory/movable-memory.js";
 import { Errno } from "../../uapi/errno.js";
 import { Refusal } from "../failure.js";
 import { reportInternalError } from "../internal-error.js";
@@ -36,6 +44,8 @@ import {
 import { readFileAt } from "../linux/proc.js";
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK } from "../linux/seals.js";
 import { AT_FDCWD, type Stat, statOf } from "../linux/stat.js";
+import { FunctionMemory } from "../memory/function-memory.js";
+import type { ShownFile } from "../memory/shown-file.js";
 import { ShownMemory } from "../memory/shown-memory.js";
 import { DeviceName } from "./device-name.js";
 import { QueuePipe } from "./queues.js";
@@ -78,7 +88,7 @@ export interface HeldFile {
 	readonly place: string;
 	released: boolean;
 	/** What it shows to those who have mapped something of it, from the first of them on. */
-	shown: ShownMemory | undefined;
+	shown: ShownFile | undefined;
 	/** The place of that, at which it is found too. */
 	shownPlace: string | undefined;
 	/** Gives back what we have because of it. */
@@ -130,7 +140,7 @@ export class HandedFiles {
 	}
 
 	/** The file of ours that something is about, if it is one; not a queue. */
-	withStat(stat: Stat): HeldFile | undefined {
+	withStat(stat: Pick<Stat, "deviceMajor" | "deviceMinor" | "inode">): HeldFile | undefined {
 		if (stat.deviceMajor !== this.#deviceMajor || stat.deviceMinor !== this.#deviceMinor) return undefined;
 		return this.#byPlace.get(`${this.#mount}:${stat.inode}`);
 	}
@@ -296,23 +306,25 @@ export class HandedFiles {
 	 * @param length whole pages
 	 * @throws what the file throws, ENOMEM
 	 */
-	map(held: HeldFile, offset: number, length: number): ShownMemory {
-		const mapping = (held.file as MappableFile).mmap(offset, length);
-		const shown = held.shown ?? this.#show(held);
+	map(held: HeldFile, offset: number, length: number): ShownFile {
+		const { backing, release } = (held.file as MappableFile).mmap(offset, length);
+		const shown = held.shown ?? this.#show(held, backing);
 		if (shown === undefined) {
-			mapping.release();
+			release();
 			throw new Errno("ENOMEM", "ioasis can't have more files open itself", "fd-limit");
 		}
-		shown.add(mapping, offset);
+		// A device doesn't want to know who has mapped it.
+		if (backing instanceof MovableMemory && shown instanceof ShownMemory) shown.add({ backing, release }, offset);
+		else release();
 		return shown;
 	}
 
-	#show(held: HeldFile): ShownMemory | undefined {
-		const shown = ShownMemory.create(held.file);
+	#show(held: HeldFile, backing: MovableMemory | DeviceMemory): ShownFile | undefined {
+		const shown = backing instanceof FunctionMemory ? backing : ShownMemory.of(held.file);
 		if (shown === undefined) return undefined;
 		const place = placeOf(shown.fd);
 		if (place === undefined) {
-			shown.close();
+			shown.release();
 			return undefined;
 		}
 		held.shown = shown;
@@ -325,7 +337,7 @@ export class HandedFiles {
 
 	/** Releases mappings that are gone. */
 	settleMappings(): void {
-		for (const { shown } of this.#held) shown?.dropUnmapped();
+		for (const { shown } of this.#held) if (shown instanceof ShownMemory) shown.dropUnmapped();
 	}
 
 	/** Releases what its mappings alone have kept, once they are gone. Of all else the events tell. */
@@ -378,7 +390,7 @@ export class HandedFiles {
 		this.#lingering.delete(held);
 		this.#byPlace.delete(held.place);
 		if (held.shownPlace !== undefined) this.#byPlace.delete(held.shownPlace);
-		held.shown?.close();
+		held.shown?.release();
 		held.released = true;
 		held.forget();
 		try {

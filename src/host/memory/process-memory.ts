@@ -10,6 +10,7 @@ import { lockedPagesOf } from "../linux/process-status.js";
 import { KeptMemory } from "./kept-memory.js";
 import { readRemote, writeRemote } from "./remote.js";
 import type { SharedFiles } from "./shared-files.js";
+import { ShownFile } from "./shown-file.js";
 import { Vmas } from "./vma.js";
 
 /** Up to here bytes go through memory whose address is known; for more it pays to find out where the array is. */
@@ -107,8 +108,10 @@ export class ProcessMemory implements AddressSpace, Backing {
 				);
 			const pages = (Math.min(vmas.end, end) - at) / PAGE_SIZE;
 			if (vmas.shared && vmas.inode !== 0) {
-				const backing = this.#sharedFiles.mapped(this, vmas, writable);
-				into.add(backing, (vmas.offset + at - vmas.start) / PAGE_SIZE, pages);
+				const file = this.#sharedFiles.mapped(this, vmas, writable);
+				const page = (vmas.offset + at - vmas.start) / PAGE_SIZE;
+				const place = file instanceof ShownFile ? file.placeOf(page) : { backing: file, page };
+				into.add(place.backing, place.page, pages);
 			} else into.add(this, at / PAGE_SIZE, pages);
 		}
 	}

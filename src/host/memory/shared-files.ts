@@ -254,6 +254,12 @@ export class SharedFiles {
 	readonly #files = new Map<string, SharedFile>();
 	/** Those that nobody holds: just found, or not needed any more. */
 	readonly #unused = new Set<SharedFile>();
+	readonly #shownIn: (area: Vmas) => Backing | undefined;
+
+	/** @param shownIn gives what a file of ours shows that is mapped in an area */
+	constructor(shownIn: (area: Vmas) => Backing | undefined = () => undefined) {
+		this.#shownIn = shownIn;
+	}
 
 	/**
 	 * The file that an fd of ours refers to, which we took from a program.
@@ -284,7 +290,9 @@ export class SharedFiles {
 	 * The file that a process has mapped in an area.
 	 * @throws EFAULT when it is to be written by a device, but is one whose changes the kernel must see to write them to a disk
 	 */
-	mapped(memory: ProcessMemory, area: Vmas, writable: boolean): SharedFile {
+	mapped(memory: ProcessMemory, area: Vmas, writable: boolean): Backing {
+		const shown = this.#shownIn(area);
+		if (shown !== undefined) return shown;
 		const key = keyOf(area);
 		let file = this.#files.get(key);
 		if (file === undefined) {

@@ -1,10 +1,5 @@
 // What a file of ours shows to those who map it: one memfd, in which each region lies at the offset that mmap(2) is given.
-// The device's model reads and writes it through our fd, the program through its mapping. memfd_create(2)
-//
-// Nobody can call mmap(2) for another process. So the program's own call goes on, after the number of its fd was made to refer
-// to this memfd; and there it stays, because for us both are the same file. Each open of it that we hand out carries a
-// lock, which ends with the last fd, copy and mapping: so we see whether anybody has it still, though we have it ourselves.
-// "Open file description locks" in F_OFD_SETLK(2const)
+// The device's model reads and writes it through our fd, the program through its mapping.
 //
 // While the fd is open nobody tells us of a munmap(2). Who has to know looks for the mappings themselves: dropUnmapped().
 
@@ -12,47 +7,28 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { Mapping, OpenFile } from "../../files/open-file.js";
 import type { Backing } from "../../memory/address-space.js";
 import type { MovableMemory } from "../../memory/movable-memory.js";
-import { O_CLOEXEC } from "../linux/flags.js";
-import { addressOf, close, fcntl, ftruncate, memfdCreate, NativeMemory, openat, pread, pwrite } from "../linux/libc.js";
-import { AT_FDCWD, statOf } from "../linux/stat.js";
-
-const MFD_CLOEXEC = 1;
-const F_OFD_GETLK = 36;
-const F_OFD_SETLK = 37;
-const F_RDLCK = 0;
-const F_WRLCK = 1;
-const F_UNLCK = 2;
-
-const path = new NativeMemory(256);
-/** struct flock: l_type and l_whence (s16), then, in words, from 2 on l_start (s64), l_len (s64; 0 is all) and l_pid. */
-const lock = new NativeMemory(32);
+import { addressOf, ftruncate, pread, pwrite } from "../linux/libc.js";
+import { statOf } from "../linux/stat.js";
+import { memfdNamed, ShownFile } from "./shown-file.js";
 
 /** A call of mmap(2) that had something to map. */
 interface Mapped {
 	readonly offset: number;
-	readonly mapping: Mapping;
+	readonly mapping: Mapping<MovableMemory>;
 }
 
-export class ShownMemory {
-	readonly fd: number;
-	readonly #name: string;
+export class ShownMemory extends ShownFile {
 	/** By offset. */
 	readonly #regions = new Map<number, MovableMemory>();
 	#mapped: Mapped[] = [];
 
-	static create(file: OpenFile): ShownMemory | undefined {
-		const name = `ioasis:${file.path}`;
-		const fd = memfdCreate(path.setString(name), MFD_CLOEXEC);
-		return fd === -1 ? undefined : new ShownMemory(fd, name);
-	}
-
-	constructor(fd: number, name: string) {
-		this.fd = fd;
-		this.#name = name;
+	static of(file: OpenFile): ShownMemory | undefined {
+		const fd = memfdNamed(file.path);
+		return fd === -1 ? undefined : new ShownMemory(fd, file.path);
 	}
 
 	/** Shows what is being mapped at an offset, which counts as mapped from now on. */
-	add(mapping: Mapping, offset: number): void {
+	add(mapping: Mapping<MovableMemory>, offset: number): void {
 		const { backing: memory } = mapping;
 		this.#mapped.push({ offset, mapping });
 		if (this.#regions.get(offset) === memory) return;
@@ -60,27 +36,6 @@ export class ShownMemory {
 		if ((statOf(this.fd)?.size ?? 0) < end) ftruncate(this.fd, end);
 		memory.moveTo(new Part(memory.name, this.fd, offset, memory.length));
 		this.#regions.set(offset, memory);
-	}
-
-	/**
-	 * Opens it for a client.
-	 * @param flags of open(2)
-	 * @returns an fd, which has to be closed here as soon as the client has it; or -1
-	 */
-	open(flags: number): number {
-		const fd = openat(AT_FDCWD, path.setString(`/proc/self/fd/${this.fd}`), flags | O_CLOEXEC);
-		if (fd === -1) return -1;
-		lock.bytes.fill(0);
-		lock.words[0] = F_RDLCK;
-		fcntl(fd, F_OFD_SETLK, lock.address);
-		return fd;
-	}
-
-	/** Whether a client has it, open or mapped. */
-	get isInUse(): boolean {
-		lock.bytes.fill(0);
-		lock.words[0] = F_WRLCK;
-		return fcntl(this.fd, F_OFD_GETLK, lock.address) === 0 && (lock.words[0] & 0xffff) !== F_UNLCK;
 	}
 
 	/** Looks into all processes, and releases what none of them has mapped any more. */
@@ -94,16 +49,16 @@ export class ShownMemory {
 		});
 	}
 
-	close(): void {
+	override release(): void {
 		for (const { mapping } of this.#mapped) mapping.release();
 		for (const memory of this.#regions.values()) memory.moveHome();
-		close(this.fd);
+		super.release();
 	}
 
 	/** Which parts of it are mapped anywhere, first byte and end. */
 	#rangesInUse(): [first: number, end: number][] {
 		const line = new RegExp(
-			`^([0-9a-f]+)-([0-9a-f]+) \\S+ ([0-9a-f]+) \\S+ ${statOf(this.fd)?.inode}\\s+/memfd:${this.#name} `,
+			`^([0-9a-f]+)-([0-9a-f]+) \\S+ ([0-9a-f]+) \\S+ ${statOf(this.fd)?.inode}\\s+/memfd:ioasis:${this.name} `,
 			"gm",
 		);
 		return processes().flatMap((id) =>

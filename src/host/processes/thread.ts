@@ -18,6 +18,7 @@ import { sealsWriting } from "../linux/seals.js";
 import { AT_FDCWD, statOf } from "../linux/stat.js";
 import type { ProcessMemory } from "../memory/process-memory.js";
 import type { SharedFile, SharedFiles } from "../memory/shared-files.js";
+import type { ShownFile } from "../memory/shown-file.js";
 import { QUEUE_FDS } from "../trap/filter.js";
 import type { Notification } from "../trap/seccomp.js";
 import { Descriptors } from "./descriptors.js";
@@ -87,23 +88,25 @@ export class Thread implements Caller {
 	/**
 	 * Makes an fd of a file of ours refer to what an mmap(2) that this thread is stopped at is to map.
 	 * iommufd_fops_mmap() in drivers/iommu/iommufd/main.c, and what the kernel checks before it is called.
+	 * @returns what that is; undefined where the kernel will refuse the call
 	 * @throws EPERM, and what the file throws
 	 */
-	prepareMapping(fd: number, { length, offset, protection }: MapRequest): void {
+	prepareMapping(fd: number, { length, offset, protection }: MapRequest): ShownFile | undefined {
 		const held = this.#descriptors.ourFile(fd);
-		if (held === undefined) return;
+		if (held === undefined) return undefined;
 		const flags = this.#descriptors.flagsOf(fd);
 		const mode = flags & O_ACCMODE;
 		const isRefused = mode === O_WRONLY || (mode === O_RDONLY && (protection & PROT_WRITE) !== 0);
-		if (length === 0 || offset % PAGE_SIZE !== 0 || isRefused) return; // The kernel will say so.
+		if (length === 0 || offset % PAGE_SIZE !== 0 || isRefused) return undefined;
 		if (protection & PROT_EXEC) throw new Errno("EPERM", "what can be mapped here can't be executed: PROT_EXEC");
 		const { files, notification } = this.#services;
 		const shown = files.map(held, offset, Math.ceil(length / PAGE_SIZE) * PAGE_SIZE);
-		if (this.#descriptors.stat(fd)?.inode === statOf(shown.fd)?.inode) return;
+		if (this.#descriptors.stat(fd)?.inode === statOf(shown.fd)?.inode) return shown;
 		const own = shown.open(flags & (O_ACCMODE | O_STATUS));
 		if (own === -1) throw new Errno("ENOMEM", "ioasis can't have more files open itself", "fd-limit");
 		notification.setFd(own, (flags & O_CLOEXEC) !== 0, fd);
 		close(own);
+		return shown;
 	}
 
 	/** Which of our files an fd is; undefined when it is none, is not open, or when this thread is gone. */

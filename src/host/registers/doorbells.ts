@@ -71,6 +71,17 @@ export class Doorbells {
 		this.#protect(false);
 	}
 
+	/** Gives a word a value that nobody has rung it with. */
+	set(fileOffset: number, value: number): void {
+		const page = this.#pages.find(
+			({ shared: { start }, words }) => start <= fileOffset && fileOffset < start + words.byteLength,
+		);
+		if (page === undefined) return;
+		const word = (fileOffset - page.shared.start) / 4;
+		page.seen[word] = value;
+		Atomics.store(page.words, word, value);
+	}
+
 	/**
 	 * Looks for some microseconds, or until the device has something to do; and goes to sleep when it is time.
 	 * @param isWanted whether there is something else to do

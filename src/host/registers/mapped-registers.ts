@@ -6,9 +6,10 @@
 //
 //	const registers = new MappedRegisters({ fd, bars, pages, bus, events, isWanted, tell });
 //	registers.map({ thread, offset, length, proceed })   // a thread stands at its mmap(2) of `fd`: it goes on, and is registered
-//	registers.fork({ thread, proceed })                  // a thread whose process has registers mapped stands at its fork(2)
 //	for (;;) wait(events, registers.attend())            // milliseconds until it wants to be called again: 0, some, or Infinity
 //	registers.close()
+//
+// Children get what their parents have mapped by forks.ts.
 //
 // `fd` is a memfd as large as it has to be, in which each BAR lies at the offset that mmap(2) is given. What pages hold that are accessed
 // exactly is never anything: they stay holes. So each access to one is a fault, which `events` hears of, and which is told with the number
@@ -25,28 +26,7 @@ import type { PageBehaviour } from "../../devices/endpoint.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
-import {
-	close,
-	errno,
-	errorName,
-	fallocate,
-	kcmp,
-	pidfdGetfd,
-	pidfdOpen,
-	SystemError,
-	signals,
-	usleep,
-} from "../linux/libc.js";
-import { openDirectory, readFileAt } from "../linux/proc.js";
-import {
-	EVENT_CLONE,
-	EVENT_FORK,
-	EVENT_VFORK,
-	TRACECLONE,
-	TRACEFORK,
-	TRACESYSGOOD,
-	TRACEVFORK,
-} from "../linux/ptrace.js";
+import { close, errno, errorName, fallocate, pidfdGetfd, pidfdOpen, SystemError, signals } from "../linux/libc.js";
 import { syscalls } from "../linux/syscalls.js";
 import {
 	type FaultEvent,
@@ -71,6 +51,7 @@ import { instructionSet } from "./processor.js";
 import type { RegisterBus } from "./register-bus.js";
 import { Tracee } from "./tracee.js";
 import { WatchedRegisters } from "./watched-registers.js";
+import { identify, obstacleOf, takeThread } from "./who.js";
 
 /** A thread that stands at an mmap(2), as a notification says. Offset and length are in bytes. */
 export interface ParkedMap {
@@ -79,12 +60,6 @@ export interface ParkedMap {
 	readonly offset: number;
 	readonly length: number;
 	/** Has the kernel make the call. */
-	proceed(): void;
-}
-
-/** A thread that stands at a fork(2), or a clone(2) of its memory. */
-export interface ParkedFork {
-	readonly thread: number;
 	proceed(): void;
 }
 
@@ -131,9 +106,6 @@ const SEGV_MAPERR = 1;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 
-// kcmp(2)
-const KCMP_VM = 1;
-
 /** Errors of a system call are as many numbers below 0. */
 const MOST_ERRORS = 4095;
 /** How soon watched pages are looked at again, in milliseconds: while something is stored there, and after a while without. */
@@ -145,12 +117,6 @@ const LOOKS_UNTIL_IDLE = 256;
 const TRACED = 250;
 /** After a fault the next one is waited for in this way, in tries: a program that accesses one register accesses others. */
 const TRIES_FOR_NEXT = 24;
-/** How often a fork is looked for, and how many microseconds lie between, until we look whether there was one. */
-const FORK_PATIENCE = 200;
-const FORK_STEP = 20;
-/** So often a thread is seized that nobody traces, until we believe that we may not. */
-const MOST_TRIES = 3;
-
 export class MappedRegisters {
 	readonly #fd: number;
 	readonly #bus: RegisterBus;
@@ -164,7 +130,6 @@ export class MappedRegisters {
 	readonly #view: ClientView;
 	readonly #code: Code;
 	readonly #tracee: Tracee;
-	readonly #child: Tracee;
 	readonly #clients = new Set<ClientMemory>();
 	/** Those whose threads somebody else traces: their pages are watched for as long. */
 	readonly #suspended = new Set<ClientMemory>();
@@ -194,7 +159,6 @@ export class MappedRegisters {
 		this.#view = new ClientView(this.#layout, bus);
 		this.#code = new Code(instructionSet);
 		this.#tracee = new Tracee(instructionSet);
-		this.#child = new Tracee(instructionSet);
 	}
 
 	/** Whether a process has any of this mapped, as far as we know. */
@@ -207,7 +171,7 @@ export class MappedRegisters {
 	map({ thread, offset, length, proceed }: ParkedMap): MapOutcome {
 		const who = identify(thread);
 		const whole = { start: offset, end: offset + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE };
-		const reason = who === undefined ? undefined : (obstacleOf(who) ?? this.#seize(thread));
+		const reason = who === undefined ? undefined : (obstacleOf(who) ?? takeThread(this.#tracee, thread));
 		if (who === undefined || reason === "gone") {
 			proceed();
 			return { kind: "none" };
@@ -226,21 +190,32 @@ export class MappedRegisters {
 	}
 
 	/**
-	 * Has a thread make its fork(2), and registers what the child has of its parent before it runs. A child that shares its parent's memory
-	 * needs nothing.
+	 * A child has a copy of a process's memory, and stands still before its first instruction: what it has of that process's registers is
+	 * registered for it, too.
 	 */
-	fork({ thread, proceed }: ParkedFork): void {
-		const who = identify(thread);
-		const parent = who && this.#clientOf(who.process);
-		const options = TRACESYSGOOD | TRACEFORK | TRACEVFORK | TRACECLONE;
-		const reason = parent === undefined ? "gone" : this.#seize(thread, options);
-		if (parent !== undefined && reason !== undefined && reason !== "gone")
-			for (const part of parent.mappings.parts)
-				this.#watch(fileRange(part), parent.process, `a child of it: ${reason}`);
-		proceed();
-		if (reason !== undefined) return;
-		if (this.#waitForFork()) this.#registerChild(this.#tracee.created, parent!);
-		this.#tracee.release();
+	inherit(parent: number, child: Tracee, process: number): void {
+		const parts = this.#clientOf(parent)?.mappings.parts ?? [];
+		if (parts.length === 0) return;
+		const client = this.#newClient(child, process);
+		if (typeof client === "string") {
+			for (const part of parts) this.#watch(fileRange(part), process, client);
+			return;
+		}
+		for (const part of parts) {
+			client.mappings.add(part.start, part.end - part.start, part.fileOffset);
+			this.#registerPart(client, part);
+		}
+	}
+
+	/** The same for a child that can't be made to stand still. */
+	watchChildOf(parent: number, reason: string): void {
+		for (const part of this.#clientOf(parent)?.mappings.parts ?? [])
+			this.#watch(fileRange(part), parent, `a child of it: ${reason}`);
+	}
+
+	/** Gives a doorbell a value that nobody has rung it with. @param fileOffset in bytes, a multiple of 4 */
+	setDoorbell(fileOffset: number, value: number): void {
+		this.#doorbells.set(fileOffset, value);
 	}
 
 	/**
@@ -366,43 +341,6 @@ export class MappedRegisters {
 		fallocate(this.#fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start);
 	}
 
-	// --- Forks ---
-
-	/** Waits for a seized thread to have forked. @returns whether it has, and stands behind that */
-	#waitForFork(): boolean {
-		const tracee = this.#tracee;
-		const isFork = () => [EVENT_FORK, EVENT_VFORK, EVENT_CLONE].includes(tracee.event);
-		for (let tries = 0; tries < FORK_PATIENCE; tries++) {
-			const hasStopped = tracee.hasStopped();
-			if (hasStopped !== undefined) return hasStopped && isFork();
-			usleep(FORK_STEP);
-		}
-		// It failed, or takes long. Interrupted before it has begun it is made anew, and comes here again.
-		tracee.interrupt();
-		return tracee.waitForStop() && isFork();
-	}
-
-	#registerChild(thread: number, parent: ClientMemory): void {
-		const child = this.#child;
-		// The kernel has seized it for us.
-		child.adopt(thread);
-		if (!child.waitForStop()) return;
-		const who = identify(thread);
-		// One that shares its parent's memory has it registered.
-		if (who !== undefined && kcmp(thread, parent.process, KCMP_VM, 0, 0) !== 0) {
-			const client = this.#newClient(child, who.process);
-			if (typeof client === "string") {
-				for (const part of parent.mappings.parts) this.#watch(fileRange(part), who.process, client);
-			} else {
-				for (const part of parent.mappings.parts) {
-					client.mappings.add(part.start, part.end - part.start, part.fileOffset);
-					this.#registerPart(client, part);
-				}
-			}
-		}
-		child.release();
-	}
-
 	// --- Faults ---
 
 	#serve(client: ClientMemory): void {
@@ -429,7 +367,7 @@ export class MappedRegisters {
 			return;
 		}
 		const tracee = this.#tracee;
-		const reason = this.#seize(thread);
+		const reason = takeThread(this.#tracee, thread);
 		if (reason !== undefined) {
 			// Another of our threads has it: then it is somewhere else, and comes again.
 			if (reason !== "gone" && identify(thread)?.tracer !== process.pid) this.#suspend(client, reason);
@@ -488,19 +426,6 @@ export class MappedRegisters {
 	}
 
 	// --- Where threads can't be stopped ---
-
-	/** Takes a thread. @returns why that can't be: "gone" when it has ended, or is about to */
-	#seize(thread: number, options?: number): string | undefined {
-		for (let tries = 0; tries < MOST_TRIES; tries++) {
-			const refusal = this.#tracee.seize(thread, options);
-			if (refusal !== "refused") return refusal;
-			const who = identify(thread);
-			if (who === undefined) return "gone";
-			if (who.tracer !== 0) return `process ${who.tracer} traces it`;
-			// Whoever had it has just let go of it, perhaps.
-		}
-		return "ptrace(2) of it is forbidden";
-	}
 
 	/** Watches what a process has mapped, instead of hearing of its accesses. */
 	#suspend(client: ClientMemory, reason: string): void {
@@ -580,38 +505,6 @@ export class MappedRegisters {
 		}
 	}
 }
-
-interface Who {
-	readonly process: number;
-	/** The process that traces it, or 0. */
-	readonly tracer: number;
-	/** How many seccomp filters it has. */
-	readonly filters: number;
-}
-
-/** Who a thread is; undefined when it is gone, or going. proc_pid_status(5) */
-function identify(thread: number): Who | undefined {
-	const directory = openDirectory(`/proc/${thread}`);
-	if (directory === -1) return undefined;
-	const text = readFileAt(directory, "status");
-	close(directory);
-	if (text === undefined) return undefined;
-	const field = (name: string) => Number(text.match(new RegExp(`^${name}:\\s*(\\d+)`, "m"))?.[1] ?? 0);
-	// On its way out it can't be traced, and has no memory any more, before it is a zombie.
-	if (!/^VmSize:/m.test(text) || /^State:\s*[ZX]/m.test(text)) return undefined;
-	return { process: field("Tgid"), tracer: field("TracerPid"), filters: field("Seccomp_filters") };
-}
-
-/** What forbids to make system calls in a thread's name. */
-function obstacleOf({ filters }: Who): string | undefined {
-	// A filter of its own may kill it for a call that it doesn't know.
-	ownFilters ??= identify(process.pid)?.filters ?? 0;
-	const ours = ownFilters + 1;
-	return filters > ours ? "it has a seccomp filter of its own" : undefined;
-}
-
-/** Those that we run under ourselves; the program has one more, which is ours. */
-let ownFilters: number | undefined;
 
 function fileRange({ start, end, fileOffset }: MappedPart): { start: number; end: number } {
 	return { start: fileOffset, end: fileOffset + end - start };

@@ -10,7 +10,7 @@ import { inodeOf } from "../linux/proc.js";
 import { AT_FDCWD, statOf } from "../linux/stat.js";
 import { syscalls } from "../linux/syscalls.js";
 import { readRemote } from "../memory/remote.js";
-import { isFork } from "../registers/forks.js";
+import { Forks, isFork } from "../registers/forks.js";
 import { MappedRegisters } from "../registers/mapped-registers.js";
 import type { RegisterBus } from "../registers/register-bus.js";
 import { SharedPages } from "../registers/shared-pages.js";
@@ -135,6 +135,7 @@ class FakeRegisterFile implements RegisterBus {
 const handshake = new Handshake((workerData as SupervisorData).handshake);
 const events = new Events();
 const file = new FakeRegisterFile(events);
+const forks = new Forks();
 handshake.announceMachine(true);
 const listener = handshake.waitForListener();
 if (listener !== undefined) serve(listener);
@@ -167,7 +168,7 @@ function serve(listener: number): void {
 				proceed: () => notification.proceed(),
 			});
 		else if (isFork(thread, syscall, notification.u64(0)))
-			file.registers.fork({ thread, proceed: () => notification.proceed() });
+			forks.follow({ thread, proceed: () => notification.proceed() }, [file.registers]);
 		else notification.proceed();
 	}
 	notification.close();

@@ -56,7 +56,8 @@ int main(int argc, char **argv)
 	dma(OWN_MEMORY, IOVA + 4096, 2);
 	printf("copied: %s\n", memcmp(pages, pages + 4096, 4096) == 0 ? "yes" : "no");
 
-	require(mmap(0, 4096, PROT_READ, MAP_SHARED, device, REGION(BAR0)) == MAP_FAILED && errno == EINVAL, "mmap");
+	require(mmap(0, 4096, PROT_READ, MAP_SHARED, device, REGION(CONFIG)) == MAP_FAILED && errno == EINVAL, "mmap");
+	require(mmap(0, size + 4096, PROT_READ, MAP_SHARED, device, REGION(BAR0)) == MAP_FAILED && errno == EINVAL, "mmap");
 	require(ioctl(device, VFIO_DEVICE_RESET) == 0, "reset");
 	printf("after a reset: source %lx\n", get(BAR0, SOURCE, 8));
 	return 0;

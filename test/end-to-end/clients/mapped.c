@@ -1,0 +1,246 @@
+// Drives QEMU's educational device by loads and stores of its BAR, mapped. Prints what came of it, a line each.
+// mapped DEVICE MODE [NUMBER...]
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include "vfio.h"
+
+enum { IDENTIFICATION = 0, LIVENESS = 4, FACTORIAL = 8, SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
+#define OWN_MEMORY 0x40000
+#define BAR_SIZE (1UL << 20)
+#define PAGE 4096UL
+#define IOVA 0x100000UL
+
+static volatile uint8_t *bar;
+static int iommu;
+static uint32_t ioas;
+
+static inline uint32_t load(size_t at) { return *(volatile uint32_t *)(bar + at); }
+static inline void store(size_t at, uint32_t value) { *(volatile uint32_t *)(bar + at) = value; }
+static inline uint64_t load_wide(size_t at) { return *(volatile uint64_t *)(bar + at); }
+static inline void store_wide(size_t at, uint64_t value) { *(volatile uint64_t *)(bar + at) = value; }
+
+static void open_and_map(const char *path)
+{
+	iommu = open_device(path);
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	bar = mmap(0, BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, device, REGION(BAR0));
+	require(bar != MAP_FAILED, "mmap");
+}
+
+static char *attach_pages(void)
+{
+	struct ioas_alloc alloc = {.size = sizeof alloc};
+	require(ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) == 0, "alloc");
+	ioas = alloc.id;
+	char *pages = mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct ioas_map map = {.size = sizeof map, .flags = 1 | READ_WRITE, .ioas_id = ioas,
+		.user_va = (uintptr_t)pages, .length = 2 * PAGE, .iova = IOVA};
+	require(ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0, "map");
+	struct attach attach = {.argsz = sizeof attach, .pt_id = ioas};
+	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
+	return pages;
+}
+
+static void dma(uint64_t source, uint64_t destination, uint64_t direction)
+{
+	store_wide(SOURCE, source);
+	store_wide(DESTINATION, destination);
+	store_wide(COUNT, PAGE);
+	store(START, 1 | direction);
+	require(load(RESULT) == 0, "DMA");
+}
+
+static void copy(void)
+{
+	char *pages = attach_pages();
+	printf("identification %x\n", load(IDENTIFICATION));
+	store(FACTORIAL, 6);
+	printf("6! is %u, by its file %lu\n", load(FACTORIAL), get(BAR0, FACTORIAL, 4));
+	memset(pages, 'x', PAGE);
+	dma(IOVA, OWN_MEMORY, 0);
+	dma(OWN_MEMORY, IOVA + PAGE, 2);
+	printf("copied: %s\n", memcmp(pages, pages + PAGE, PAGE) == 0 ? "yes" : "no");
+	struct ioas_map map = {.size = sizeof map, .flags = 1 | READ_WRITE, .ioas_id = ioas,
+		.user_va = (uintptr_t)bar, .length = PAGE, .iova = 2 * IOVA};
+	printf("its registers as memory: %s\n", ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0 ? "mapped" : strerror(errno));
+	require(ioctl(device, VFIO_DEVICE_RESET) == 0, "reset");
+	printf("after a reset: factorial %x\n", load(FACTORIAL));
+}
+
+static int accesses;
+
+/** Registers of 64 bits that nobody else uses, and one that answers with what was written to it. */
+static void *access_often(void *argument)
+{
+	uint64_t number = (uintptr_t)argument;
+	static const size_t own[] = {SOURCE, DESTINATION, COUNT, 0xa0};
+	size_t at = own[number % 4] + number / 4 % 2 * 4;
+	uintptr_t wrong = 0;
+	for (int i = 0; i < accesses; i += 2) {
+		uint32_t value = number << 24 | i;
+		store(at, value);
+		wrong += load(at) != value;
+	}
+	return (void *)wrong;
+}
+
+static uint64_t access_by(int threads)
+{
+	pthread_t all[64];
+	uintptr_t wrong = 0, each;
+	for (uintptr_t i = 0; i < (uintptr_t)threads; i++)
+		require(pthread_create(&all[i], 0, access_often, (void *)i) == 0, "pthread_create");
+	for (int i = 0; i < threads; i++) {
+		pthread_join(all[i], (void **)&each);
+		wrong += each;
+	}
+	return wrong;
+}
+
+static int exit_of(pid_t pid)
+{
+	int status;
+	require(waitpid(pid, &status, 0) == pid, "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+/** A child, and its child, have what their parent has mapped. */
+static void forks(void)
+{
+	int wrong = 0;
+	for (int round = 0; round < 20; round++) {
+		store(SOURCE, round);
+		pid_t pid = fork();
+		if (pid == 0) {
+			int own = load(SOURCE) != (uint32_t)round;
+			store(SOURCE, round + 1);
+			pid_t grandchild = fork();
+			if (grandchild == 0) {
+				int third = load(SOURCE) != (uint32_t)round + 1;
+				store(SOURCE, round + 2);
+				_exit(third);
+			}
+			_exit(own + exit_of(grandchild));
+		}
+		wrong += exit_of(pid) + (load(SOURCE) != (uint32_t)round + 2);
+	}
+	printf("%d wrong\n", wrong);
+}
+
+static int becomes(size_t at, uint32_t value)
+{
+	for (int tries = 0; tries < 5000 && load(at) != value; tries++)
+		usleep(1000);
+	return load(at) == value;
+}
+
+/** For those whose accesses aren't heard of: it waits for what comes of each. */
+static void patient(void)
+{
+	printf("identification %x\n", load(IDENTIFICATION));
+	store(FACTORIAL, 6);
+	printf("6! is 720: %s\n", becomes(FACTORIAL, 720) ? "yes" : "no");
+	store(LIVENESS, 1);
+	printf("it lives: %s\n", becomes(LIVENESS, ~1U) ? "yes" : "no");
+}
+
+static sigjmp_buf before;
+
+static void on_bus_error(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
+	siglongjmp(before, signal == SIGBUS && info->si_code == BUS_ADRERR ? 1 : 2);
+}
+
+static const char *attempt(size_t at)
+{
+	int caught = sigsetjmp(before, 1);
+	if (caught)
+		return caught == 1 ? "SIGBUS" : "another signal";
+	static char text[16];
+	snprintf(text, sizeof text, "%x", load(at));
+	return text;
+}
+
+/** What is mapped while memory decoding is off, or after the device's file was closed. */
+static void decoding(void)
+{
+	struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+	sigaction(SIGBUS, &action, 0);
+	store(LIVENESS, 1);
+	set(CONFIG, COMMAND_REGISTER, 2, 0);
+	printf("off: %s\n", attempt(LIVENESS));
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	printf("on: %s\n", attempt(LIVENESS));
+	require(ioctl(device, VFIO_DEVICE_RESET) == 0, "reset");
+	printf("reset: %s\n", attempt(LIVENESS));
+	store(LIVENESS, 2);
+	close(device);
+	printf("closed: %s\n", attempt(LIVENESS));
+	close(iommu);
+	printf("both: %s\n", attempt(LIVENESS));
+}
+
+static void *hammer(void *unused)
+{
+	for (;;) {
+		store(LIVENESS, random());
+		load(LIVENESS);
+	}
+	return unused;
+}
+
+static void killed(const char *path, int times)
+{
+	for (int i = 0; i < times; i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			open_and_map(path);
+			pthread_t thread;
+			for (int j = 0; j < 2; j++)
+				pthread_create(&thread, 0, hammer, 0);
+			hammer(0);
+		}
+		usleep(2000 + random() % 20000);
+		kill(pid, SIGKILL);
+		waitpid(pid, 0, 0);
+	}
+	open_and_map(path);
+	store(LIVENESS, 1);
+	printf("after all: %x\n", load(LIVENESS));
+}
+
+int main(int argc, char **argv)
+{
+	const char *path = argv[1], *mode = argc > 2 ? argv[2] : "copy";
+	setvbuf(stdout, 0, _IOLBF, 0);
+	if (strcmp(mode, "killed") == 0) {
+		killed(path, atoi(argv[3]));
+		return 0;
+	}
+	open_and_map(path);
+	if (strcmp(mode, "copy") == 0)
+		copy();
+	else if (strcmp(mode, "threads") == 0) {
+		accesses = atoi(argv[4]);
+		printf("%lu wrong\n", access_by(atoi(argv[3])));
+	} else if (strcmp(mode, "forks") == 0)
+		forks();
+	else if (strcmp(mode, "decoding") == 0)
+		decoding();
+	else if (strcmp(mode, "patient") == 0)
+		patient();
+	else if (strcmp(mode, "nothing") == 0) {
+		store(LIVENESS, 1);
+		printf("%x, by its file %lx\n", load(LIVENESS), get(BAR0, LIVENESS, 4));
+	} else if (strcmp(mode, "exec") == 0) {
+		close(device);
+		close(iommu);
+		execl("/proc/self/exe", "mapped", path, "copy", (char *)0);
+	}
+	return 0;
+}
