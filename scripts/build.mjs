@@ -73,7 +73,6 @@ async function build() {
 				format: "esm",
 				entryPoints: { index: "src/index.ts" },
 				outExtension: { ".js": ".mjs" },
-				sourcemap: true,
 			}),
 		]);
 		writeFileSync(join(fresh, "package.json"), '{ "type": "commonjs" }\n');
@@ -94,6 +93,8 @@ function buildTypes() {
 	const tsc = join(root, "node_modules", ".bin", "tsc");
 	const { status } = spawnSync(tsc, ["--project", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
 	if (status !== 0) throw new Error("the declarations could not be built");
+	// They are of ES modules, and dist/package.json speaks for the command.
+	writeFileSync(join(dist, "types", "package.json"), '{ "type": "module" }\n');
 }
 
 await build();

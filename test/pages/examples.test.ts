@@ -70,3 +70,17 @@ describe.each(EXAMPLES)("in $language", ({ toolchain, build, run }) => {
 		},
 	);
 });
+
+describe("of the library", () => {
+	test.each([
+		[
+			"machine.mjs",
+			/^another is refused: EINVAL: .* the interrupt \(MSI\) window .*\na DMA is lost: .*0x100000.*\nleft: 1 IOAS/m,
+		],
+		["page-table.mjs", /^\d+ tables of 4 KiB hold it$/m],
+	])("%s prints what it is about", (name, shown) => {
+		const { status, stdout } = spawn("node", join(examples, name));
+		expect(stdout).toMatch(shown);
+		expect(status).toBe(0);
+	});
+});
