@@ -133,6 +133,48 @@ test("an access may have any size and place, but must end with the space", () =>
 	expect(codes).toEqual(["EFAULT", "EFAULT", "EFAULT"]);
 });
 
+test("an access is as if it were made byte by byte", () => {
+	const msix = { vectors: 65, bar: 0, tableOffset: 0x2000, pendingOffset: 0x3000 };
+	const access = fc.record({
+		at: fc.nat(250),
+		values: fc.uint8Array({ minLength: 1, maxLength: 12 }),
+		isWrite: fc.boolean(),
+	});
+	fc.assert(
+		fc.property(fc.array(access, { maxLength: 20 }), fc.boolean(), (accesses, isVirtual) => {
+			const [whole, inBytes] = [0, 1].map(() => setUp({ isExpress: true, msiVectors: 8, msix }, isVirtual));
+			for (const { at, values, isWrite } of accesses) {
+				const some = values.subarray(0, 256 - at);
+				if (isWrite) {
+					whole.memory.write(BUFFER, some);
+					whole.space.write(whole.memory, BUFFER, some.length, at);
+					some.forEach((value, i) => {
+						inBytes.write(at + i, 1, value);
+					});
+				} else {
+					const bytes = new Uint8Array(some.length);
+					whole.space.read(whole.memory, BUFFER, some.length, at);
+					whole.memory.read(BUFFER, bytes);
+					expect([...bytes]).toEqual([...bytes.keys()].map((i) => inBytes.read(at + i, 1)));
+				}
+			}
+			expect(whole.physical.bytes).toEqual(inBytes.physical.bytes);
+		}),
+	);
+});
+
+test("what isn't there has the size 0: BARs that the function hasn't, and a ROM", () => {
+	const { read, write } = setUp();
+	for (const at of [0x14, 0x18, 0x1c, 0x20, 0x24, 0x30])
+		for (const byte of [0, 3]) {
+			write(at, 4, 0xffff_ffff);
+			expect([at, read(at + byte, 1), read(at, 4)]).toEqual([at, 0, 0]);
+		}
+	// Between the two, the CardBus CIS pointer, is no address.
+	write(0x28, 4, 0xffff_ffff);
+	expect(read(0x28, 4)).toBe(0);
+});
+
 test("whatever a program writes, the function stays who and where it is", () => {
 	const access = fc.record({ at: fc.nat(255), size: fc.constantFrom(1, 2, 4), value: fc.nat(0xffff_ffff) });
 	fc.assert(

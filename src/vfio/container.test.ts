@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { codeOf } from "../uapi/errno.js";
+import { codeOf, Errno } from "../uapi/errno.js";
 import {
 	VFIO_API_VERSION,
 	VfioCheckExtension,
@@ -54,4 +54,21 @@ test("an IOMMU is set once, after a group, and of a type that there is", () => {
 	expect(set(TYPE1v2_IOMMU)).toBe("EINVAL");
 	program.setContainer(group, container);
 	expect(set(TYPE1v2_IOMMU)).toBe("ok");
+});
+
+test("where one of the groups can't be attached the container stays without an IOMMU, and no group is attached", () => {
+	const program = new ContainerProgram();
+	const container = program.openContainer();
+	const devices = [program.addDevice(), program.addDevice()];
+	const groups = devices.map((device) => program.openGroup(device));
+	for (const group of groups) program.setContainer(group, container);
+	const theirs = devices[1].device.group;
+	const attach = theirs.attach.bind(theirs);
+	theirs.attach = () => {
+		throw new Errno("EBUSY", "for a test");
+	};
+	expect(codeOf(() => program.plain(container, VfioSetIommu.number, TYPE1_IOMMU))).toBe("EBUSY");
+	expect(devices.map(({ device }) => device.group.attachment(0))).toEqual([undefined, undefined]);
+	theirs.attach = attach;
+	expect(codeOf(() => program.plain(container, VfioSetIommu.number, TYPE1_IOMMU))).toBe("ok");
 });

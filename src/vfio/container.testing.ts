@@ -34,8 +34,8 @@ export class ContainerProgram {
 
 	/** Adds a function in a group of its own, or in one that is there. */
 	addDevice(group?: VfioGroup, ...has: Parameters<TestBus["add"]> | []): VfioDevice {
-		const [hardware, sriov] = has;
-		const device = this.bus.add(hardware, sriov, group?.iommuGroup);
+		const [hardware, sriov, , place] = has;
+		const device = this.bus.add(hardware, sriov, group?.iommuGroup, place);
 		(group ?? new VfioGroup(device.device.group)).add(device);
 		return device;
 	}

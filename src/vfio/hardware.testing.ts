@@ -2,6 +2,7 @@
 
 import { IommuGroup } from "../iommu/core/group.js";
 import type { Group } from "../iommu/core/iommu.js";
+import type { ReservedRegion } from "../iommu/core/reserved.js";
 import { VtdRegisters } from "../iommu/drivers/intel-vtd/registers.js";
 import { IntelVtdDriver } from "../iommu/drivers/intel-vtd.js";
 import { TableMemory } from "../pagetable/table-memory.js";
@@ -27,17 +28,26 @@ export const EDU: PciHardware = {
 	canReset: true,
 };
 
+/** Where a device is, if it matters. */
+export interface Place {
+	/** CAP_REG and ECAP_REG of a unit of its own. */
+	readonly unit?: readonly [bigint, bigint];
+	readonly firmwareRegions?: readonly ReservedRegion[];
+}
+
+const WITH_ALL = [0x19ed008c40780c66n, 0x3ef9ea6f050dfn] as const;
+
 /** One VT-d unit, and devices behind it. */
 export class TestBus {
-	readonly #unit = new IntelVtdDriver(new TableMemory()).addIommu(
-		new VtdRegisters(0x19ed008c40780c66n, 0x3ef9ea6f050dfn),
-	);
+	readonly #driver = new IntelVtdDriver(new TableMemory());
+	readonly #unit = this.#driver.addIommu(new VtdRegisters(...WITH_ALL));
 	#count = 0;
 
 	add(
 		has: Partial<PciHardware> = {},
 		sriov: SriovRole = { kind: "none" },
 		group: Group = new IommuGroup(this.#count),
+		{ unit, firmwareRegions = [] }: Place = {},
 	): VfioDevice {
 		const hardware = { ...EDU, ...has };
 		const number = this.#count++;
@@ -49,8 +59,9 @@ export class TestBus {
 			ats: hardware.ats,
 			pri: hardware.pri,
 			pasidBits: hardware.pasidBits,
-			firmwareRegions: [],
+			firmwareRegions,
 		};
-		return new VfioDevice(`vfio${number}`, this.#unit.probe(pci, group), hardware, sriov);
+		const behind = unit === undefined ? this.#unit : this.#driver.addIommu(new VtdRegisters(...unit));
+		return new VfioDevice(`vfio${number}`, behind.probe(pci, group), hardware, sriov);
 	}
 }

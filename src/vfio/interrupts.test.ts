@@ -238,6 +238,24 @@ test("a program that closes its device lets go of all eventfds", () => {
 	trigger(REQ, [13]);
 	file.release();
 	expect(holds()).toEqual([0, 0, 0, 0, 0]);
+	const other = setUp();
+	other.trigger(INTX, [10]);
+	other.set(INTX, ACTION_UNMASK | DATA_EVENTFD, 0, 1, [11]);
+	expect(other.holds()).toEqual([1, 1, 0, 0, 0]);
+	other.file.release();
+	expect(other.holds()).toEqual([0, 0, 0, 0, 0]);
+});
+
+test("fd 0 is an eventfd like any other, and INTx may be on without one", () => {
+	const { program, trigger, unmask, set, eventFds, interrupts, holds } = setUp();
+	program.client.files.set(0, eventFds[0].file);
+	for (const index of [ERR, REQ]) expect(trigger(index, [0])).toBe("ok");
+	expect([trigger(MSI, [0]), set(MSI, ACTION_TRIGGER | DATA_NONE, 0, 0)]).toEqual(["ok", "ok"]);
+	expect([trigger(INTX, [0]), holds()[0]]).toEqual(["ok", 3]);
+	expect([set(INTX, ACTION_UNMASK | DATA_EVENTFD, 0, 1, [0]), holds()[0]]).toEqual(["ok", 4]);
+	expect([trigger(INTX, [-1]), holds()[0]]).toEqual(["ok", 3]);
+	interrupts.raise(0);
+	expect(unmask()).toBe("ok");
 });
 
 test("what doesn't fit is refused before anything is looked at", () => {

@@ -68,3 +68,11 @@ test("a physical function says where its virtual functions are, and what they ha
 	config.restore();
 	expect([sixteen(0x10), sixteen(0x08)]).toEqual([5, 9]);
 });
+
+test("only a function with a pin can have it disabled", () => {
+	for (const interruptPin of [0, 1]) {
+		const config = new PciConfig({ ...EDU, interruptPin });
+		config.write(5, 0xff);
+		expect(config.u8(5) & 4).toBe(interruptPin === 0 ? 0 : 4);
+	}
+});

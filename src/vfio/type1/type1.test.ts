@@ -19,6 +19,7 @@ import {
 	VfioIommuUnmapDma,
 } from "../../uapi/vfio.js";
 import { BUFFER, ContainerProgram } from "../container.testing.js";
+import type { Place } from "../hardware.testing.js";
 
 const { READ, WRITE, VADDR } = VfioDmaMapFlags;
 const { GET_DIRTY_BITMAP, ALL } = VfioDmaUnmapFlags;
@@ -30,6 +31,10 @@ const READ_ONLY = 0x3000_0000;
 const REGISTERS = 0x4000_0000;
 const BITMAP = 0x5000_0000;
 const IOVA = 0x10_0000n;
+
+/** What QEMU's intel-iommu says of itself, with addresses of 48 bits and of 39. */
+const QEMU_48 = [0xd2008c222f0686n, 0x480080f00f4an] as const;
+const QEMU_39 = [0xd2008c22260286n, 0xf00f4an] as const;
 
 class Registers extends ArrayBacking {
 	readonly isDeviceMemory = true;
@@ -62,7 +67,7 @@ function scene(type: number = TYPE1v2_IOMMU) {
 				behind,
 			),
 		);
-	/** Which frame a page of IOVA leads to; undefined where nothing is mapped. */
+	/** Which frame a page of IOVA leads to; -1 where nothing is mapped. */
 	const frameAt = (page: number) => {
 		const { table } = device.device.group.attachment(0)!.domain as unknown as {
 			table: { translate(page: number): number };
@@ -123,6 +128,7 @@ test("what can't be mapped is refused in the order in which Linux looks", () => 
 	expect(dma(RW, BUFFER, IOVA, 0n)).toBe("EINVAL");
 	expect(dma(0, BUFFER, (1n << 64n) - 4096n, 8192n)).toBe("EOVERFLOW");
 	expect(dma(0, (1n << 64n) - 4096n, IOVA, 8192n)).toBe("EOVERFLOW");
+	expect(dma(RW, BUFFER, (1n << 64n) - 8192n, 8192n)).toBe("EINVAL"); // beyond the IOMMU's, and no more
 	expect(dma(8, BUFFER, IOVA, 4096n)).toBe("EINVAL");
 	expect(dma(0, BUFFER, IOVA, 4096n)).toBe("EINVAL");
 	expect(dma(RW | VADDR, BUFFER, IOVA, 4096n)).toBe("EINVAL");
@@ -223,6 +229,61 @@ test("groups share a domain, and what is mapped goes with the last of them", () 
 	expect(platform.frames.pinned).toBe(0);
 	// The container is as new.
 	expect(codeOf(() => program.call(container, VfioIommuGetInfo, {}))).toBe("EINVAL");
+});
+
+/** Adds a group of its own to a container; returns its device, its fd and what came of it. */
+function joined({ program, container }: ReturnType<typeof scene>, place: Place) {
+	const device = program.addDevice(undefined, {}, undefined, undefined, place);
+	const fd = program.openGroup(device);
+	const code = codeOf(() => program.setContainer(fd, container));
+	return { device, code, leave: () => program.unsetContainer(fd) };
+}
+
+test("a group whose IOMMU differs has a domain of its own, which shows all mappings, and the others keep them", () => {
+	const on = scene();
+	const { device, platform, dma, unmap, frameAt } = on;
+	dma(RW, BUFFER, IOVA, 8192n);
+	const other = joined(on, { unit: [QEMU_48[0], QEMU_48[1]] });
+	expect(other.code).toBe("ok");
+	const { domain } = other.device.device.group.attachment(0)! as unknown as {
+		domain: { table: { translate(page: number): number } };
+	};
+	expect(domain).not.toBe(device.device.group.attachment(0)!.domain);
+	expect(domain.table.translate(pageOf(IOVA) + 1)).toBe(frameAt(pageOf(IOVA) + 1));
+	expect(domain.table.translate(pageOf(IOVA) + 2)).toBe(-1);
+	expect(dma(RW, BUFFER, 2n * IOVA, 4096n)).toBe("ok");
+	expect(domain.table.translate(pageOf(2n * IOVA))).toBe(frameAt(pageOf(2n * IOVA)));
+	other.leave();
+	expect([frameAt(pageOf(IOVA)) >= 0, platform.frames.pinned]).toEqual([true, 3]);
+	expect(unmap(IOVA, 8192n)).toBe(8192n);
+});
+
+test("what a group can't use can't be mapped as long as it is there", () => {
+	const region = { kind: "reserved", first: 0x9000_0000n, last: 0x9000_0fffn } as const;
+	const on = scene();
+	const { dma, unmap } = on;
+	const at = (iova: bigint) => dma(RW, BUFFER, iova, 4096n);
+	const other = joined(on, { firmwareRegions: [region] });
+	expect([at(0x8fff_f000n), at(0x9000_0000n), at(0x9000_1000n)]).toEqual(["ok", "EINVAL", "ok"]);
+	other.leave();
+	expect([at(0x9000_0000n), at(0xfee0_0000n)]).toEqual(["ok", "EINVAL"]);
+	expect(joined(on, { firmwareRegions: [region] }).code).toBe("EINVAL");
+	unmap(0x9000_0000n, 4096n);
+	expect(joined(on, { firmwareRegions: [region] }).code).toBe("ok");
+});
+
+test("a group whose IOMMU can't translate what is mapped is refused, and narrows the IOVAs as long as it is there", () => {
+	const on = scene();
+	const { dma, unmap } = on;
+	const beyond = 1n << 39n;
+	const at = (iova: bigint) => dma(RW, BUFFER, iova, 4096n);
+	expect(at(beyond)).toBe("ok");
+	expect(joined(on, { unit: QEMU_39 }).code).toBe("EINVAL");
+	unmap(beyond, 4096n);
+	const other = joined(on, { unit: QEMU_39 });
+	expect([other.code, at(beyond - 4096n), at(beyond)]).toEqual(["ok", "ok", "EINVAL"]);
+	other.leave();
+	expect(at(beyond)).toBe("ok");
 });
 
 test("dirty pages are all pages, in the second version, between START and STOP", () => {
