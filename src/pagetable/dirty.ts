@@ -3,6 +3,7 @@
 
 import { Errno } from "../uapi/errno.js";
 import { alignDown } from "./bits.js";
+import { readDirtyFromInside } from "./dirty-from-inside.js";
 import type { DirtyBits } from "./format.js";
 import { indexOf, isEmpty, isTable } from "./table-level.js";
 import type { Tree } from "./tree.js";
@@ -26,9 +27,11 @@ export function readDirty(tree: Tree, va: number, count: number, clear: boolean,
 	const last = va + count - 1;
 	tree.checkLength(va, count);
 	if (!tree.inRange(va, last)) throw tree.outOfRange(va, last);
-	const shift = bits.shiftsLeaves ? va - startOfLeaf(tree, va) : 0;
-	const shifted: DirtyReport = shift === 0 ? report : (first, frames) => report(first + shift, frames);
-	const scan = new DirtyScan(tree, bits, va - shift, last - shift, clear, shifted);
+	if (bits.shiftsLeaves && startOfLeaf(tree, va) !== va) {
+		readDirtyFromInside(tree, bits, va, last + 1, clear, report);
+		return;
+	}
+	const scan = new DirtyScan(tree, bits, va, last, clear, report);
 	scan.table(tree.topLevel, tree.topWords, 0, true, true);
 	scan.flush();
 }

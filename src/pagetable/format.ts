@@ -46,8 +46,8 @@ export interface DirtyBits {
 	/** The hardware keeps track only of leaves that have these bits of the high word. */
 	readonly trackedIfHigh: number;
 	/**
-	 * How a range is read that begins inside of a leaf. generic_pt says where the leaf begins; io-pgtable-arm goes on as if the leaf,
-	 * and each after it, began as much later as the range does.
+	 * How a range is read that begins inside of a leaf. generic_pt says where the leaf begins, io-pgtable-arm that it begins where the range does:
+	 * see dirty-from-inside.ts.
 	 */
 	readonly shiftsLeaves: boolean;
 }

@@ -240,12 +240,20 @@ function apply(step: Operation, table: PageTable, model: Model, subject: Subject
 			table.readDirty(frames(va), frames(length), step.clear, (first, count) => {
 				reported.push(BigInt(first) * granule, BigInt(first + count) * granule);
 			});
-			const dirty = model.sorted().filter((leaf) => leaf.dirty && leaf.va < va + length && va < leaf.va + leaf.bytes);
+			const beginsInside = (model.at(va)?.va ?? va) !== va;
+			const looked: Looked[] =
+				table.format.dirty.shiftsLeaves && beginsInside
+					? lookedAtFromInside(table, model, va, va + length)
+					: model
+							.sorted()
+							.filter((leaf) => leaf.va < va + length && va < leaf.va + leaf.bytes)
+							.map((leaf) => ({ leaf, saidToBegin: leaf.va }));
 			const stretches: bigint[] = [];
-			for (const leaf of dirty) {
-				if (stretches.at(-1) === leaf.va) stretches.pop();
-				else stretches.push(leaf.va);
-				stretches.push(leaf.va + leaf.bytes);
+			for (const { leaf, saidToBegin } of looked) {
+				if (!leaf.dirty) continue;
+				if (stretches.at(-1) === saidToBegin) stretches.pop();
+				else stretches.push(saidToBegin);
+				stretches.push(saidToBegin + leaf.bytes);
 				if (step.clear) leaf.dirty = false;
 			}
 			expect(reported).toEqual(stretches);
@@ -259,6 +267,34 @@ function apply(step: Operation, table: PageTable, model: Model, subject: Subject
 			break;
 		}
 	}
+}
+
+interface Looked {
+	leaf: ModelLeaf;
+	saidToBegin: bigint;
+}
+
+/** io-pgtable-arm.c, for a range that begins inside of a leaf: which leaves it looks at, and where it believes that they begin. */
+function lookedAtFromInside(table: PageTable, model: Model, va: bigint, end: bigint): Looked[] {
+	const itemBytes = table.format.levels.map(({ itemLg2 }) => 1n << BigInt(itemLg2));
+	const looked: Looked[] = [];
+	// The item that is looked at begins at `at`, and is of this level.
+	let level = table.topLevel;
+	let at = va - (va % itemBytes[level]!);
+	for (let address = va; address < end; ) {
+		const leaf = model.at(at);
+		const hasMore = model.overlaps(at, itemBytes[level]!);
+		if (leaf?.bytes === itemBytes[level]) {
+			looked.push({ leaf, saidToBegin: address });
+			address += leaf.bytes;
+			at += leaf.bytes;
+			while (level < table.topLevel && at % itemBytes[level + 1]! === 0n) level++;
+		} else if (level > 0 && hasMore) {
+			level--;
+			at = address - (address % itemBytes[level]!);
+		} else break;
+	}
+	return looked;
 }
 
 function born(asked: number, { permits, bornDirty = false }: Subject): Pick<ModelLeaf, "protection" | "dirty"> {

@@ -98,6 +98,23 @@ test("dirty pages of a range that begins inside of a block are said to begin the
 	expect(read(0, 3 * 512, true)).toEqual([[512, 512]]);
 });
 
+test("pages that follow the block in which a range begins are passed over, as far as the range's beginning lies in it", () => {
+	const table = make({ hardwareDirty: true });
+	table.map(0, 0, 2 * 512, READ | WRITE | CACHE);
+	table.map(2 * 512, 2 * 512 + 1, 512, READ | WRITE | CACHE); // in pages
+	table.map(3 * 512, 3 * 512, 512, READ | WRITE | CACHE);
+	const read = (va: number, count: number) => {
+		const stretches: number[][] = [];
+		table.readDirty(va, count, true, (first, frames) => stretches.push([first, frames]));
+		return stretches;
+	};
+	expect(read(100, 4 * 512 - 100)).toEqual([[100, 2 * 512 - 100 + 412 + 100 + 512]]);
+	expect(read(0, 4 * 512)).toEqual([[2 * 512, 100]]);
+	table.setDirty(2 * 512 + 50);
+	table.setDirty(2 * 512 + 150);
+	expect(read(100, 4 * 512 - 100)).toEqual([[2 * 512 + 150, 1]]);
+});
+
 test("a page that is mapped already is EEXIST here", () => {
 	const table = make();
 	table.map(1, 1, 1, READ);
