@@ -114,6 +114,15 @@ describe.skipIf(!hasCompiler)("a function that a vfio-user server is", () => {
 		});
 	});
 
+	test("can be driven by loads and stores", async () => {
+		const { device } = await startServer();
+		expect(ioasis("run", "--quiet", "--machine", "intel", ...device, "--", client(), "mapped", DEVICE)).toEqual({
+			status: 0,
+			stderr: "",
+			stdout: "0 wrong\n",
+		});
+	});
+
 	test("reads as all ones once the server is killed, and keeps nobody waiting", { timeout: MANY }, async () => {
 		for (let i = 0; i < TIMES; i++) {
 			const { server, device } = await startServer();

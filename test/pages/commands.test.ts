@@ -31,7 +31,6 @@ const ELSEWHERE: readonly [command: RegExp, because: string][] = [
 const FAILS: readonly RegExp[] = [
 	/-p agreed,reordered /,
 	/^bin\/ioasis walk 0x100000000$/,
-	/\bdpdk-testpmd\b/,
 	/^ioasis run -- node examples\/edu\.mjs$/,
 ];
 

@@ -89,7 +89,7 @@ class DeviceThread {
 					ask: () => this.#ask(),
 					loadOwn: (other, bar, offset, into) => this.#load(this.#functions[other], bar, offset, into),
 					isWanted: () => this.#hasSomething,
-					beginAccess: (hosted) => this.#resetIfTold(hosted),
+					beginAccess: (hosted) => this.#catchUp(hosted),
 					broken: (hosted, error) => this.#breakDown(hosted, error),
 				}),
 		);
@@ -195,6 +195,12 @@ class DeviceThread {
 		hosted.port.resets = resets;
 	}
 
+	/** Before an access: what has happened before it counts. */
+	#catchUp(hosted: HostedFunction): void {
+		this.#resetIfTold(hosted);
+		if (hosted.isBehind) this.#follow(hosted);
+	}
+
 	/** Somebody else whose function it is gets told what has changed around it. */
 	#follow(hosted: HostedFunction): void {
 		const { state } = hosted;
@@ -237,8 +243,7 @@ class DeviceThread {
 	#take(at: number): void {
 		const { words } = this.#link;
 		const hosted = this.#functions[words[at + Entry.FUNCTION]];
-		this.#resetIfTold(hosted);
-		if (hosted.isBehind) this.#follow(hosted);
+		this.#catchUp(hosted);
 		const ticket = words[at + Entry.TICKET];
 		if (words[at + Entry.KIND] === EntryKind.BARRIER) {
 			this.#done(ticket, 0);

@@ -1,5 +1,5 @@
 // A program and a function that a vfio-user server is: examples/vfio-user/copier.c. Prints what came of it, a line each.
-// vfio_user copies DEVICE SERVER_PID [slow] | interrupts DEVICE | use DEVICE
+// vfio_user copies DEVICE SERVER_PID [slow] | interrupts DEVICE | mapped DEVICE | use DEVICE
 #define _GNU_SOURCE
 #include <poll.h>
 #include <pthread.h>
@@ -159,6 +159,33 @@ static void interrupts(void)
 	printf("memory: %lx\n", get(BAR2, 8, 4));
 }
 
+/** Registers by loads and stores, each after something else that the server has to know of. */
+static void mapped(void)
+{
+	volatile uint64_t *registers = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, device, REGION(BAR0));
+	volatile uint32_t *memory = mmap(0, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, device, REGION(BAR2));
+	uint8_t *own = mmap(0, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int wrong = 0;
+	require((void *)registers != MAP_FAILED && (void *)memory != MAP_FAILED, "mmap");
+	attach_ioas();
+	for (int round = 0; round < 20; round++) {
+		memset(own, round + 1, 8 * PAGE);
+		memset(own + 8 * PAGE, 0, 8 * PAGE);
+		map(own, OWN, SIZE);
+		registers[SOURCE / 8] = OWN;
+		registers[DESTINATION / 8] = OWN + 8 * PAGE;
+		registers[LENGTH / 8] = 8 * PAGE;
+		registers[COMMAND_WORD / 8] = START;
+		wrong += registers[STATUS / 8] != 0 || own[16 * PAGE - 1] != round + 1;
+		unmap(OWN, SIZE);
+		registers[COMMAND_WORD / 8] = START;
+		wrong += registers[STATUS / 8] != EFAULT || registers[MAPS / 8] != 0;
+		memory[round] = round;
+		wrong += memory[round] != round;
+	}
+	printf("%d wrong\n", wrong);
+}
+
 /** Uses a device until it isn't there any more. */
 static void use_until_gone(const char *path)
 {
@@ -193,6 +220,8 @@ int main(int argc, char **argv)
 	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
 	if (strcmp(argv[1], "copies") == 0)
 		copies(argv[3], argc > 4);
+	else if (strcmp(argv[1], "mapped") == 0)
+		mapped();
 	else
 		interrupts();
 	return 0;
