@@ -241,21 +241,65 @@ end(explain, {
 
 const machines = program
 	.command("machines")
-	.summary("list the machines that there are")
-	.description("Lists the machines that --machine can name.")
+	.usage("[options] [command]")
+	.summary("list machines; show, check or make one")
+	.description("Lists the machines that --machine can name. With a command: shows one, checks a file, or makes a file.")
 	.option("--json", "as JSON")
+	.helpCommand(false)
 	.showHelpAfterError("Try: ioasis machines --help")
 	.action(async (options: { json?: true }) => {
 		const { machines } = await import("./machines.js");
 		machines(options.json ?? false);
 	});
-end(machines, { examples: ["ioasis machines"] });
+end(machines, { examples: ["ioasis machines", "ioasis machines show intel >mine.json"] });
+
+const show = machines
+	.command("show")
+	.summary("print a machine's file, to begin with")
+	.description("Prints the file of a machine that ships, to begin one of your own with.")
+	.argument("<name>", "a name of `ioasis machines`, or a file")
+	.showHelpAfterError("Try: ioasis machines show --help")
+	.action(async (name: string) => {
+		const { showMachine } = await import("./machines.js");
+		showMachine(name);
+	});
+end(show, { examples: ["ioasis machines show intel >mine.json"] });
+
+const check = machines
+	.command("check")
+	.summary("say whether a machine file is right")
+	.description("Says which devices a machine file describes; or what is wrong with it, in which line and column.")
+	.argument("<file>")
+	.showHelpAfterError("Try: ioasis machines check --help")
+	.action(async (file: string) => {
+		const { checkMachine } = await import("./machines.js");
+		await checkMachine(file);
+	});
+end(check, { exitCodes: "0 if it is right, 2 if not.", examples: ["ioasis machines check ./mine.json"] });
+
+const capture = machines
+	.command("capture")
+	.summary("print a machine file of this computer")
+	.description(
+		"Prints a machine file made of what Linux shows in /sys: IOMMUs, PCI functions with their capabilities, groups, and what the firmware has reserved. As root it sees all of it. Nothing is changed.",
+	)
+	.option("--root <tree>", "a directory that has a copy of sys/ of another computer")
+	.option("--name <name>", "what the machine is called (default: the host's name)")
+	.showHelpAfterError("Try: ioasis machines capture --help")
+	.action(async ({ root, name }: { root?: string; name?: string }) => {
+		const { captureMachine } = await import("./machines.js");
+		captureMachine(root, name);
+	});
+end(capture, {
+	exitCodes: "0; 1 if the file has to be changed before it can be used; 2 if there is nothing to capture.",
+	examples: ["sudo ioasis machines capture >mine.json"],
+});
 
 const doctor = program
 	.command("doctor")
-	.summary("check whether this kernel can run it, and say what to do if not")
+	.summary("say whether it works here, and what to do")
 	.description(
-		"Checks what `ioasis run` needs: the kernel's seccomp notifications, the right to look into one's own children, and Node.",
+		"Looks at what `ioasis run` needs, and then does what a run does: it starts a program, which makes calls, binds a device and has it interrupt.",
 	)
 	.option("--json", "as JSON")
 	.showHelpAfterError("Try: ioasis doctor --help")
@@ -267,7 +311,7 @@ end(doctor, { exitCodes: "0 if it works here, 1 if not.", examples: ["ioasis doc
 
 const completion = program
 	.command("completion")
-	.summary("print what has a shell complete the words of this command")
+	.summary("have a shell complete the words of this")
 	.description("Prints what has bash, zsh or fish complete the words of this command.")
 	.argument("<shell>", "bash, zsh or fish")
 	.showHelpAfterError("Try: ioasis completion --help")

@@ -51,11 +51,18 @@ export interface FoundMachine {
  */
 export async function findMachine({ machine, devices = [] }: MachineChoice): Promise<FoundMachine> {
 	const place = locate(machine);
-	const own = withPaths(parseJson(readText(place), place.source), dirname(place.path));
+	const text = parseJson(readText(place), place.source);
+	const own = withPaths(text.value, dirname(place.path));
 	const added = devices.map(parseDevice);
 	await loadModels([...modelsOf(own), ...added.map(({ model }) => model)]);
 	const json = withDevices(own, added, machine);
-	return { json, description: checkMachineDescription(json, place.source), source: place.source };
+	return { json, description: checkMachineDescription(json, place.source, text), source: place.source };
+}
+
+/** What a machine's file says, unchecked. @throws MachineDescriptionError */
+export function rawMachine(machine: string): unknown {
+	const place = locate(machine);
+	return parseJson(readText(place), place.source).value;
 }
 
 /** Makes it. @throws MachineDescriptionError */

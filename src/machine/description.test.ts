@@ -89,7 +89,7 @@ test("a model fills in what is not said of its function, and says which of its o
 	expect(described({ ...ids, device: "0x11e9" }).model).toBeUndefined();
 	const wrong = (more: object) =>
 		problem(machine([{ ...amd, devices: [{ address: "0000:00:02.0", ...more }] }])).replace(
-			"mine.json: iommus.0.devices.0: ",
+			/^mine\.json:1:\d+: iommus\.0\.devices\.0: /,
 			"",
 		);
 	expect(wrong({ model: "edo" })).toMatch(/^there is no model "edo": one of edu/);
@@ -99,7 +99,7 @@ test("a model fills in what is not said of its function, and says which of its o
 });
 
 test("an error says what is missing, and what could be meant", () => {
-	const said = (description: unknown) => problem(description).replace("mine.json: ", "");
+	const said = (description: unknown) => problem(description).replace(/^mine\.json:1:\d+: /, "");
 	expect(said({})).toBe('the field "name" is missing');
 	expect(said({ description: "a machine" })).toBe('the field "name" is missing');
 	expect(said({ ...machine([]), iommu: [] })).toBe('unknown field "iommu": did you mean "iommus"?');
@@ -128,11 +128,54 @@ test("an error says what is missing, and what could be meant", () => {
 	expect(said(5)).toBe("an object is expected here, and this is 5");
 });
 
+test("an error says in which line and column", () => {
+	const text = [
+		"{",
+		'\t"name": "mine",',
+		'\t"description": "x",',
+		'\t"iommus": [{ "driver": "amd", "registers": {}, "devices": [] }]',
+	];
+	const said = (...lines: string[]) => {
+		try {
+			parseMachineDescription(lines.join("\n"), "mine.json");
+			return "nothing";
+		} catch (error) {
+			return (error as Error).message;
+		}
+	};
+	expect(said(...text, "}")).toBe('mine.json:4:45: iommus.0.registers: the field "EFR" is missing');
+	expect(said(...text)).toBe('mine.json:4:65: "," or "}" is expected here, and the text ends');
+	expect(said('{ "name": "a",', '  "name": "b" }')).toBe(
+		'mine.json:2:3: the field "name" is here for the second time: the first is in line 1',
+	);
+});
+
+test("$schema is for editors, and names have no characters that a terminal obeys", () => {
+	expect(problem({ $schema: "../schema/machine.json", ...machine([]) })).toBe("nothing");
+	expect(problem({ ...machine([]), name: "a\x1b[2J" })).toMatch(/name: it has characters that a terminal obeys/);
+	expect(problem({ ...machine([]), description: "two\nlines" })).toMatch(/description: it has characters/);
+});
+
+test("what takes PCI Express, and regions of the firmware, have to make sense", () => {
+	const wrong = (more: object) => problem(machine([{ ...amd, devices: [{ ...device, ...more }] }]));
+	expect(wrong({ ats: true })).toMatch(/devices\.0: "ats" takes a PCI Express function/);
+	expect(wrong({ pasidBits: 4 })).toMatch(/"pasidBits" takes a PCI Express function/);
+	expect(wrong({ express: true, ats: true, pri: true, pasidBits: 4 })).toBe("nothing");
+	const region = (first: string, last: string) => ({ kind: "direct", first, last });
+	expect(wrong({ firmwareRegions: [region("0x1000", "0x1800")] })).toMatch(
+		/firmwareRegions\.0: it must be whole pages/,
+	);
+	expect(wrong({ firmwareRegions: [region("0x3000", "0x4fff"), region("0x1000", "0x3fff")] })).toMatch(
+		/two firmwareRegions overlap: one from 0x1000 to 0x3fff, and one from 0x3000 on/,
+	);
+	expect(wrong({ firmwareRegions: [region("0x2000", "0x2fff"), region("0x1000", "0x1fff")] })).toBe("nothing");
+});
+
 test("what isn't JSON, or doesn't fit together, is an error too", () => {
 	expect(() => parseMachineDescription("{", "mine.json")).toThrow(MachineDescriptionError);
 	// What the text is may be quoted, but a terminal must not obey it.
 	expect(() => parseMachineDescription("\x1b[2J\x7fELF", "mine.json")).toThrow(
-		/^mine\.json is not JSON: [\x20-\x7e]+$/,
+		/^mine\.json:1:1: a value is expected here, and this is "[\x20-\x7e]+"$/,
 	);
 	expect(problem(machine([amd, amd]))).toMatch(/two PCI functions have the address 0000:00:02.0/);
 	const virtual = { ...device, address: "0000:00:02.1", virtualFunctionOf: "0000:00:03.0" };

@@ -46,9 +46,19 @@ export function messageOf({ type, expected, received }: Issue): string {
 	return `${TYPES[expected ?? ""] ?? expected} is expected here, and this is ${TYPES[received] ?? received}`;
 }
 
-/** Where the first issue is, and what. A field that nobody knows comes first: it may be the one that is missing. */
+/** The issue that is told of. A field that nobody knows comes first: it may be the one that is missing. */
+function firstOf(issues: readonly [Issue, ...Issue[]]): Issue {
+	return issues.find(({ expected }) => expected === "never") ?? issues[0];
+}
+
+/** Where the first issue is, as the keys that lead there. */
+export function placeOfFirst(issues: readonly [Issue, ...Issue[]]): (string | number)[] {
+	return (firstOf(issues).path ?? []).map(({ key }) => key as string | number);
+}
+
+/** Where the first issue is, and what. */
 export function explain(issues: readonly [Issue, ...Issue[]], schema: object): string {
-	const issue = issues.find(({ expected }) => expected === "never") ?? issues[0];
+	const issue = firstOf(issues);
 	const path = issue.path ?? [];
 	const keys = path.map(({ key }) => String(key));
 	let { message } = issue;

@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import type { DeviceModel, FunctionIdentity } from "../devices/model.js";
 import { allModels, modelNamed, modelWithIds } from "../devices/models.js";
+import { hex } from "../uapi/errno.js";
 import { explain, messageOf } from "./errors.js";
 import { hex16, hex24, hex64, integer, powerOfTwo } from "./values.js";
 
@@ -10,6 +11,9 @@ import { hex16, hex24, hex64, integer, powerOfTwo } from "./values.js";
 const MSIX_ENTRY = 16;
 const PENDING_BITS = 64;
 const PENDING_BYTES = 8;
+
+/** Bytes. */
+const PAGE = 4096n;
 
 const bar = v.strictObject({
 	index: integer(0, 5),
@@ -35,6 +39,10 @@ const firmwareRegion = v.pipe(
 		last: hex64,
 	}),
 	v.check(({ first, last }) => first <= last, "first is after last"),
+	v.check(
+		({ first, last }) => first % PAGE === 0n && (last + 1n) % PAGE === 0n,
+		"it must be whole pages of 4096 bytes: first ends in 000, last in fff",
+	),
 );
 
 const fields = v.strictObject({
@@ -107,6 +115,8 @@ const DEFAULTS = {
 	express: false,
 } as const;
 
+const PROBLEMS = [problemOfBars, problemOfMsix, problemOfSriov, problemOfExpress, problemOfRegions];
+
 /** A function whose parts fit together. */
 export const pciDescription = v.pipe(
 	fields,
@@ -116,7 +126,7 @@ export const pciDescription = v.pipe(
 			addIssue({ message: complete });
 			return NEVER;
 		}
-		const message = problemOfBars(complete) ?? problemOfMsix(complete) ?? problemOfSriov(complete);
+		const message = PROBLEMS.map((problemOf) => problemOf(complete)).find((problem) => problem !== undefined);
 		if (message !== undefined) addIssue({ message });
 		return complete;
 	}),
@@ -182,6 +192,24 @@ function problemOfBars({ bars }: PciDescription): string | undefined {
 
 function problemOfSriov({ express, sriov }: PciDescription): string | undefined {
 	return sriov && !express ? "SR-IOV takes a PCI Express function, and express is false" : undefined;
+}
+
+/** What only PCI Express functions have. PCI Express 7.8.8, 10.5 */
+function problemOfExpress({ express, ats, pri, pasidBits }: PciDescription): string | undefined {
+	const capability = Object.entries({ ats, pri, pasidBits: pasidBits > 0 }).find(([, has]) => has)?.[0];
+	return express || capability === undefined
+		? undefined
+		: `"${capability}" takes a PCI Express function: "express": true`;
+}
+
+function problemOfRegions({ firmwareRegions }: PciDescription): string | undefined {
+	const inOrder = [...firmwareRegions].sort((one, other) => (one.first < other.first ? -1 : 1));
+	for (const [i, { first, last }] of inOrder.entries()) {
+		const next = inOrder[i + 1];
+		if (next !== undefined && next.first <= last)
+			return `two firmwareRegions overlap: one from ${hex(first)} to ${hex(last)}, and one from ${hex(next.first)} on`;
+	}
+	return undefined;
 }
 
 function problemOfMsix({ bars, msix }: PciDescription): string | undefined {

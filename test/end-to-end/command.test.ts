@@ -71,7 +71,7 @@ describe("what is wrong is said in a line, and what to do in another", () => {
 	});
 
 	test.each([
-		["{", /is not JSON/],
+		["{", /:1:2: a field.s name in quotes is expected here/],
 		['{ "name": "mine" }', /description/],
 		['{ "name": "mine", "description": "x", "selftest": "yes" }', /selftest/],
 		['{ "name": "mine", "description": "x", "memory": { "contiguity": "8K" } }', /memory\.contiguity/],
