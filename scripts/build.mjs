@@ -27,6 +27,7 @@ const ENTRIES = {
 	"launcher-thread": "src/host/launch/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
 	"device-worker": "src/cli/device-worker.ts",
+	"writer-worker": "src/cli/writer-worker.ts",
 	"exit-now": "src/host/launch/exit-now.ts",
 };
 /** What one entry imports of another only when it needs it stays a file of its own. */

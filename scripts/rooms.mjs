@@ -43,6 +43,7 @@ const FLOORS_WITHIN = {
 		["memory"],
 		["trap"],
 		["linux", "internal-error.ts"],
+		["writing"],
 		["say.ts"],
 		["failure.ts"],
 	],

@@ -15,8 +15,8 @@ export interface EngineSettings {
 	readonly trace?: TraceSettings | undefined;
 	/** The fd that the report is written to; absent for none. */
 	readonly report?: number | undefined;
-	/** The file of the recording; absent for none. */
-	readonly record?: string | undefined;
+	/** Where the entries of the recording go to be written by another thread; absent for none. */
+	readonly record?: SharedArrayBuffer | undefined;
 	/** What the recording says of the run: the program, and its arguments. */
 	readonly program: readonly string[];
 	/** Which place is to fail, of all that the program comes by; 0 for none, but they are counted. Absent: nobody asks. */

@@ -1,49 +1,38 @@
 // --trace: a line for each call, written as it happens; and --trace-totals, which counts them.
 
-import { styleText } from "node:util";
 import type { Caller } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
 import { sayOnStderr } from "../host/say.js";
 import type { Tracer } from "../host/supervisor.js";
 import type { Machine } from "../machine/machine.js";
 import type { Watcher } from "../machine/watch.js";
+import { WatchedStruct } from "../memory/watched-struct.js";
 import { commandOf } from "../trace/commands.js";
 import type { DeviceEvent, DmaEvent, InterruptEvent, TraceEvent, TransferEvent } from "../trace/event.js";
 import { TraceFilter } from "../trace/filter.js";
-import { jsonOf } from "../trace/json.js";
-import { plain, printEvent, type Style } from "../trace/print.js";
 import { Totals } from "../trace/totals.js";
 import type { Errno } from "../uapi/errno.js";
 import { Errno as ErrnoClass } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
-import { LineFile } from "./line-file.js";
 import type { TraceSettings } from "./trace-settings.js";
-
-const coloured: Style = {
-	errno: (text) => styleText(["bold", "red"], text, { validateStream: false }),
-	reason: (text) => styleText("yellow", text, { validateStream: false }),
-	advice: (text) => styleText("dim", text, { validateStream: false }),
-};
+import { sinkOf, type TraceSink } from "./trace-sink.js";
 
 export class LineTracer implements Tracer, Watcher {
 	readonly isToldOfAll = true;
-	readonly #lines: LineFile | undefined;
+	/** Where the lines go; undefined where only totals are wanted. */
+	readonly sink: TraceSink | undefined;
 	readonly #filter: TraceFilter | undefined;
 	readonly #totals: Totals | undefined;
-	readonly #isJson: boolean;
-	readonly #hasTimes: boolean;
-	readonly #style: Style;
+	readonly #structs: WatchedStruct[] = [];
 	/** When the call came that is answered now, in milliseconds as performance.now() counts them. */
 	#received = 0;
 
-	constructor(machine: Machine, { fd, filter, isJson, hasTimes, hasTotals, hasColours }: TraceSettings) {
-		this.#lines = fd === undefined ? undefined : new LineFile(fd, "trace");
+	constructor(machine: Machine, settings: TraceSettings) {
+		const { filter, hasTotals } = settings;
+		this.sink = sinkOf(settings);
 		const addressOf = (name: string) => machine.vfioDevices.find(({ cdevName }) => cdevName === name)?.name ?? name;
 		this.#filter = filter === undefined ? undefined : new TraceFilter(filter, addressOf);
 		this.#totals = hasTotals ? new Totals() : undefined;
-		this.#isJson = isJson;
-		this.#hasTimes = hasTimes;
-		this.#style = hasColours ? coloured : plain;
 	}
 
 	received(): void {
@@ -52,25 +41,36 @@ export class LineTracer implements Tracer, Watcher {
 
 	ioctl(file: OpenFile, caller: Caller, fd: number, number: number, argument: number): number {
 		const started = performance.now();
-		const command = commandOf(file.path, number);
+		const { memory, thread } = caller;
+		const { path } = file;
+		const command = commandOf(path, number);
 		const size = command !== undefined && "size" in command ? command.size : 0;
-		const before = read(caller, argument, size);
+		// Another call may be answered in the middle of this one.
+		const struct = this.#structs.pop() ?? new WatchedStruct();
+		struct.begin(memory, argument, size);
+		const outer = memory.watcher;
+		memory.watcher = struct;
 		let result: number | Errno;
-		let thrown: unknown;
 		try {
 			result = file.ioctl(caller, number, argument);
 		} catch (error) {
 			if (!(error instanceof ErrnoClass)) throw error;
 			result = error;
-			thrown = error;
+		} finally {
+			memory.watcher = outer;
+			struct.end();
+			this.#structs.push(struct);
 		}
-		const now = read(caller, argument, size);
+		// What the engine didn't come to read nobody has written, either.
+		const before = struct.before ?? read(caller, argument, size);
 		// After an error nothing was written back, as a rule; what has changed all the same is shown.
-		const after = thrown === undefined || !same(before, now) ? now : undefined;
-		const event = { thread: caller.thread, fd, path: file.path, number, argument, command, before, after, result };
-		this.#tell({ kind: "ioctl", event }, started);
-		if (thrown !== undefined) throw thrown;
-		return result as number;
+		const after = struct.after ?? (typeof result === "number" ? before : undefined);
+		this.#tell(
+			{ kind: "ioctl", event: { thread, fd, path, number, argument, command, before, after, result } },
+			started,
+		);
+		if (typeof result !== "number") throw result;
+		return result;
 	}
 
 	opened(thread: number, path: string, flags: number, result: number | Errno): void {
@@ -114,12 +114,7 @@ export class LineTracer implements Tracer, Watcher {
 		const now = performance.now();
 		const seconds = started === undefined ? undefined : (now - started) / 1000;
 		if (seconds !== undefined) this.#totals?.add(event, seconds);
-		if (this.#lines === undefined) return;
-		const timing = { at: performance.timeOrigin + now, seconds };
-		const line = this.#isJson
-			? jsonOf(event, timing)
-			: printEvent(event, this.#style, this.#hasTimes ? timing : undefined);
-		this.#lines.write(line);
+		this.sink?.event(event, { at: performance.timeOrigin + now, seconds });
 	}
 }
 
@@ -134,8 +129,4 @@ function read(caller: Caller, address: number, size: number): Uint8Array | undef
 		if (error instanceof Later) return undefined; // Nobody waits for the trace.
 		throw error;
 	}
-}
-
-function same(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
-	return one?.length === other?.length && (one?.every((byte, i) => byte === other?.[i]) ?? true);
 }

@@ -1,12 +1,13 @@
 // ioasis run: a program in front of a machine.
 
-import { openSync, rmSync } from "node:fs";
+import { fstatSync, openSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { adviceOn, failureOf } from "../host/failure.js";
 import { cleanUp, launch, type NotStarted, removeFiles, type Status } from "../host/launch/launch.js";
 import type { Report } from "../host/launch/supervisor-thread.js";
 import { sayOnStderr } from "../host/say.js";
+import { WriterThread } from "../host/writing/writer.js";
 import { printable } from "../trace/printable.js";
 import { complain, refuse } from "./complain.js";
 import type { EngineSettings } from "./engine-settings.js";
@@ -16,12 +17,12 @@ import { isMeantForTrace, TO_STDERR } from "./given-words.js";
 import { parseIova } from "./iova.js";
 import { heapFor, parseMemory, usualMemory } from "./memory-size.js";
 import { policyNamed } from "./policy-names.js";
-import { startRecording } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
 import { Signals } from "./signals.js";
 import { whyNotStarted } from "./start-problem.js";
 import { checkTraceOptions, type TraceOptions, type TraceSettings } from "./trace-settings.js";
 import { serveWalks } from "./walk-socket.js";
+import type { WriterTask } from "./writer-worker.js";
 
 /** What `run` can be told. */
 export interface RunOptions extends TraceOptions {
@@ -57,6 +58,9 @@ const MOST_MISSING = 5;
 /** How long we wait in silence for what the program has left, in milliseconds. */
 const PATIENCE = 1000;
 
+/** The threads that write a trace and a recording. */
+const writers: WriterThread[] = [];
+
 /** Runs it to the end; sets the exit code. */
 export async function run(program: readonly string[], options: RunOptions): Promise<void> {
 	const policy = policyNamed(options.policy).name;
@@ -64,10 +68,11 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const memory = options.memory === undefined ? usualMemory() : parseMemory(options.memory);
 	refuseOptionsOfMany(options);
 	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
-	const recording = recordingOf(options);
+	const recordingFile = recordingOf(options);
 	const trace = traceOf(options);
 	const report = options.report === undefined ? undefined : startReport(options.report);
-	if (recording !== undefined) beginRecording(recording);
+	const recording = recordingFile === undefined ? undefined : openRecording(recordingFile);
+	const record = recording === undefined ? undefined : startWriter({ kind: "recording", fd: recording });
 	endBy(stop);
 	const signals = new Signals(stop);
 	const result = await launch(
@@ -81,12 +86,12 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				trace,
 				walk,
 				report: report?.fd,
-				record: recording,
+				record,
 				program,
 				failNth,
 			} satisfies EngineSettings,
 			heap: heapFor(memory),
-			withheld: [trace?.fd, report?.fd].flatMap((fd) => (fd === undefined || fd === STDERR ? [] : fd)),
+			withheld: [trace?.fd, report?.fd, recording].flatMap((fd) => (fd === undefined || fd === STDERR ? [] : fd)),
 			workers: {
 				launcher: new URL("./launcher-thread.js", import.meta.url),
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
@@ -106,6 +111,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	).catch((error): NotStarted => ({ kind: "broken", hadStarted: false, failure: failureOf(error) }));
 	if (!Array.isArray(result)) return await giveUp(result, program);
 	const [status, happened] = result;
+	await Promise.all(writers.map((writer) => writer.end()));
 	const { calls, errors, leftovers, stillOpen, places } = happened;
 	const ofFaults = places === undefined ? {} : { places };
 	report?.end({ ...numberOf(status), calls, errors: Object.fromEntries(errors), leftovers, stillOpen, ...ofFaults });
@@ -122,14 +128,15 @@ function traceOf(options: RunOptions): TraceSettings | undefined {
 	const { traceTo, traceFilter, traceFormat, traceTimes, traceTotals } = options;
 	if (traceTo === undefined && traceTotals === undefined) return undefined;
 	const fd = traceTo === undefined ? undefined : openTrace(traceTo);
-	return {
-		fd,
-		filter: traceFilter,
+	const form = {
 		isJson: traceFormat === "json",
 		hasTimes: traceTimes ?? false,
-		hasTotals: traceTotals ?? false,
 		hasColours: fd === STDERR && isatty(STDERR) && process.env.NO_COLOR === undefined,
 	};
+	// Somebody may watch what is no file, and wants to see each call as it happens.
+	const isFile = fd !== undefined && fd !== STDERR && fstatSync(fd).isFile();
+	const ring = isFile ? startWriter({ kind: "trace", fd, form }) : undefined;
+	return { fd, ring, filter: traceFilter, hasTotals: traceTotals ?? false, ...form };
 }
 
 function openTrace(file: string): number {
@@ -168,12 +175,23 @@ function keepIfFailed(file: string, code: number, quiet = false): void {
 	else if (!quiet) sayOnStderr(`ioasis: PROGRAM failed: its calls are in ${file}, for \`ioasis replay\``);
 }
 
-function beginRecording(file: string): void {
+function openRecording(file: string): number {
 	try {
-		startRecording(file);
+		return openSync(file, "w");
 	} catch (error) {
 		refuse(`the recording can't be written to ${file}: ${(error as NodeJS.ErrnoException).code}`, "give another file");
 	}
+}
+
+/** @returns where what it writes comes from */
+function startWriter(task: WriterTask): SharedArrayBuffer {
+	const file = new URL("./writer-worker.js", import.meta.url);
+	const writer = new WriterThread(file, task, (failure) => {
+		complainOf(failure);
+		complain(`the ${task.kind} ends here`);
+	});
+	writers.push(writer);
+	return writer.ring;
 }
 
 function startReport(file: string): ReportFile {
@@ -197,6 +215,7 @@ function waitForTheRest(quiet: boolean): void {
 
 /** Ends without waiting for anybody: process.exit() would wait for the supervisor's thread, and that for the next call. */
 async function leave(code: number): Promise<void> {
+	for (const writer of writers) writer.endNow();
 	removeFiles();
 	const { exitNow } = await import("../host/launch/exit-now.js").catch(() => ({ exitNow: process.exit }));
 	exitNow(code);

@@ -8,10 +8,12 @@ import { type Host, supervise } from "../host/launch/supervisor-thread.js";
 import { discard } from "../host/memory/discard.js";
 import type { Tracer } from "../host/supervisor.js";
 import { vfioUser } from "../host/vfio-user/model.js";
+import { RingWriter } from "../host/writing/ring.js";
 import { policies } from "../iommufd/hwpt-policy.js";
 import { MachineDescriptionError } from "../machine/description.js";
 import type { Machine, Surroundings } from "../machine/machine.js";
 import type { Outside } from "../machine/models.js";
+import { EntryFrames } from "../machine/record/blocks.js";
 import { Recorder } from "../machine/record/recorder.js";
 import { watch } from "../machine/watch.js";
 import type { EngineSettings } from "./engine-settings.js";
@@ -19,7 +21,6 @@ import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
 import { LineTracer } from "./line-tracer.js";
 import { type FoundMachine, findMachine, makeMachine } from "./machine-files.js";
-import { recordTo } from "./recording-file.js";
 import { ReportFile } from "./report-file.js";
 import { answerWalk } from "./walk-answer.js";
 import { WalkTracer } from "./walk-tracer.js";
@@ -83,7 +84,10 @@ function recorderOf(
 	{ policy, memory, record, program }: EngineSettings,
 ): Recorder | undefined {
 	if (record === undefined) return undefined;
-	return new Recorder(machine, json, { policy, memory, ioasis: VERSION, program }, recordTo(record));
+	const ring = new RingWriter(record);
+	const frames = new EntryFrames((bytes, length) => ring.put(bytes, length));
+	const about = { policy, memory, ioasis: VERSION, program };
+	return new Recorder(machine, json, about, (entry) => frames.write(entry));
 }
 
 /** Whoever wants to know of each call; undefined when that is nobody. */
@@ -95,8 +99,8 @@ function tracerOf(
 ): Tracer | undefined {
 	let tracer: Tracer | undefined = lines;
 	// Among the lines of the trace, where they are for people.
-	const walksTo = trace?.isJson ? STDERR : (trace?.fd ?? STDERR);
-	if (walk.length > 0) tracer = new WalkTracer(machine, walk, new LineFile(walksTo, "trace"), tracer);
+	const sink = trace?.isJson ? undefined : lines?.sink;
+	if (walk.length > 0) tracer = new WalkTracer(machine, walk, sink ?? new LineFile(STDERR, "trace"), tracer);
 	if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer, plan);
 	return tracer;
 }

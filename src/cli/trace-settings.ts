@@ -6,6 +6,8 @@ import { refuse } from "./complain.js";
 export interface TraceSettings {
 	/** The fd that it is written to; absent for none, when only its totals are wanted. */
 	readonly fd?: number | undefined;
+	/** Where events go to be printed by another thread; absent where each is printed as it happens. */
+	readonly ring?: SharedArrayBuffer | undefined;
 	/** As --trace-filter has it. */
 	readonly filter?: string | undefined;
 	readonly isJson: boolean;

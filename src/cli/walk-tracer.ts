@@ -11,12 +11,12 @@ import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
 import { printable } from "../trace/printable.js";
 import type { Errno } from "../uapi/errno.js";
-import type { LineFile } from "./line-file.js";
+import type { TraceSink } from "./trace-sink.js";
 
 export class WalkTracer implements Tracer {
 	readonly #machine: Machine;
 	readonly #iovas: readonly bigint[];
-	readonly #lines: LineFile;
+	readonly #lines: Pick<TraceSink, "write">;
 	readonly #inner: Tracer | undefined;
 	/** What was printed last, by its head. */
 	#shown: ReadonlyMap<Hwpt, ReadonlyMap<string, string>> = new Map();
@@ -25,7 +25,7 @@ export class WalkTracer implements Tracer {
 	 * @param lines where they go
 	 * @param inner another one who wants to know of each call
 	 */
-	constructor(machine: Machine, iovas: readonly bigint[], lines: LineFile, inner: Tracer | undefined) {
+	constructor(machine: Machine, iovas: readonly bigint[], lines: Pick<TraceSink, "write">, inner: Tracer | undefined) {
 		this.#machine = machine;
 		this.#iovas = iovas;
 		this.#lines = lines;

@@ -73,6 +73,14 @@ export class Extents {
 	}
 }
 
+/** Somebody who looks on while a call is answered. */
+export interface MemoryWatcher {
+	/** `done` bytes could be read from an address on. */
+	read(space: AddressSpace, address: number, into: Uint8Array, done: number): void;
+	/** The same, written. */
+	write(space: AddressSpace, address: number, from: Uint8Array, done: number): void;
+}
+
 /** The memory of one caller: one mm, in Linux's words. Compared by identity: one object as long as the mm lives. */
 export interface AddressSpace {
 	readonly name: string;
@@ -93,6 +101,8 @@ export interface AddressSpace {
 	readonly alive: boolean;
 	/** Pages that the process has locked itself, by mlock(2) and the like. With those that are counted here: mm_struct's locked_vm. */
 	readonly selfLocked: number;
+	/** Is told of what is read and written. Absent where nobody can look on. */
+	watcher?: MemoryWatcher | undefined;
 }
 
 /** Memory as far as bytes are copied from it, and to it. */

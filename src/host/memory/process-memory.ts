@@ -3,7 +3,13 @@
 
 import { readdirSync } from "node:fs";
 import type { Share } from "../../faults/memory-budget.js";
-import { type AddressSpace, type Backing, type Extents, PAGE_SIZE } from "../../memory/address-space.js";
+import {
+	type AddressSpace,
+	type Backing,
+	type Extents,
+	type MemoryWatcher,
+	PAGE_SIZE,
+} from "../../memory/address-space.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { addressOf, errno, errors, NativeMemory } from "../linux/libc.js";
 import { lockedPagesOf } from "../linux/process-status.js";
@@ -30,6 +36,7 @@ export class ProcessMemory implements AddressSpace, Backing {
 	 * as long as we have it stopped, its number can't become anybody else's.
 	 */
 	stopped = 0;
+	watcher: MemoryWatcher | undefined;
 	/** The processes that have it now: more than one after vfork(2). */
 	readonly users = new Set<{ readonly id: number }>();
 	readonly #vmas: Vmas;
@@ -68,6 +75,12 @@ export class ProcessMemory implements AddressSpace, Backing {
 	}
 
 	read(address: number, into: Uint8Array): number {
+		const done = this.#read(address, into);
+		if (this.watcher !== undefined) this.watcher.read(this, address, into, done);
+		return done;
+	}
+
+	#read(address: number, into: Uint8Array): number {
 		const { length } = into;
 		const kept = this.#keptInstead();
 		if (kept !== undefined) return kept.read(address, into);
@@ -78,6 +91,12 @@ export class ProcessMemory implements AddressSpace, Backing {
 	}
 
 	write(address: number, from: Uint8Array): number {
+		const done = this.#write(address, from);
+		if (this.watcher !== undefined) this.watcher.write(this, address, from, done);
+		return done;
+	}
+
+	#write(address: number, from: Uint8Array): number {
 		const { length } = from;
 		const kept = this.#keptInstead();
 		if (kept !== undefined) return kept.write(address, from);

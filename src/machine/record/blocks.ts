@@ -106,11 +106,17 @@ export class BlockWriter {
 
 	#end(): void {
 		if (this.#entries === 0) return;
-		this.flush();
 		const header = new DataView(new ArrayBuffer(BLOCK_HEADER));
 		const numbers = [this.#length, this.#crc, this.#entries, this.#calls];
 		for (const [i, number] of numbers.entries()) header.setUint32(4 * i, number, true);
-		this.#file.replace(this.#begin, new Uint8Array(header.buffer));
+		// Where nothing of it is in the file yet, it may be one that is only appended to.
+		if (this.#pending.length === BLOCK_HEADER + this.#length) {
+			this.#pending.bytes.set(new Uint8Array(header.buffer));
+			this.flush();
+		} else {
+			this.flush();
+			this.#file.replace(this.#begin, new Uint8Array(header.buffer));
+		}
 		this.#begin += BLOCK_HEADER + this.#length;
 		this.#length = this.#crc = this.#entries = this.#calls = 0;
 	}

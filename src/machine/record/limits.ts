@@ -1,6 +1,7 @@
 // What the numbers of a recording can be, and what of it can't be together. A recording comes from anywhere: whoever reads one, in
 // whatever form, believes nothing beyond this.
 
+import { LONGEST_STRUCT } from "../../memory/watched-struct.js";
 import type { Question } from "../../trace/record.js";
 
 export const LAST_EXACT = Number.MAX_SAFE_INTEGER;
@@ -9,8 +10,8 @@ export const LAST_U32 = 2 ** 32 - 1;
 export const LAST_INT = 2 ** 31 - 1;
 /** Addresses near the end of 64 bits are rounded to it. */
 export const LAST_ADDRESS = 2 ** 64;
-/** Of an ioctl's struct, in bytes: an ioctl's number has 14 bits for it. */
-export const LAST_STRUCT = 2 ** 14 - 1;
+/** Of an ioctl's struct, in bytes. */
+export const LAST_STRUCT = LONGEST_STRUCT;
 /** Of what is counted in microseconds: three hundred years, which a double holds exactly. */
 export const LAST_TIME = 2 ** 53 - 1;
 

@@ -1,8 +1,8 @@
 // What a recording is made of while it is made: names for the things that the engine compares by identity, and the questions
 // that it asks while it answers a call.
 
+import { WatchedStruct } from "../../memory/watched-struct.js";
 import type { Entry, Name, Question } from "../../trace/record.js";
-import { RecordedStruct } from "./recorded-struct.js";
 
 /** Gets each entry, in order. What it refers to may be changed afterwards. */
 export type WriteEntry = (entry: Entry) => void;
@@ -11,7 +11,7 @@ export type WriteEntry = (entry: Entry) => void;
 class OpenCall {
 	asked: Question[] = [];
 	settled = 0;
-	readonly struct = new RecordedStruct();
+	readonly struct = new WatchedStruct();
 }
 
 export class Questions {
@@ -72,7 +72,7 @@ export class Questions {
 	}
 
 	/** Of the call that is under way, or of the last if there is none. */
-	get struct(): RecordedStruct {
+	get struct(): WatchedStruct {
 		return this.#calls[this.#depth === 0 ? 0 : this.#depth - 1].struct;
 	}
 

@@ -120,7 +120,7 @@ export class RecordingSpace implements AddressSpace {
 	write(address: number, from: Uint8Array): number {
 		const done = this.#space.write(address, from);
 		const { struct } = this.#memories.questions;
-		if (struct.isIn(this) && struct.write(address, from, done)) return done;
+		if (struct.isIn(this) && struct.write(this.#space, address, from, done)) return done;
 		const question = { ask: "write", memory: this.id, at: address, bytes: from.slice() } as const;
 		this.#memories.questions.ask(done < from.length ? { ...question, done } : question);
 		return done;

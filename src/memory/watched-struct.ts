@@ -1,16 +1,18 @@
-// The struct of the call that is under way, as the engine reads it and writes it. It stands in the call's entry, so none of that is a
-// question. Nothing is read for the recording's sake where the engine reads all of the struct itself.
+// The struct of the call that is under way, as the engine reads it and writes it: what a trace and a recording tell of. Nothing is read
+// for their sake where the engine reads all of it itself.
 
-import type { AddressSpace } from "../../memory/address-space.js";
-import { LAST_STRUCT } from "./limits.js";
+import type { AddressSpace, MemoryWatcher } from "./address-space.js";
 
-export class RecordedStruct {
+/** How long one can be, in bytes: an ioctl's number has 14 bits for it. */
+export const LONGEST_STRUCT = 2 ** 14 - 1;
+
+export class WatchedStruct implements MemoryWatcher {
 	#space: AddressSpace | undefined;
 	#address = 0;
 	/** How long it is, as far as that is known, in bytes. */
 	#size = 0;
-	readonly #before = new Uint8Array(LAST_STRUCT);
-	readonly #now = new Uint8Array(LAST_STRUCT);
+	readonly #before = new Uint8Array(LONGEST_STRUCT);
+	readonly #now = new Uint8Array(LONGEST_STRUCT);
 	/** How much of it has been read. */
 	#length = 0;
 	#isWritten = false;
@@ -23,7 +25,7 @@ export class RecordedStruct {
 	begin(space: AddressSpace, address: number, size: number): void {
 		this.#space = space;
 		this.#address = address;
-		this.#size = Math.min(size, LAST_STRUCT);
+		this.#size = Math.min(size, LONGEST_STRUCT);
 		this.#length = 0;
 		this.#isWritten = false;
 	}
@@ -55,7 +57,7 @@ export class RecordedStruct {
 	 */
 	read(real: AddressSpace, address: number, into: Uint8Array, done: number): boolean {
 		const from = address - this.#address;
-		if (from < 0 || from > this.#length || from + done > LAST_STRUCT) return false;
+		if (this.#space === undefined || from < 0 || from > this.#length || from + done > LONGEST_STRUCT) return false;
 		const known = Math.min(done, this.#length - from);
 		for (let i = 0; i < known; i++) if (into[i] !== this.#now[from + i]) return false;
 		if (done > known) {
@@ -75,14 +77,18 @@ export class RecordedStruct {
 	/** What another engine may read of it. */
 	#readRest(real: AddressSpace): void {
 		const rest = new Uint8Array(this.#size - this.#length);
+		const space = this.#space;
+		// It may be us who is told of it.
+		this.#space = undefined;
 		const done = real.read(this.#address + this.#length, rest);
+		this.#space = space;
 		this.#add(rest, 0, done);
 	}
 
-	/** The engine has written something. @returns whether it is a part of the struct */
-	write(address: number, from: Uint8Array, done: number): boolean {
+	/** The engine has written something to the same memory. @returns whether it is a part of the struct */
+	write(_: AddressSpace, address: number, from: Uint8Array, done: number): boolean {
 		const at = address - this.#address;
-		if (at < 0 || at + from.length > this.#length || done < from.length) return false;
+		if (this.#space === undefined || at < 0 || at + from.length > this.#length || done < from.length) return false;
 		for (let i = 0; i < done; i++) this.#now[at + i] = from[i];
 		this.#isWritten = true;
 		return true;
