@@ -15,6 +15,7 @@ import { pageFigures } from "./figures/pages.js";
 import { registerFigures } from "./figures/registers.js";
 import { selftestFigures } from "./figures/selftests.js";
 import { startFigures } from "./figures/start.js";
+import { toldFigures } from "./figures/told.js";
 import { translationFigures } from "./figures/translation.js";
 import { trappedFigures } from "./figures/trapped.js";
 import { Floors } from "./floors.js";
@@ -23,6 +24,7 @@ import { best, type Row, ratioOf, reaches, tableOf } from "./report.js";
 
 const FIGURES: readonly Figure[] = [
 	...trappedFigures,
+	...toldFigures,
 	...registerFigures,
 	...pageFigures,
 	...dirtyFigures,

@@ -1,9 +1,11 @@
 // --record and replay as a user has them.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
-import { ioasis, temporaryDirectory } from "./programs.js";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { command, ioasis, temporaryDirectory } from "./programs.js";
 
 const directory = temporaryDirectory();
 afterAll(directory.remove);
@@ -127,4 +129,66 @@ test("a recording has no file of its own run, unless it is allowed to", () => {
 	}
 	expect(ioasis("replay", "--load-models", lines).stderr).toContain("has no model as its default export");
 	expect(existsSync(ran)).toBe(true);
+});
+
+describe("what is written while the program runs", () => {
+	const flood = ["--", process.execPath, "test/end-to-end/clients/flood.mjs"];
+
+	test("is there to the last moment but a few when ioasis is killed", async () => {
+		const trace = join(directory.path, "killed.txt");
+		const run = spawn(command, ["run", "--record", recording, `--trace=${trace}`, ...flood, "600"], {
+			stdio: "ignore",
+		});
+		const exit = once(run, "exit");
+		const sizes = () =>
+			Math.min(...[recording, trace].map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0));
+		await vi.waitFor(() => expect(sizes()).toBeGreaterThan(100_000), { timeout: 50_000, interval: 50 });
+		run.kill("SIGKILL");
+		await exit;
+		const { status, stdout } = ioasis("replay", recording);
+		expect(stdout).toMatch(
+			/^ioasis: \d{4,} calls, each answered as it was(; the recording ends [^\n]*: the run was killed)?\n$/,
+		);
+		expect(status).toBe(0);
+		expect(
+			readFileSync(trace, "utf8")
+				.split("\n")
+				.slice(0, -1)
+				.filter((line) => !/^(\d+ | {5})/.test(line)),
+		).toEqual([]);
+	});
+
+	test("is in its order, and all of it, when it ends", () => {
+		const trace = join(directory.path, "whole.txt");
+		const { stderr } = ioasis("run", "--record", recording, `--trace=${trace}`, ...flood, "0.5");
+		const calls = Number(/ioasis: (\d+) calls, no errors/.exec(stderr)![1]);
+		const lines = readFileSync(trace, "utf8").trimEnd().split("\n");
+		expect(lines).toHaveLength(calls);
+		// Each open begins anew with object 1.
+		const ids = lines.flatMap((line) => /IOMMU_IOAS_ALLOC, {flags=0}\) = 0 {out_ioas_id=(\d+)}/.exec(line)?.[1] ?? []);
+		expect(ids.length).toBeGreaterThan(10);
+		expect(
+			ids.map(Number).filter((id, i) => id !== 1 && ids[i - 1] !== String(id) && Number(ids[i - 1]) !== id - 1),
+		).toEqual([]);
+		expect(ioasis("replay", recording).stdout).toBe(`ioasis: ${calls} calls, each answered as it was\n`);
+	});
+
+	test("may go through a pipe, and ends with a line on a disk that is full", () => {
+		const program = `"${process.execPath}" examples/first-steps.mjs`;
+		const piped = `"${command}" run --quiet --record /dev/fd/3 -- ${program} 3>&1 >/dev/null | cat >"${recording}"`;
+		spawnSync("sh", ["-c", piped]);
+		expect(ioasis("replay", recording).stdout).toBe("ioasis: 7 calls, each answered as it was\n");
+		for (const option of [["--record", "/dev/full"], ["--trace=/dev/full"]]) {
+			const { status, stderr } = ioasis(
+				"run",
+				"--quiet",
+				...option,
+				"--",
+				process.execPath,
+				"examples/first-steps.mjs",
+			);
+			expect(stderr).toMatch(/^ioasis: the (recording|trace) ends here: it can't be written any more: ENOSPC\n$/);
+			expect(status).toBe(0);
+		}
+	});
 });

@@ -21,6 +21,9 @@ import type {
 import { type ErrnoCode, errnoNumbers } from "../../uapi/errno.js";
 import { LAST_EXACT, LAST_INT, LAST_STRUCT, LAST_TIME, LAST_U32, whatDoesntFit } from "./limits.js";
 
+/** While it is read. */
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 /** By their numbers in the file: what stands here never changes its place. */
 const KINDS = [
 	...["start", "memory", "backing", "owner", "open", "ioctl", "read", "write", "pread", "pwrite", "mmap", "store"],
@@ -563,16 +566,18 @@ export class EntryReader {
 		const shape = this.#shape((second & HAS_IN) !== 0);
 		if ((second & SAME_ARGUMENT) === 0) shape.argument = reader.number();
 		const { number, argument } = shape;
-		let structs: { in?: Uint8Array; out?: Uint8Array } = {};
+		const call: Mutable<Ioctl> = { kind: "ioctl", thread, file, memory, owner, number, argument, answer: 0 };
+		if (head.time !== undefined) call.time = head.time;
+		if (head.took !== undefined) call.took = head.took;
 		if ((second & HAS_IN) !== 0) {
 			shape.before = reader.difference(shape.before);
-			structs = { in: shape.before };
+			call.in = shape.before;
 		}
 		if ((second & HAS_OUT) !== 0)
-			structs.out = (second & OUT_IS_DIFFERENCE) === 0 ? this.#struct() : reader.difference(shape.before);
-		const asked = this.#asked(first);
-		const answer = this.#answer(first, second);
-		return { kind: "ioctl", ...head, thread, file, memory, owner, number, argument, ...structs, ...asked, answer };
+			call.out = (second & OUT_IS_DIFFERENCE) === 0 ? this.#struct() : reader.difference(shape.before);
+		if ((first & HAS_ASKED) !== 0) call.asked = this.#questions();
+		call.answer = this.#answer(first, second);
+		return call;
 	}
 
 	#struct(): Uint8Array {

@@ -104,9 +104,10 @@ export class ReplaySpace implements AddressSpace {
 			this.#bytes.learn(address, asked.bytes);
 			return asked.bytes.length;
 		}
-		const place = this.#inStruct(address, into.length);
-		if (place !== undefined) {
-			into.set(place);
+		const from = this.#inStruct(address, into.length);
+		if (from >= 0) {
+			const { bytes } = this.struct!;
+			for (let i = 0; i < into.length; i++) into[i] = bytes[from + i];
 			return into.length;
 		}
 		this.#questions.stray(`${into.length} bytes at ${hex(address)} of the ${this.name}`);
@@ -116,9 +117,9 @@ export class ReplaySpace implements AddressSpace {
 	write(address: number, from: Uint8Array): number {
 		const asked = this.#questions.take("write", (question) => question.memory === this.id && question.at === address);
 		if (asked === undefined) {
-			const place = this.#inStruct(address, from.length);
-			if (place !== undefined) {
-				place.set(from);
+			const at = this.#inStruct(address, from.length);
+			if (at >= 0) {
+				this.struct!.bytes.set(from, at);
 				this.struct!.written = true;
 				return from.length;
 			}
@@ -152,11 +153,11 @@ export class ReplaySpace implements AddressSpace {
 		}
 	}
 
-	#inStruct(address: number, length: number): Uint8Array | undefined {
-		if (this.struct === undefined) return undefined;
+	/** Where in the call's struct something is; -1 for nowhere. */
+	#inStruct(address: number, length: number): number {
+		if (this.struct === undefined) return -1;
 		const from = address - this.struct.address;
-		const { bytes } = this.struct;
-		return from >= 0 && from + length <= bytes.length ? bytes.subarray(from, from + length) : undefined;
+		return from >= 0 && from + length <= this.struct.bytes.length ? from : -1;
 	}
 }
 
