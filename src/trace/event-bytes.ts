@@ -207,6 +207,6 @@ export class EventReader {
 		if (kind === NO_RESULT) return undefined;
 		if (kind === NUMBER) return bytes.signed();
 		const [code, reason, hint] = [codes[bytes.number()], bytes.text(), bytes.text()];
-		return new Errno(code, reason, hint === "" ? undefined : (hint as HintName));
+		return Errno.again({ code, reason, hint: hint === "" ? undefined : (hint as HintName) });
 	}
 }
