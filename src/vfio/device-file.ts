@@ -126,7 +126,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 	}
 
 	#serve(caller: Caller, command: number, argument: number): number {
-		this.device.lowPower.wake();
+		this.device.wake();
 		if (this.#group === undefined && this.#serveOwnFile(caller, command, argument)) return 0;
 		return this.#serveAny(caller, command, argument);
 	}

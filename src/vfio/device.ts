@@ -218,7 +218,7 @@ export class VfioDevice {
 		return this.#configSpace?.isMemoryEnabled ?? false;
 	}
 
-	/** Whether others than its program reach its memory now. */
+	/** Whether its memory is reached now by who has mapped it, and by other functions. */
 	get isReachable(): boolean {
 		return this.isMemoryEnabled && !this.lowPower.isAllowed;
 	}
@@ -262,11 +262,18 @@ export class VfioDevice {
 	enterLowPower(wakeUp: EventFd | undefined): void {
 		this.dmaBufs.revoke();
 		this.lowPower.enter(wakeUp);
+		this.registers.commandChanged();
+	}
+
+	/** It is used, which a function that sleeps may notice. */
+	wake(): void {
+		if (this.lowPower.wake()) this.registers.commandChanged();
 	}
 
 	/** One that has woken by itself has its dma-bufs back only then. */
 	leaveLowPower(): void {
 		this.lowPower.leave();
+		this.registers.commandChanged();
 		if (this.isReachable) this.dmaBufs.restore();
 	}
 

@@ -29,11 +29,15 @@ export class LowPower {
 		this.#wakeUp = wakeUp;
 	}
 
-	/** The function is used. Linux lets it sleep a little later than it is asked to; here it sleeps by the next time. */
-	wake(): void {
-		if (this.#wakeUp === undefined) return;
+	/**
+	 * The function is used. Linux lets it sleep a little later than it is asked to; here it sleeps by the next time.
+	 * @returns whether that has ended it
+	 */
+	wake(): boolean {
+		if (this.#wakeUp === undefined) return false;
 		this.#wakeUp.signal();
 		this.leave();
+		return true;
 	}
 
 	leave(): void {

@@ -30,7 +30,7 @@ export function readRegion(
 ): number {
 	if (length === 0) return 0;
 	const { index, offset } = regionAt(position);
-	device.lowPower.wake();
+	device.wake();
 	if (index === VfioPciRegion.CONFIG) {
 		device.configSpace.read(memory, address, length, offset);
 		return length;
@@ -49,7 +49,7 @@ export function writeRegion(
 ): number {
 	if (length === 0) return 0;
 	const { index, offset } = regionAt(position);
-	device.lowPower.wake();
+	device.wake();
 	if (index === VfioPciRegion.CONFIG) {
 		device.configSpace.write(memory, address, length, offset);
 		return length;

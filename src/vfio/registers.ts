@@ -31,7 +31,7 @@ export interface Registers {
 	reset(): void;
 	/** The same where nobody can wait. Nothing that the function had begun has an effect afterwards. */
 	resetAtOnce(): void;
-	/** Memory decoding or bus mastering may be switched otherwise than before. */
+	/** Memory decoding or bus mastering may be switched otherwise than before, or it sleeps, or doesn't any more. */
 	commandChanged(): void;
 }
 

@@ -63,6 +63,10 @@ describe.skipIf(!hasCompiler)("mapped registers of the edu device", () => {
 		expect(run("decoding")).toEqual({ ...good, stdout: lines.join("\n") });
 	});
 
+	test("give SIGBUS while the function sleeps, though it answers by its file", () => {
+		expect(run("sleeps")).toEqual({ ...good, stdout: "asleep: SIGBUS, by its file 10000ed\nawake: 10000ed\n" });
+	});
+
 	test("outlive 200 programs that are killed while they access them", () => {
 		expect(run("killed", "200")).toEqual({ ...good, stdout: "after all: fffffffe\n" });
 	});
@@ -102,4 +106,23 @@ test.skipIf(!hasCompiler)("the registers of a function without a model can be ma
 	const client = buildClient("mapped", directory.path);
 	const outcome = ioasis("run", "--quiet", "--machine", machine, "--", client, EDU, "nothing");
 	expect(outcome).toEqual({ ...good, stdout: "ffffffff, by its file ffffffff\n" });
+});
+
+test.skipIf(!hasCompiler)("doorbells give SIGBUS while memory decoding is off, and are as they were afterwards", () => {
+	const nvme = "/dev/vfio/devices/vfio1";
+	const client = buildClient("mapped", directory.path);
+	const outcome = ioasis("run", "--quiet", "--machine", "intel", "--", client, nvme, "doorbells");
+	const lines = [7, 0, 1].map((value) => `off: SIGBUS\non: ${value}\n`);
+	expect(outcome).toEqual({ ...good, stdout: lines.join("") });
+});
+
+test.skipIf(!hasCompiler).each([
+	["throws", 12, /answers nothing any more: TypeError: a bug made on purpose/],
+	["ends", 16, /answers nothing any more: its thread has ended/],
+])("of a model that %s, loads give all ones from then on", (_, register, told) => {
+	const device = ["--device", "./test/end-to-end/devices/trouble.mjs,file=none"];
+	const client = [buildClient("mapped", directory.path), "/dev/vfio/devices/vfio2", "broken", String(register)];
+	const { stderr, ...outcome } = ioasis("run", "--quiet", "--machine", "intel", ...device, "--", ...client);
+	expect(outcome).toEqual({ status: 0, stdout: "ffffffff, and then ffffffff\n" });
+	expect(stderr).toMatch(told);
 });

@@ -216,7 +216,7 @@ export class DeviceGroup {
 			({ vfio }, index) =>
 				new FunctionMemory(
 					`registers of ${vfio.name}`,
-					sizeOfMemory(vfio.hardware),
+					barsInFile(vfio.hardware),
 					(bar) => vfio.barMemory.get(bar),
 					(offset, length) => this.#handOverMap(index, offset, length),
 				),
@@ -605,6 +605,9 @@ export class DeviceGroup {
 		this.#giveUpLoads();
 		this.#room.wakeAll();
 		this.#reach.close();
+		// Whoever waits at an access goes on when nobody hears of it any more, and reads what nobody answers.
+		for (const memory of this.#memories) memory.fillWithOnes();
+		for (const fd of this.link.takeHeld()) close(fd);
 		for (const index of this.#told.keys()) this.#forgetMemory(index);
 	}
 
@@ -636,8 +639,8 @@ export class DeviceGroup {
 }
 
 /** Each BAR lies where the device's file has it. */
-function sizeOfMemory({ bars }: PciHardware): number {
-	return bars.filter(isMappable).reduce((end, bar) => Math.max(end, bar.index * REGION_SIZE + mappableLength(bar)), 0);
+function barsInFile({ bars }: PciHardware): { start: number; length: number }[] {
+	return bars.filter(isMappable).map((bar) => ({ start: bar.index * REGION_SIZE, length: mappableLength(bar) }));
 }
 
 function vectorsOf({ vfio: { hardware } }: ModelledFunction): number {

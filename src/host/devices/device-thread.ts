@@ -154,8 +154,8 @@ class DeviceThread {
 	get #hasSomething(): boolean {
 		const { oldestEntry, state } = this.#link;
 		if (oldestEntry !== undefined || state !== LinkState.RUNNING) return true;
-		for (const { hasWork, isBehind, state, port } of this.#functions)
-			if (hasWork || isBehind || state.resets !== port.resets) return true;
+		for (const { hasWork, isBehind, state, port, registers } of this.#functions)
+			if (hasWork || isBehind || state.resets !== port.resets || registers.areBehind) return true;
 		return false;
 	}
 

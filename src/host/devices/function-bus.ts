@@ -40,7 +40,7 @@ export class FunctionBus implements RegisterBus {
 	}
 
 	isDecoding(): boolean {
-		return this.#on.state.isMemoryEnabled;
+		return this.#on.state.isReachable;
 	}
 
 	read(bar: number, offset: number, size: number): bigint {

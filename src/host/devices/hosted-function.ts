@@ -69,6 +69,7 @@ export class HostedFunction implements FunctionOnBus {
 			events,
 			isWanted,
 			tell: (news) => this.#tell(news),
+			holds: (fd, isHeld) => link.hold(fd, isHeld),
 		});
 		this.port = new ThreadPort({
 			name,

@@ -9,7 +9,7 @@
 import { VfioPciIrq } from "../../uapi/vfio.js";
 
 /** Numbers of words of 32 bits. */
-const HEADER_WORDS = 64;
+const HEADER_WORDS = 192;
 const ENTRIES = 64;
 export const ENTRY_WORDS = 32;
 const FUNCTION_WORDS = 16;
@@ -26,6 +26,9 @@ const ASKED = 5;
 /** From here on the question, then what answers it. */
 const QUESTION = 8;
 const ANSWER = 32;
+/** And fds that have to be closed when the thread has ended, each plus 1. */
+const HELD = 64;
+const MOST_HELD = 128;
 
 export const LinkState = {
 	/** The thread isn't there yet. */
@@ -156,6 +159,7 @@ const INTERRUPTS = 4;
 const SIGNALLING = 5;
 const WATCHED = 6;
 const MEMORY_CHANGED = 7;
+const REACHABLE = 8;
 
 const MEMORY_ENABLED = 1;
 const BUS_MASTER = 2;
@@ -260,6 +264,25 @@ export class DeviceLink {
 	/** Whether somebody wants to be told. Then it is done. */
 	takeWantsRoom(): boolean {
 		return Atomics.load(this.words, WANTS_ROOM) === 1 && Atomics.exchange(this.words, WANTS_ROOM, 0) === 1;
+	}
+
+	// --- Fds ---
+
+	/** The thread has an fd that somebody has to close for it, if it can't. What there is no room for is lost. */
+	hold(fd: number, isHeld: boolean): void {
+		const [from, to] = isHeld ? [0, fd + 1] : [fd + 1, 0];
+		for (let at = HELD; at < HELD + MOST_HELD; at++)
+			if (Atomics.compareExchange(this.words, at, from, to) === from) return;
+	}
+
+	/** Those that it had. Nobody has them any more then. */
+	takeHeld(): number[] {
+		const fds: number[] = [];
+		for (let at = HELD; at < HELD + MOST_HELD; at++) {
+			const held = Atomics.exchange(this.words, at, 0);
+			if (held > 0) fds.push(held - 1);
+		}
+		return fds;
 	}
 
 	// --- Sleep ---
@@ -371,6 +394,15 @@ export class FunctionState {
 	setCommand(isMemoryEnabled: boolean, isBusMaster: boolean): void {
 		const command = (isMemoryEnabled ? MEMORY_ENABLED : 0) | (isBusMaster ? BUS_MASTER : 0);
 		Atomics.store(this.#words, this.#start + COMMAND, command);
+	}
+
+	/** Whether programs reach what they have mapped of it. */
+	get isReachable(): boolean {
+		return Atomics.load(this.#words, this.#start + REACHABLE) === 1;
+	}
+
+	set isReachable(isReachable: boolean) {
+		Atomics.store(this.#words, this.#start + REACHABLE, isReachable ? 1 : 0);
 	}
 
 	/** Counts up whenever what was remembered of translations doesn't count any more. */

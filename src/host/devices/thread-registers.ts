@@ -112,6 +112,11 @@ export class ThreadRegisters implements Registers {
 		const [isMemoryEnabled, isBusMaster] = [vfio.isMemoryEnabled, vfio.config.isBusMaster];
 		const stops = state.isBusMaster && !isBusMaster;
 		state.setCommand(isMemoryEnabled, isBusMaster);
+		if (state.isReachable !== vfio.isReachable) {
+			state.isReachable = vfio.isReachable;
+			// What is mapped and no register has to be taken away.
+			if (this.#group.isRunning && this.#group.isMapped) this.#group.wake();
+		}
 		if (stops) this.revoke();
 	}
 

@@ -61,8 +61,9 @@ export class ClientView implements Memory {
 		if (part === undefined) return undefined;
 		const fileOffset = part.fileOffset + at - part.start;
 		const bar = this.#layout.barAt(fileOffset);
-		if (bar === undefined || this.#layout.kindAt(fileOffset) !== "exact") return undefined;
+		if (bar === undefined) return undefined;
 		if (!this.#bus.isDecoding(bar.bar)) throw new MemoryFault(address);
+		if (this.#layout.kindAt(fileOffset) !== "exact") return undefined;
 		const offset = fileOffset - bar.fileOffset;
 		return { bar: bar.bar, offset, room: Math.min(part.end - at, bar.length - offset) };
 	}

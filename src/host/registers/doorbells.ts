@@ -38,6 +38,7 @@ export class Doorbells {
 	/** What has rung lately. */
 	#ringing: Bell[] = [];
 	#isAwake = false;
+	#areAway = false;
 	#lastRing = 0;
 
 	/**
@@ -65,10 +66,24 @@ export class Doorbells {
 
 	/** Something is stored, or may be: somebody has just mapped a page, or was stopped at a store. */
 	wake(): void {
-		if (this.#isAwake) return;
+		if (this.#isAwake || this.#areAway) return;
 		this.#isAwake = true;
 		this.#lastRing = performance.now();
 		this.#protect(false);
+	}
+
+	/** Makes holes of them. Nobody rings until they are brought back. */
+	takeAway(): void {
+		this.lookAtAll();
+		this.#isAwake = false;
+		this.#areAway = true;
+		for (const { shared } of this.#pages) shared.makeHole();
+	}
+
+	/** Each has the value again that was heard last. */
+	bringBack(): void {
+		this.#areAway = false;
+		for (const { words, seen } of this.#pages) words.set(seen);
 	}
 
 	/** Gives a word a value that nobody has rung it with. */
@@ -79,7 +94,7 @@ export class Doorbells {
 		if (page === undefined) return;
 		const word = (fileOffset - page.shared.start) / 4;
 		page.seen[word] = value;
-		Atomics.store(page.words, word, value);
+		if (!this.#areAway) Atomics.store(page.words, word, value);
 	}
 
 	/**
@@ -102,6 +117,7 @@ export class Doorbells {
 	/** @returns whether anything has rung */
 	lookAtAll(): boolean {
 		let hasRung = false;
+		if (this.#areAway) return hasRung;
 		for (const page of this.#pages) {
 			const { words, seen, shared } = page;
 			for (let word = 0; word < words.length; word++) {

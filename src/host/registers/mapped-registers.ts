@@ -26,7 +26,7 @@ import type { PageBehaviour } from "../../devices/endpoint.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
-import { close, errno, errorName, fallocate, pidfdGetfd, pidfdOpen, SystemError, signals } from "../linux/libc.js";
+import { close, errno, errorName, pidfdGetfd, pidfdOpen, SystemError, signals } from "../linux/libc.js";
 import { syscalls } from "../linux/syscalls.js";
 import {
 	type FaultEvent,
@@ -47,8 +47,10 @@ import { Doorbells } from "./doorbells.js";
 import { MemoryFault } from "./instruction.js";
 import { BarLayout, type MappableBar, type Stretch } from "./layout.js";
 import type { MappedPart } from "./mappings.js";
+import { PlainPages } from "./plain-pages.js";
 import { instructionSet } from "./processor.js";
 import type { RegisterBus } from "./register-bus.js";
+import { makeHole } from "./shared-pages.js";
 import { Tracee } from "./tracee.js";
 import { WatchedRegisters } from "./watched-registers.js";
 import { identify, obstacleOf, takeThread } from "./who.js";
@@ -96,15 +98,13 @@ export interface MappedRegistersOptions {
 	/** Whether the thread has something to do that shouldn't wait until doorbells have been looked at: what one has asked for. */
 	readonly isWanted?: () => boolean;
 	readonly tell?: (news: RegisterNews) => void;
+	/** Is told of each userfaultfd that is open, and that it isn't any more: whoever waits at a fault waits until it is closed. */
+	readonly holds?: (fd: number, isHeld: boolean) => void;
 }
 
 // <asm-generic/siginfo.h>
 const BUS_ADRERR = 2;
 const SEGV_MAPERR = 1;
-
-// fallocate(2)
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
 
 /** Errors of a system call are as many numbers below 0. */
 const MOST_ERRORS = 4095;
@@ -123,8 +123,10 @@ export class MappedRegisters {
 	readonly #events: Events;
 	readonly #isWanted: () => boolean;
 	readonly #tell: (news: RegisterNews) => void;
+	readonly #holds: (fd: number, isHeld: boolean) => void;
 	readonly #layout: BarLayout;
 	readonly #doorbellStretches: readonly Stretch[];
+	readonly #plain: PlainPages;
 	readonly #doorbells: Doorbells;
 	readonly #watched: WatchedRegisters;
 	readonly #view: ClientView;
@@ -133,6 +135,8 @@ export class MappedRegisters {
 	readonly #clients = new Set<ClientMemory>();
 	/** Those whose threads somebody else traces: their pages are watched for as long. */
 	readonly #suspended = new Set<ClientMemory>();
+	/** Pages that aren't accessed exactly aren't there now: memory decoding is off. */
+	#arePlainAway = false;
 	/** Doorbells are mapped where we can't be woken. */
 	#hasDeafDoorbells = false;
 	#looksWithoutStore = 0;
@@ -141,14 +145,18 @@ export class MappedRegisters {
 	#unknown: { readonly thread: number; readonly at: bigint } | undefined;
 
 	/** @throws Error for pages that the BARs don't have; SystemError */
-	constructor({ fd, bars, pages, bus, events, isWanted = () => false, tell = () => {} }: MappedRegistersOptions) {
+	constructor(options: MappedRegistersOptions) {
+		const { fd, bars, pages, bus, events } = options;
+		const { isWanted = () => false, tell = () => {}, holds = () => {} } = options;
 		this.#fd = fd;
 		this.#bus = bus;
 		this.#events = events;
 		this.#isWanted = isWanted;
 		this.#tell = tell;
+		this.#holds = holds;
 		this.#layout = new BarLayout(bars, pages);
 		this.#doorbellStretches = this.#layout.ofKind("doorbell");
+		this.#plain = new PlainPages(fd, this.#layout.ofKind("memory"));
 		this.#doorbells = new Doorbells(
 			fd,
 			this.#doorbellStretches,
@@ -218,11 +226,18 @@ export class MappedRegisters {
 		this.#doorbells.set(fileOffset, value);
 	}
 
+	/** Whether the function answers, or doesn't, and attend() hasn't seen to that yet. */
+	get areBehind(): boolean {
+		// As long as nobody has them mapped there is nothing to be taken away.
+		return this.#arePlainAway === this.#isDecoding && (this.#arePlainAway || this.#clients.size > 0);
+	}
+
 	/**
 	 * Looks at what has to be looked at; faults are served by settle() of the events.
 	 * @returns how long that can wait until the next time, in milliseconds, if no event comes before: 0 for not at all
 	 */
 	attend(): number {
+		this.#followDecoding();
 		if (this.#doorbells.isAwake) this.#doorbells.look(this.#isWanted);
 		if (this.#suspended.size > 0) this.#lookForTracers();
 		const untilWatched = this.#watched.count > 0 ? this.#lookAtWatched() : Number.POSITIVE_INFINITY;
@@ -260,7 +275,8 @@ export class MappedRegisters {
 		}
 		// MAP_POPULATE, or mlockall(2), has filled them in.
 		if (this.#watched.count === 0)
-			for (const stretch of this.#layout.stretches(start, end)) if (stretch.kind === "exact") this.#empty(stretch);
+			for (const stretch of this.#layout.stretches(start, end))
+				if (stretch.kind === "exact") makeHole(this.#fd, stretch);
 		if (this.#suspended.has(client)) this.#suspend(client, "it is traced");
 		return { kind: "registered" };
 	}
@@ -269,10 +285,12 @@ export class MappedRegisters {
 	#registerPart(client: ClientMemory, part: MappedPart): boolean {
 		for (const { kind, start, end } of this.#stretchesOf(part)) {
 			const address = part.start + start - part.fileOffset;
-			if (kind === "exact") {
+			if (kind === "exact" || this.#arePlainAway) {
 				const modes = REGISTER_MODE_MISSING | REGISTER_MODE_MINOR;
 				if (register(client.userfaultfd, address, end - start, modes) === -1) return false;
-			} else if (kind === "doorbell") {
+			} else if (kind === "memory") {
+				unregister(client.userfaultfd, address, end - start);
+			} else {
 				if (register(client.userfaultfd, address, end - start, REGISTER_MODE_WP) === -1) return false;
 				if (!this.#doorbells.isAwake) protect(client.userfaultfd, address, end - start, true);
 			}
@@ -303,6 +321,7 @@ export class MappedRegisters {
 		}
 		const client = new ClientMemory(process, tracee.thread, fd);
 		this.#clients.add(client);
+		this.#holds(fd, true);
 		this.#events.add(fd, EPOLLIN, () => this.#serve(client));
 		if (client.pidfd !== -1) this.#events.add(client.pidfd, EPOLLIN, () => this.#ended(client));
 		return client;
@@ -327,6 +346,7 @@ export class MappedRegisters {
 		this.#clients.delete(client);
 		this.#suspended.delete(client);
 		this.#events.remove(client.userfaultfd);
+		this.#holds(client.userfaultfd, false);
 		this.#events.remove(client.pidfd);
 		client.close();
 	}
@@ -334,11 +354,6 @@ export class MappedRegisters {
 	#stretchesOf(part: MappedPart): Stretch[] {
 		const { start, end } = fileRange(part);
 		return this.#layout.stretches(start, end);
-	}
-
-	/** Makes pages holes again, wherever they are mapped. */
-	#empty({ start, end }: Stretch): void {
-		fallocate(this.#fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start);
 	}
 
 	// --- Faults ---
@@ -360,7 +375,8 @@ export class MappedRegisters {
 	}
 
 	#faulted(client: ClientMemory, { thread, address, isProtected }: FaultEvent & { kind: "fault" }): void {
-		if (isProtected) {
+		this.#followDecoding();
+		if (isProtected && !this.#arePlainAway) {
 			this.#doorbells.wake();
 			// Somebody who has mapped it since may be protected still.
 			this.#protectDoorbellsOf(client, false);
@@ -479,10 +495,26 @@ export class MappedRegisters {
 			for (const { kind, start, end } of this.#stretchesOf(part)) {
 				if (kind !== "exact") continue;
 				for (let page = start; page < end; page += PAGE_SIZE) this.#watched.remove(page);
-				this.#empty({ kind, start, end });
+				makeHole(this.#fd, { start, end });
 			}
 		}
 		this.#tell({ kind: "exact again", process: client.process });
+	}
+
+	// --- While the function doesn't answer ---
+
+	/** Pages that aren't accessed exactly are there, or not, as memory decoding is switched on or off. */
+	#followDecoding(): void {
+		if (!this.areBehind) return;
+		this.#arePlainAway = !this.#arePlainAway;
+		for (const pages of [this.#doorbells, this.#plain]) this.#arePlainAway ? pages.takeAway() : pages.bringBack();
+		for (const client of this.#clients)
+			if (!this.#suspended.has(client)) for (const part of client.mappings.parts) this.#registerPart(client, part);
+	}
+
+	/** All BARs are switched on and off together. */
+	get #isDecoding(): boolean {
+		return this.#layout.bars.every(({ bar }) => this.#bus.isDecoding(bar));
 	}
 
 	// --- Doorbells ---

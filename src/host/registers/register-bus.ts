@@ -2,7 +2,7 @@
 
 export interface RegisterBus {
 	/**
-	 * Whether the function answers in a BAR now. Where memory decoding is off, or the device is gone, it doesn't, and who accesses it gets
+	 * Whether the function answers in a BAR now. Where memory decoding is off, or the function sleeps, it doesn't, and who accesses it gets
 	 * SIGBUS, as with vfio-pci.
 	 */
 	isDecoding(bar: number): boolean;

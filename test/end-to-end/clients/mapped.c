@@ -10,10 +10,13 @@
 
 enum { IDENTIFICATION = 0, LIVENESS = 4, FACTORIAL = 8, SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
 #define OWN_MEMORY 0x40000
-#define BAR_SIZE (1UL << 20)
 #define PAGE 4096UL
 #define IOVA 0x100000UL
 
+#define VFIO_DEVICE_FEATURE COMMAND(117)
+enum { FEATURE_SET = 1 << 17, LOW_POWER_ENTRY = 3, LOW_POWER_EXIT = 5 };
+
+static unsigned long bar_size = 1 << 20;
 static volatile uint8_t *bar;
 static int iommu;
 static uint32_t ioas;
@@ -27,7 +30,7 @@ static void open_and_map(const char *path)
 {
 	iommu = open_device(path);
 	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
-	bar = mmap(0, BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, device, REGION(BAR0));
+	bar = mmap(0, bar_size, PROT_READ | PROT_WRITE, MAP_SHARED, device, REGION(BAR0));
 	require(bar != MAP_FAILED, "mmap");
 }
 
@@ -185,6 +188,35 @@ static void decoding(void)
 	printf("both: %s\n", attempt(LIVENESS));
 }
 
+/** The same of a page that isn't accessed exactly. */
+static void doorbells(size_t at)
+{
+	struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+	sigaction(SIGBUS, &action, 0);
+	store(at, 7);
+	for (int round = 0; round < 3; round++) {
+		set(CONFIG, COMMAND_REGISTER, 2, 0);
+		usleep(100000);
+		printf("off: %s\n", attempt(at));
+		set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+		printf("on: %s\n", attempt(at));
+		store(at, round);
+	}
+}
+
+static void sleeps(void)
+{
+	struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+	sigaction(SIGBUS, &action, 0);
+	struct { uint32_t argsz, flags; uint64_t reserved; } feature = {.argsz = sizeof feature, .flags = FEATURE_SET | LOW_POWER_ENTRY};
+	require(ioctl(device, VFIO_DEVICE_FEATURE, &feature) == 0, "LOW_POWER_ENTRY");
+	printf("asleep: %s, by its file %lx\n", attempt(IDENTIFICATION), get(BAR0, IDENTIFICATION, 4));
+	feature.flags = FEATURE_SET | LOW_POWER_EXIT;
+	feature.argsz = 8;
+	require(ioctl(device, VFIO_DEVICE_FEATURE, &feature) == 0, "LOW_POWER_EXIT");
+	printf("awake: %s\n", attempt(IDENTIFICATION));
+}
+
 static void *hammer(void *unused)
 {
 	for (;;) {
@@ -222,6 +254,10 @@ int main(int argc, char **argv)
 		killed(path, atoi(argv[3]));
 		return 0;
 	}
+	if (strcmp(mode, "doorbells") == 0)
+		bar_size = 2 * PAGE;
+	if (strcmp(mode, "broken") == 0)
+		bar_size = PAGE;
 	open_and_map(path);
 	if (strcmp(mode, "copy") == 0)
 		copy();
@@ -232,6 +268,13 @@ int main(int argc, char **argv)
 		forks();
 	else if (strcmp(mode, "decoding") == 0)
 		decoding();
+	else if (strcmp(mode, "doorbells") == 0)
+		doorbells(2 * PAGE - 8);
+	else if (strcmp(mode, "broken") == 0) {
+		uint32_t first = load(atoi(argv[3]));
+		printf("%x, and then %x\n", first, load(4));
+	} else if (strcmp(mode, "sleeps") == 0)
+		sleeps();
 	else if (strcmp(mode, "patient") == 0)
 		patient();
 	else if (strcmp(mode, "nothing") == 0) {
