@@ -22,9 +22,10 @@ const PARTS = [
 	{ name: "rooms", alone: "npm run rooms", command: [process.execPath, join("scripts", "rooms.mjs")] },
 	{
 		name: "tests",
-		alone: "npm run unit",
+		alone: "npx vitest run",
 		command: [
 			...[installed("vitest"), "run", "--reporter=default", "--reporter=json"],
+			`--reporter=${join(CHECKOUT, "scripts", "progress-reporter.mjs")}`,
 			`--outputFile.json=${VITEST_RESULTS}`,
 		],
 		count: countTests,
@@ -53,8 +54,9 @@ function run([program, ...parameters]) {
 		const child = spawn(program, parameters, {
 			cwd: CHECKOUT,
 			env: { ...process.env, ...colour },
-			stdio: ["ignore", "pipe", "pipe"],
+			stdio: ["ignore", "pipe", "pipe", "ipc"],
 		});
+		child.on("message", showFiles);
 		let output = "";
 		for (const stream of [child.stdout, child.stderr]) {
 			stream.setEncoding("utf8");
@@ -70,6 +72,22 @@ function run([program, ...parameters]) {
 /** @param {string} text */
 function showProgress(text) {
 	if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${text}`);
+}
+
+/** How many tenths of the files were done when that was last said. */
+let tenthsSaid = 0;
+
+/**
+ * How far the tests are: on a terminal at once, in a log now and then.
+ * @param {{ files: number, done: number, failed: number }} progress
+ */
+function showFiles({ files, done, failed }) {
+	const text = `      tests: ${done} of ${files} files${failed > 0 ? `, ${failed} with failures` : ""}`;
+	showProgress(text);
+	const tenths = Math.floor((done * 10) / files);
+	if (process.stdout.isTTY || tenths <= tenthsSaid || tenths === 10) return;
+	tenthsSaid = tenths;
+	console.log(text);
 }
 
 rmSync(VITEST_RESULTS, { force: true });
