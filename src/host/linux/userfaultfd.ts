@@ -1,7 +1,7 @@
 // userfaultfd(2): being told when a process touches a page that isn't there, or that it may not write to.
 // include/uapi/linux/userfaultfd.h
 
-import { errno, errors, ioctl, NativeMemory, read, SystemError } from "./libc.js";
+import { errno, ioctl, NativeMemory, read, SystemError } from "./libc.js";
 
 /** A flag of userfaultfd(2) itself: faults in the kernel aren't told, and so it takes no privilege. */
 export const UFFD_USER_MODE_ONLY = 1;
@@ -85,11 +85,7 @@ export function protect(fd: number, start: number, length: number, isProtected: 
 	words.setU64(0, start);
 	words.setU64(2, length);
 	words.setU64(4, isProtected ? WRITEPROTECT_MODE_WP : 0);
-	let result: number;
-	// A fork(2) or the like that hasn't been heard of yet is in between.
-	do result = ioctl(fd, UFFDIO_WRITEPROTECT, words.address);
-	while (result === -1 && errno() === errors.EAGAIN);
-	return result;
+	return ioctl(fd, UFFDIO_WRITEPROTECT, words.address);
 }
 
 /** Takes the next event, if there is one. */

@@ -26,7 +26,7 @@ import type { PageBehaviour } from "../../devices/endpoint.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
-import { close, errno, errorName, pidfdGetfd, pidfdOpen, SystemError, signals } from "../linux/libc.js";
+import { close, errno, errorName, errors, pidfdGetfd, pidfdOpen, SystemError, signals } from "../linux/libc.js";
 import { syscalls } from "../linux/syscalls.js";
 import {
 	type FaultEvent,
@@ -530,11 +530,19 @@ export class MappedRegisters {
 	}
 
 	#protectDoorbellsOf(client: ClientMemory, isProtected: boolean): void {
-		for (const part of client.mappings.parts) {
-			for (const { kind, start, end } of this.#stretchesOf(part))
-				if (kind === "doorbell")
-					protect(client.userfaultfd, part.start + start - part.fileOffset, end - start, isProtected);
-		}
+		while (this.#clients.has(client) && !this.#tryToProtectDoorbellsOf(client, isProtected)) this.#serve(client);
+	}
+
+	/** @returns false while the client's mappings are changing, until that is heard of */
+	#tryToProtectDoorbellsOf(client: ClientMemory, isProtected: boolean): boolean {
+		for (const part of client.mappings.parts)
+			for (const { kind, start, end } of this.#stretchesOf(part)) {
+				if (kind !== "doorbell") continue;
+				const address = part.start + start - part.fileOffset;
+				if (protect(client.userfaultfd, address, end - start, isProtected) === -1 && errno() === errors.EAGAIN)
+					return false;
+			}
+		return true;
 	}
 }
 

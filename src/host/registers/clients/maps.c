@@ -146,6 +146,13 @@ int main(void)
 		CHECK(load32(one) == now + 1);
 		CHECK(munmap((void *)one, PAGE) == 0);
 	}
+	// Doorbells that are unmapped about when they fall asleep
+	for (uint32_t i = 1; i <= 400; i++) {
+		volatile uint8_t *bell = map_at(fd, DOORBELLS, PAGE, PROT_READ | PROT_WRITE);
+		store32(bell + 128, i);
+		usleep(800 + i % 100 * 4);
+		CHECK(munmap((void *)bell, PAGE) == 0);
+	}
 	close(fd);
 	counter = load32(bar);
 	CHECK(load32(bar) == counter + 1);
