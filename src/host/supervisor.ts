@@ -393,6 +393,7 @@ export class Supervisor {
 		}
 		const memory = thread.process.memoryOf(id);
 		memory.stopped = id;
+		this.#devices.catchUpFor(notification.u32(1));
 		let result: number | Errno;
 		try {
 			result = this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2));

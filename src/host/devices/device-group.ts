@@ -95,6 +95,12 @@ const DEFAULT_VECTORS = 32;
 /** How long an eventfd is waited for that is being signalled, in milliseconds: nothing about it can block. */
 const SIGNAL_PATIENCE = 1000;
 
+/** What is stored during one lap is heard at the end of the next, and done in the one after it. */
+const LAPS_TO_CATCH_UP = 3;
+/** How long that is waited for, and after which time we look whether the thread has a question. In milliseconds. */
+const CATCHING_UP = 5;
+const BETWEEN_LOOKS = 0.1;
+
 const one = new NativeMemory(8);
 one.words[0] = 1;
 const located = new Located();
@@ -259,6 +265,23 @@ export class DeviceGroup {
 		doubles[(at + Entry.OFFSET) / 2] = offset;
 		link.push();
 		this.wake();
+	}
+
+	/**
+	 * Waits until the thread has heard what programs have stored in doorbells by now, and has begun with what that takes: on a bus it would have
+	 * arrived long ago. For some milliseconds at most.
+	 */
+	catchUp(): void {
+		const { link } = this;
+		if (!link.isListening || !this.isRunning) return;
+		const last = link.laps + LAPS_TO_CATCH_UP;
+		const deadline = performance.now() + CATCHING_UP;
+		link.isAwaited = true;
+		for (let lap = link.laps; lap - last < 0 && performance.now() < deadline && !this.hasEnded; lap = link.laps) {
+			link.waitForLapAfter(lap, BETWEEN_LOOKS);
+			this.look();
+		}
+		link.isAwaited = false;
 	}
 
 	/** Hands some bytes over that come over the bus. */

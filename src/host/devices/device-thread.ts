@@ -140,7 +140,12 @@ class DeviceThread {
 		}
 		this.#watchFiles();
 		let patience = Number.POSITIVE_INFINITY;
-		for (const { registers } of this.#functions) patience = Math.min(patience, registers.attend());
+		for (const { registers } of this.#functions) {
+			if (this.#link.isAwaited) registers.hearDoorbells();
+			patience = Math.min(patience, registers.attend());
+		}
+		this.#link.isListening = this.#functions.some(({ registers }) => registers.isListening);
+		this.#link.addLap();
 		if (hasMore || patience === 0) {
 			this.#events.settle();
 			return;
@@ -153,7 +158,7 @@ class DeviceThread {
 
 	get #hasSomething(): boolean {
 		const { oldestEntry, state } = this.#link;
-		if (oldestEntry !== undefined || state !== LinkState.RUNNING) return true;
+		if (oldestEntry !== undefined || state !== LinkState.RUNNING || this.#link.isAwaited) return true;
 		for (const { hasWork, isBehind, state, port, registers } of this.#functions)
 			if (hasWork || isBehind || state.resets !== port.resets || registers.areBehind) return true;
 		return false;
@@ -243,6 +248,8 @@ class DeviceThread {
 	#take(at: number): void {
 		const { words } = this.#link;
 		const hosted = this.#functions[words[at + Entry.FUNCTION]];
+		// They were stored before.
+		hosted.registers.hearDoorbells();
 		this.#catchUp(hosted);
 		const ticket = words[at + Entry.TICKET];
 		if (words[at + Entry.KIND] === EntryKind.BARRIER) {

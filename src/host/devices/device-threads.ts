@@ -3,7 +3,14 @@
 
 import type { Machine } from "../../machine/machine.js";
 import type { ModelledFunction, ModelPlace } from "../../machine/models.js";
+import { Destroy, IoasUnmap } from "../../uapi/iommufd.js";
 import type { ParkedCall } from "../../uapi/later.js";
+import {
+	VfioDeviceAttachIommufdPt,
+	VfioDeviceDetachIommufdPt,
+	VfioGroupUnsetContainer,
+	VfioIommuUnmapDma,
+} from "../../uapi/vfio.js";
 import type { VfioDevice } from "../../vfio/device.js";
 import type { Registers } from "../../vfio/registers.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
@@ -22,6 +29,18 @@ import { PeerReads } from "./peer-read.js";
 const PATIENCE = 1000;
 const STEP = 20;
 const POLLIN = 1;
+
+/** Ioctls after which devices may reach less than before. */
+const TAKING_AWAY: ReadonlySet<number> = new Set(
+	[
+		Destroy,
+		IoasUnmap,
+		VfioIommuUnmapDma,
+		VfioDeviceAttachIommufdPt,
+		VfioDeviceDetachIommufdPt,
+		VfioGroupUnsetContainer,
+	].map(({ number }) => number),
+);
 
 const counter = new NativeMemory(8);
 const one = new NativeMemory(8);
@@ -160,6 +179,15 @@ export class DeviceThreads {
 		if (mapped.length === 0) return false;
 		mapped[0].handOverFork();
 		return true;
+	}
+
+	/**
+	 * A call is about to be answered. One that takes memory away from devices comes after what its program has stored in doorbells.
+	 * @param command of an ioctl
+	 */
+	catchUpFor(command: number): void {
+		if (this.#started.size === 0 || !TAKING_AWAY.has(command)) return;
+		for (const group of this.#started) group.catchUp();
 	}
 
 	/** Some memory is about to go: nobody may go by what he remembers of the way there. */

@@ -26,6 +26,9 @@ const ASKED = 5;
 /** From here on the question, then what answers it. */
 const QUESTION = 8;
 const ANSWER = 32;
+const LAPS = 56;
+const IS_LISTENING = 57;
+const IS_AWAITED = 58;
 /** And fds that have to be closed when the thread has ended, each plus 1. */
 const HELD = 64;
 const MOST_HELD = 128;
@@ -294,6 +297,41 @@ export class DeviceLink {
 
 	get isAsleep(): boolean {
 		return Atomics.load(this.words, IS_ASLEEP) === 1;
+	}
+
+	// --- Doorbells ---
+
+	/** The thread looks for what programs store, again and again. */
+	get isListening(): boolean {
+		return Atomics.load(this.words, IS_LISTENING) === 1;
+	}
+
+	set isListening(isListening: boolean) {
+		if (isListening !== (this.words[IS_LISTENING] === 1)) Atomics.store(this.words, IS_LISTENING, isListening ? 1 : 0);
+	}
+
+	/** How often the thread has done, one after the other, what it has to do. */
+	get laps(): number {
+		return Atomics.load(this.words, LAPS);
+	}
+
+	addLap(): void {
+		Atomics.add(this.words, LAPS, 1);
+		if (this.isAwaited) Atomics.notify(this.words, LAPS);
+	}
+
+	/** Somebody waits for the next lap, which should not take longer than it must. */
+	get isAwaited(): boolean {
+		return Atomics.load(this.words, IS_AWAITED) === 1;
+	}
+
+	set isAwaited(isAwaited: boolean) {
+		Atomics.store(this.words, IS_AWAITED, isAwaited ? 1 : 0);
+	}
+
+	/** @param patience in milliseconds */
+	waitForLapAfter(lap: number, patience: number): void {
+		Atomics.wait(this.words, LAPS, lap, patience);
 	}
 
 	// --- Questions ---

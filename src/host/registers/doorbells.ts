@@ -114,6 +114,11 @@ export class Doorbells {
 		}
 	}
 
+	/** Looks once, before something else is done. */
+	hear(): void {
+		if (this.lookAtAll()) this.#lastRing = performance.now();
+	}
+
 	/** @returns whether anything has rung */
 	lookAtAll(): boolean {
 		let hasRung = false;

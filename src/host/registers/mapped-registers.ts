@@ -221,6 +221,16 @@ export class MappedRegisters {
 			this.#watch(fileRange(part), parent, `a child of it: ${reason}`);
 	}
 
+	/** Whether what is stored is seen by looking for it. */
+	get isListening(): boolean {
+		return this.#doorbells.isAwake || this.#hasDeafDoorbells;
+	}
+
+	/** Hears what was stored in doorbells before an access that comes after it. */
+	hearDoorbells(): void {
+		if (this.isListening) this.#doorbells.hear();
+	}
+
 	/** Gives a doorbell a value that nobody has rung it with. @param fileOffset in bytes, a multiple of 4 */
 	setDoorbell(fileOffset: number, value: number): void {
 		this.#doorbells.set(fileOffset, value);
@@ -410,6 +420,7 @@ export class MappedRegisters {
 			tracee.release();
 			return;
 		}
+		this.hearDoorbells();
 		this.#view.become(client, thread);
 		try {
 			instruction.execute(registers, this.#view);
