@@ -59,4 +59,14 @@ describe.skipIf(!hasCompiler).each(users)("for $who", ({ before }) => {
 		expect(stderr).toMatch(/^ioasis: \d+ calls, 5 errors: /);
 		expect(status).toBe(0);
 	});
+
+	test.each(["intel", "amd", "arm"])(
+		"on %s a device reaches the registers of another one that the program has mapped",
+		(machine) => {
+			const words = ["run", "--quiet", "--machine", machine, "--device", "edu", "--", client];
+			const devices = ["/dev/vfio/0", "0000:00:02.0", "/dev/vfio/vfio", "/dev/vfio/2", "0000:02:00.0"];
+			const [program, ...rest] = [...before, command, ...words, ...devices];
+			expect(spawn(program, ...rest)).toEqual({ stdout: "written: 1234\nread: 5678\n", stderr: "", status: 0 });
+		},
+	);
 });

@@ -1,5 +1,6 @@
 // Drives QEMU's educational device by its group's file: puts the group into a container, maps memory there, has the device copy a page.
 // group GROUP ADDRESS CONTAINER, which is /dev/vfio/vfio or /dev/iommu. Prints what it finds, a line each.
+// group GROUP ADDRESS CONTAINER OTHER-GROUP OTHER-ADDRESS: the device reaches another one's registers, which the program has mapped.
 #include <sys/mman.h>
 #include "vfio.h"
 
@@ -33,9 +34,57 @@ static void dma(uint64_t source, uint64_t destination, uint64_t direction)
 	set(BAR0, START, 8, 1 | direction);
 }
 
+static int open_member(int container, const char *path, const char *address, int is_first)
+{
+	int group = open(path, O_RDWR);
+	require(group >= 0 && ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0, "set container");
+	if (is_first)
+		require(ioctl(container, VFIO_SET_IOMMU, TYPE1v2) == 0, "set iommu");
+	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address);
+	require(device >= 0, "device");
+	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
+	return device;
+}
+
+static void word(uint64_t source, uint64_t destination, uint64_t direction)
+{
+	set(BAR0, SOURCE, 8, source);
+	set(BAR0, DESTINATION, 8, destination);
+	set(BAR0, COUNT, 8, 4);
+	set(BAR0, START, 8, 1 | direction);
+	require(get(BAR0, RESULT, 4) == 0, "DMA");
+}
+
+/** Type 1 maps what a program has mapped of a device for other devices. */
+static void peers(char **argv)
+{
+	enum { LIVENESS = 4, REGISTERS = 2 * IOVA };
+	int container = open(argv[3], O_RDWR);
+	int first = open_member(container, argv[1], argv[2], 1), second = open_member(container, argv[4], argv[5], 0);
+	volatile uint32_t *bar = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, second, REGION(BAR0));
+	uint32_t *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	require(bar != MAP_FAILED, "mmap");
+	struct map memory = {.argsz = sizeof memory, .flags = 3, .vaddr = (uintptr_t)page, .iova = IOVA, .size = 4096};
+	struct map registers = {.argsz = sizeof registers, .flags = 3, .vaddr = (uintptr_t)bar, .iova = REGISTERS, .size = 4096};
+	require(ioctl(container, VFIO_IOMMU_MAP_DMA, &memory) == 0, "map");
+	require(ioctl(container, VFIO_IOMMU_MAP_DMA, &registers) == 0, "map of registers");
+	device = first;
+	*page = 0x1234;
+	word(IOVA, OWN_MEMORY, 0);
+	word(OWN_MEMORY, REGISTERS + LIVENESS, 2);
+	printf("written: %x\n", ~bar[LIVENESS / 4]);
+	bar[LIVENESS / 4] = 0x5678;
+	word(REGISTERS + LIVENESS, OWN_MEMORY, 0);
+	word(OWN_MEMORY, IOVA, 2);
+	printf("read: %x\n", ~*page);
+}
+
 int main(int argc, char **argv)
 {
-	(void)argc;
+	if (argc > 5) {
+		peers(argv);
+		return 0;
+	}
 	char *pages = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int container = open(argv[3], O_RDWR), group = open(argv[1], O_RDWR);
 	require(container >= 0 && group >= 0, "open");
