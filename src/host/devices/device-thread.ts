@@ -72,6 +72,8 @@ class DeviceThread {
 	readonly #call = new Notification();
 	readonly #memory = new RemoteMemory();
 	readonly #wires = new Map<string, Wire>();
+	/** Whether an entry is being dealt with. */
+	#isTaking = false;
 	readonly #forks = new Forks();
 
 	constructor(data: DeviceThreadData) {
@@ -89,7 +91,7 @@ class DeviceThread {
 					ask: () => this.#ask(),
 					loadOwn: (other, bar, offset, into) => this.#load(this.#functions[other], bar, offset, into),
 					isWanted: () => this.#hasSomething,
-					beginAccess: (hosted) => this.#catchUp(hosted),
+					beginAccess: (hosted) => this.#beginAccess(hosted),
 					broken: (hosted, error) => this.#breakDown(hosted, error),
 				}),
 		);
@@ -236,13 +238,26 @@ class DeviceThread {
 	// --- What the supervisor hands over ---
 
 	#takeEntries(): void {
-		const link = this.#link;
 		for (const hosted of this.#functions) this.#resetIfTold(hosted);
+		this.#takeWhile(() => true);
+	}
+
+	/** A program's access is about to be made: what was handed over before comes first, as far as it is an access, too. */
+	#beginAccess(hosted: HostedFunction): void {
+		if (!this.#isTaking) this.#takeWhile((kind) => kind !== EntryKind.MAP && kind !== EntryKind.FORK);
+		this.#catchUp(hosted);
+	}
+
+	#takeWhile(isMeant: (kind: number) => boolean): void {
+		const link = this.#link;
+		this.#isTaking = true;
 		for (let at = link.oldestEntry; at !== undefined; at = link.oldestEntry) {
+			if (!isMeant(link.words[at + Entry.KIND])) break;
 			this.#take(at);
 			link.pop();
 			if (link.takeWantsRoom()) this.#tell();
 		}
+		this.#isTaking = false;
 	}
 
 	#take(at: number): void {
