@@ -143,7 +143,7 @@ describe.skipIf(!hasCompiler)("a function that a vfio-user server is", () => {
 				const { device } = await startServer(`${what}=${2 + ((i * 67) % 160)}`);
 				const { status, stderr } = await useUntilGone(device);
 				if (status === 0) expect(stderr).toMatch(GONE);
-				else expect(stderr).toMatch(/^ioasis: machines\/intel\.json: .*vfio-user: .*\n/);
+				else expect(stderr).toMatch(/^ioasis: machines\/intel\.json:\d+:\d+: .*vfio-user: .*\n/);
 			}
 		},
 	);
