@@ -128,9 +128,11 @@ export class SharedFile implements Backing {
 		return this.#fd;
 	}
 
-	/** Another fd for it, which is the caller's. @returns -1 where there is none */
+	/** Another fd for it, for reading and perhaps for writing, which is the caller's. @returns -1 where the program itself may not do that */
 	openAgain(isWritten: boolean): number {
-		return openat(AT_FDCWD, path.setString(`/proc/self/fd/${this.#fd}`), (isWritten ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+		const isEnough = () => [isWritten ? O_RDWR : O_RDONLY, O_RDWR].includes(modeOf(this.#fd));
+		if (!isEnough()) this.#openForAll();
+		return isEnough() ? reopen(this.#fd, isWritten ? O_RDWR : O_RDONLY) : -1;
 	}
 
 	read(at: number, into: Uint8Array): number {
