@@ -68,6 +68,10 @@ export class HostedFunction implements FunctionOnBus {
 			bus: new FunctionBus(this),
 			events,
 			isWanted,
+			// At once: whoever rings goes on, and what he calls next may come to the supervisor before our next lap.
+			listens: () => {
+				link.isListening = true;
+			},
 			tell: (news) => this.#tell(news),
 			holds: (fd, isHeld) => link.hold(fd, isHeld),
 		});

@@ -97,6 +97,8 @@ export interface MappedRegistersOptions {
 	readonly events: Events;
 	/** Whether the thread has something to do that shouldn't wait until doorbells have been looked at: what one has asked for. */
 	readonly isWanted?: () => boolean;
+	/** Is told before programs can store something in doorbells without being stopped. */
+	readonly listens?: () => void;
 	readonly tell?: (news: RegisterNews) => void;
 	/** Is told of each userfaultfd that is open, and that it isn't any more: whoever waits at a fault waits until it is closed. */
 	readonly holds?: (fd: number, isHeld: boolean) => void;
@@ -122,6 +124,7 @@ export class MappedRegisters {
 	readonly #bus: RegisterBus;
 	readonly #events: Events;
 	readonly #isWanted: () => boolean;
+	readonly #listens: () => void;
 	readonly #tell: (news: RegisterNews) => void;
 	readonly #holds: (fd: number, isHeld: boolean) => void;
 	readonly #layout: BarLayout;
@@ -147,11 +150,12 @@ export class MappedRegisters {
 	/** @throws Error for pages that the BARs don't have; SystemError */
 	constructor(options: MappedRegistersOptions) {
 		const { fd, bars, pages, bus, events } = options;
-		const { isWanted = () => false, tell = () => {}, holds = () => {} } = options;
+		const { isWanted = () => false, listens = () => {}, tell = () => {}, holds = () => {} } = options;
 		this.#fd = fd;
 		this.#bus = bus;
 		this.#events = events;
 		this.#isWanted = isWanted;
+		this.#listens = listens;
 		this.#tell = tell;
 		this.#holds = holds;
 		this.#layout = new BarLayout(bars, pages);
@@ -537,6 +541,7 @@ export class MappedRegisters {
 
 	#protectDoorbells(isProtected: boolean): void {
 		if (this.#doorbellStretches.length === 0) return;
+		if (!isProtected) this.#listens();
 		for (const client of this.#clients) this.#protectDoorbellsOf(client, isProtected);
 	}
 
