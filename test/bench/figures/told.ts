@@ -25,10 +25,13 @@ function inDirectory<T>(action: (directory: string) => T): T {
 	}
 }
 
-/** Of a loop of calls.c under `ioasis run`: microseconds a call, the best of three rounds. */
+/**
+ * Of a loop of calls.c under `ioasis run`: microseconds a call, the best of many short rounds. What a thread of ours does at the same time on
+ * another processor is in it; what takes the processor away for some milliseconds, as others' programs do, isn't.
+ */
 function run({ checkout, floors, short }: Setting, mode: Mode, ...options: readonly string[]): number {
 	const [program, command, ...rest] = ioasis(checkout);
-	const parameters = [mode, WARM, short ? 10_000 : 20_000, 3].map(String);
+	const parameters = [mode, WARM, 200, short ? 100 : 400].map(String);
 	const words = [program, command, ...options, ...rest, floors.path("calls"), ...parameters];
 	return Math.min(...numbersOf(words).map(([, each]) => each));
 }
