@@ -54,6 +54,10 @@ describe.skipIf(!hasCompiler)("mapped registers of the edu device", () => {
 		expect(run("forks")).toEqual(noneWrong);
 	});
 
+	test("are mapped in the place of other mappings, while other threads access them", () => {
+		expect(run("remaps")).toEqual(noneWrong);
+	});
+
 	test("are mapped again by a program after an exec", () => {
 		expect(run("exec")).toEqual({ ...good, stdout: copied });
 	});

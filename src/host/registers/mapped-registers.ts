@@ -26,7 +26,7 @@ import type { PageBehaviour } from "../../devices/endpoint.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
-import { close, errno, errorName, errors, pidfdGetfd, pidfdOpen, SystemError, signals } from "../linux/libc.js";
+import { close, errno, errorName, errors, pidfdGetfd, pidfdOpen, SystemError, signals, usleep } from "../linux/libc.js";
 import { syscalls } from "../linux/syscalls.js";
 import {
 	type FaultEvent,
@@ -110,6 +110,8 @@ const SEGV_MAPERR = 1;
 
 /** Errors of a system call are as many numbers below 0. */
 const MOST_ERRORS = 4095;
+/** How long lies between two looks whether an mmap(2) has been made, in microseconds. */
+const STEP = 20;
 /** How soon watched pages are looked at again, in milliseconds: while something is stored there, and after a while without. */
 const BUSY = 0;
 const IDLE = 4;
@@ -140,6 +142,8 @@ export class MappedRegisters {
 	readonly #suspended = new Set<ClientMemory>();
 	/** Pages that aren't accessed exactly aren't there now: memory decoding is off. */
 	#arePlainAway = false;
+	/** Accesses that were heard of while something else was done. */
+	readonly #delayed: { readonly client: ClientMemory; readonly event: FaultEvent & { kind: "fault" } }[] = [];
 	/** Doorbells are mapped where we can't be woken. */
 	#hasDeafDoorbells = false;
 	#looksWithoutStore = 0;
@@ -195,7 +199,7 @@ export class MappedRegisters {
 		}
 		this.#tracee.interrupt();
 		proceed();
-		if (!this.#tracee.waitForStop()) return { kind: "none" };
+		if (!this.#waitForMapper()) return { kind: "none" };
 		const outcome = this.#registerMapping(who.process, whole);
 		this.#tracee.release();
 		return outcome;
@@ -251,6 +255,12 @@ export class MappedRegisters {
 	 * @returns how long that can wait until the next time, in milliseconds, if no event comes before: 0 for not at all
 	 */
 	attend(): number {
+		this.#serveDelayed();
+		const patience = this.#attend();
+		return this.#delayed.length > 0 ? 0 : patience;
+	}
+
+	#attend(): number {
 		this.#followDecoding();
 		if (this.#doorbells.isAwake) this.#doorbells.look(this.#isWanted);
 		if (this.#suspended.size > 0) this.#lookForTracers();
@@ -269,6 +279,16 @@ export class MappedRegisters {
 	}
 
 	// --- Mapping ---
+
+	/** Waits for a thread to have made its mmap(2). What that takes the place of is unmapped, which we have to hear of for it to go on. */
+	#waitForMapper(): boolean {
+		for (;;) {
+			const hasStopped = this.#tracee.hasStopped();
+			if (hasStopped !== undefined) return hasStopped;
+			for (const client of this.#clients) this.#hear(client);
+			usleep(STEP);
+		}
+	}
 
 	#registerMapping(process: number, { start, end }: { start: number; end: number }): MapOutcome {
 		const tracee = this.#tracee;
@@ -302,13 +322,10 @@ export class MappedRegisters {
 			if (kind === "exact" || this.#arePlainAway) {
 				const modes = REGISTER_MODE_MISSING | REGISTER_MODE_MINOR;
 				if (register(client.userfaultfd, address, end - start, modes) === -1) return false;
-			} else if (kind === "memory") {
-				unregister(client.userfaultfd, address, end - start);
-			} else {
-				if (register(client.userfaultfd, address, end - start, REGISTER_MODE_WP) === -1) return false;
-				if (!this.#doorbells.isAwake) protect(client.userfaultfd, address, end - start, true);
-			}
+			} else if (kind === "memory") unregister(client.userfaultfd, address, end - start);
+			else if (register(client.userfaultfd, address, end - start, REGISTER_MODE_WP) === -1) return false;
 		}
+		if (!this.#arePlainAway && !this.#doorbells.isAwake) this.#protectDoorbellsOf(client, true);
 		return true;
 	}
 
@@ -381,6 +398,19 @@ export class MappedRegisters {
 			else this.#mappingChanged(client, event);
 			if (!this.#clients.has(client)) return;
 		}
+	}
+
+	/** Hears how mappings change, for which somebody waits, while something else is being done. Accesses have to wait until that is over. */
+	#hear(client: ClientMemory): void {
+		for (let event = nextEvent(client.userfaultfd); event !== undefined; event = nextEvent(client.userfaultfd)) {
+			if (event.kind === "fault") this.#delayed.push({ client, event });
+			else this.#mappingChanged(client, event);
+		}
+	}
+
+	#serveDelayed(): void {
+		for (const { client, event } of this.#delayed.splice(0))
+			if (this.#clients.has(client)) this.#faulted(client, event);
 	}
 
 	#mappingChanged(client: ClientMemory, event: Exclude<FaultEvent, { kind: "fault" }>): void {
@@ -546,7 +576,7 @@ export class MappedRegisters {
 	}
 
 	#protectDoorbellsOf(client: ClientMemory, isProtected: boolean): void {
-		while (this.#clients.has(client) && !this.#tryToProtectDoorbellsOf(client, isProtected)) this.#serve(client);
+		while (this.#clients.has(client) && !this.#tryToProtectDoorbellsOf(client, isProtected)) this.#hear(client);
 	}
 
 	/** @returns false while the client's mappings are changing, until that is heard of */

@@ -217,6 +217,43 @@ static void sleeps(void)
 	printf("awake: %s\n", attempt(IDENTIFICATION));
 }
 
+static volatile int is_over;
+
+static void *access_until_over(void *argument)
+{
+	uintptr_t wrong = 0, number = (uintptr_t)argument;
+	for (uint32_t i = 0; !is_over; i++) {
+		store(SOURCE + 4 * number, i);
+		wrong += load(SOURCE + 4 * number) != i;
+	}
+	return (void *)wrong;
+}
+
+/** Mappings that take each other's place, while other threads access another one. */
+static void remaps(void)
+{
+	char *other = mmap(0, bar_size, PROT_READ | PROT_WRITE, MAP_SHARED, device, REGION(BAR0));
+	pthread_t threads[2];
+	for (uintptr_t i = 0; i < 2; i++)
+		require(pthread_create(&threads[i], 0, access_until_over, (void *)i) == 0, "pthread_create");
+	int wrong = 0;
+	for (int i = 0; i < 50; i++) {
+		other = mmap(other, bar_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, device, REGION(BAR0));
+		require(other != MAP_FAILED, "mmap");
+		wrong += *(volatile uint32_t *)other != 0x010000ed;
+		require(munmap(other + PAGE, 2 * PAGE) == 0, "munmap");
+		mmap(other, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		wrong += *(volatile uint32_t *)other != 0;
+	}
+	is_over = 1;
+	uintptr_t each;
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], (void **)&each);
+		wrong += each;
+	}
+	printf("%d wrong\n", wrong);
+}
+
 static void *hammer(void *unused)
 {
 	for (;;) {
@@ -275,6 +312,8 @@ int main(int argc, char **argv)
 		printf("%x, and then %x\n", first, load(4));
 	} else if (strcmp(mode, "sleeps") == 0)
 		sleeps();
+	else if (strcmp(mode, "remaps") == 0)
+		remaps();
 	else if (strcmp(mode, "patient") == 0)
 		patient();
 	else if (strcmp(mode, "nothing") == 0) {
