@@ -35,6 +35,17 @@ export function withFaults<T>(by: FaultInjector, action: () => T): T {
 	}
 }
 
+/** Does something on top of what is under way, whose places it has nothing to do with. */
+export function withoutFaults(action: () => void): void {
+	const before = injector;
+	injector = undefined;
+	try {
+		action();
+	} finally {
+		injector = before;
+	}
+}
+
 /** Memory is allocated here. @throws ENOMEM when it is to fail */
 export function allocation(what: string, kind: FaultKind = "failslab"): void {
 	if (injector?.shouldFail(kind, what)) throw new Errno("ENOMEM", `fault injection: there is no memory for ${what}`);

@@ -20,7 +20,7 @@ test("the reason names the budget, the option, who has most of it, and who wante
 	budget.pageTables.charge(1400 * MIB);
 	budget.events.charge(MIB);
 	expect(() => budget.areas.charge(200 * MIB)).toThrow(
-		"the memory budget is used up: of 1.5 GiB (the option --memory) 1.4 GiB are in use, most of it for page tables (1.4 GiB), and 200 MiB more for areas don't fit",
+		"the memory budget is used up: of 1.5 GiB (the option --memory) 1.4 GiB are in use, most of it for page tables (1.4 GiB), and 200 MiB for areas don't fit",
 	);
 });
 

@@ -35,6 +35,11 @@ export class Share {
 		this.#used += bytes;
 	}
 
+	/** @throws ENOMEM when this share can't have so much in all, whatever it has already */
+	requireRoom(bytes: number): void {
+		this.#budget.requireRoom(bytes, this);
+	}
+
 	/** Takes more, or less, for what is there already, and can't fail. */
 	adjust(bytes: number): void {
 		this.#budget.giveBack(-bytes);
@@ -91,6 +96,11 @@ export class MemoryBudget {
 		this.#used += bytes;
 	}
 
+	/** What a Share does. @throws ENOMEM */
+	requireRoom(bytes: number, share: Share): void {
+		if (this.#used - share.used + bytes > this.limit) throw this.#exhausted(bytes, share);
+	}
+
 	giveBack(bytes: number): void {
 		this.#used -= bytes;
 	}
@@ -99,7 +109,7 @@ export class MemoryBudget {
 		const largest = this.#shares.reduce((one, other) => (other.used > one.used ? other : one));
 		return new Errno(
 			"ENOMEM",
-			`the memory budget is used up: of ${inWords(this.limit)} (the option --memory) ${inWords(this.#used)} are in use, most of it for ${largest.what} (${inWords(largest.used)}), and ${inWords(bytes)} more for ${what} don't fit`,
+			`the memory budget is used up: of ${inWords(this.limit)} (the option --memory) ${inWords(this.#used)} are in use, most of it for ${largest.what} (${inWords(largest.used)}), and ${inWords(bytes)} for ${what} don't fit`,
 			"memory-budget",
 		);
 	}

@@ -4,11 +4,13 @@
 // calls is synchronous, and the thread that it runs in does nothing else. A call that can't be answered yet is put aside: see
 // trap/parked-calls.ts.
 
+import { withoutFaults } from "../faults/faults.js";
 import { isMappable, isQueue, type OpenFile } from "../files/open-file.js";
 import { Extents } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
+import { restoreViews, saveViews } from "../uapi/struct.js";
 import type { DeviceThreads } from "./devices/device-threads.js";
 import type { FaultInjection } from "./fault-injection/fault-injection.js";
 import { HandedFiles } from "./files/files.js";
@@ -26,6 +28,7 @@ import { AT_FDCWD } from "./linux/stat.js";
 import { syscalls } from "./linux/syscalls.js";
 import { FunctionMemory } from "./memory/function-memory.js";
 import { MOST_KEPT } from "./memory/kept-memory.js";
+import type { ProcessMemory } from "./memory/process-memory.js";
 import { SharedFiles } from "./memory/shared-files.js";
 import type { ServedFiles } from "./paths/opens.js";
 import { PathCalls } from "./paths/path-calls.js";
@@ -35,6 +38,7 @@ import { Processes } from "./processes/processes.js";
 import type { Thread } from "./processes/thread.js";
 import { isFork } from "./registers/forks.js";
 import { FAREWELL } from "./trap/filter.js";
+import { Interludes } from "./trap/interludes.js";
 import { handedOver, ParkedCalls } from "./trap/parked-calls.js";
 import { Notification } from "./trap/seccomp.js";
 
@@ -94,6 +98,9 @@ export class Supervisor {
 	readonly #notification = new Notification();
 	readonly #parked: ParkedCalls;
 	readonly #devices: DeviceThreads;
+	readonly #interludes = new Interludes((isOver) => this.#answerOthers(isOver));
+	/** Of the thread whose call is being answered, if that is about a file of ours. */
+	#memory: ProcessMemory | undefined;
 	readonly #events = new Events();
 	readonly #files: HandedFiles;
 	readonly #sharedFiles = new SharedFiles((area) => this.#files.withStat(area)?.shown);
@@ -177,6 +184,7 @@ export class Supervisor {
 		this.#notification.listenTo(listener);
 		this.#devices.listenTo(listener);
 		this.#launcher = launcher;
+		if (!this.#served.isRecorded) this.#interludes.start();
 		for (let calls = 1; !this.#ended; calls++) {
 			if (this.#parked.areDue) this.#makeDueAgain();
 			else if (this.#events.areUrgent && !this.#isCallPending()) this.whenWoken();
@@ -187,6 +195,7 @@ export class Supervisor {
 			if (calls % CALLS_BETWEEN_LOOKS === 0) this.whenWoken();
 			if (this.#mayBeUnused) this.#closeUnused();
 		}
+		this.#interludes.stop();
 	}
 
 	#closeUnused(): void {
@@ -200,6 +209,31 @@ export class Supervisor {
 		this.#parked.makeDueAgain(() => this.#answer());
 		this.#events.settle();
 		if (this.#notification.isPending && this.#notification.receive()) this.#answer();
+	}
+
+	/** Answers others on top of a call that takes long, or a release: see trap/interludes.ts. */
+	#answerOthers(isOver: () => boolean): void {
+		this.whenWoken();
+		if (this.#ended) return;
+		if (!this.#parked.areDue && !this.#notification.isAnythingPending(this.#events.fd)) return;
+		const call = this.#notification.copy();
+		const views = saveViews();
+		const memory = this.#memory;
+		const stopped = memory?.stopped ?? 0;
+		this.#parked.apart(() => {
+			withoutFaults(() => {
+				this.#settleEvents();
+				while (!this.#ended && !isOver()) {
+					if (this.#parked.areDue) this.#makeDueAgain();
+					else if (this.#notification.isPending && this.#notification.receive()) this.#answer();
+					else break;
+				}
+			});
+		});
+		restoreViews(views);
+		this.#notification.resume(call);
+		this.#memory = memory;
+		if (memory !== undefined) memory.stopped = stopped;
 	}
 
 	/** Waits for the next call, or an event that can't wait for one. */
@@ -263,6 +297,7 @@ export class Supervisor {
 	#answer(hasMadeRoom = false): void {
 		const notification = this.#notification;
 		this.#tracer?.received?.();
+		this.#interludes.begun++;
 		try {
 			this.#dispatch();
 		} catch (error) {
@@ -362,6 +397,7 @@ export class Supervisor {
 		this.#served.pinnedOf(memory, pinned);
 		const pages = pinned.count.reduce((sum, count) => sum + count, 0);
 		if (pages === 0 || pages > MOST_KEPT) return;
+		this.#memory = memory;
 		try {
 			memory.keep(pinned, thread, isCertain, this.#served.budget.kept);
 		} catch (error) {
@@ -392,6 +428,7 @@ export class Supervisor {
 			return;
 		}
 		const memory = thread.process.memoryOf(id);
+		this.#memory = memory;
 		memory.stopped = id;
 		this.#devices.catchUpFor(notification.u32(1));
 		let result: number | Errno;
@@ -428,6 +465,7 @@ export class Supervisor {
 		}
 		const { thread } = caught;
 		const memory = thread.process.memoryOf(thread.thread);
+		this.#memory = memory;
 		memory.stopped = thread.thread;
 		let result: number | Errno;
 		this.#parked.mayBeHandedOver = transfer.isOneStep && !this.#tracer?.isToldOfAll;

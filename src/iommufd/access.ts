@@ -9,6 +9,7 @@ import { PAGE_SIZE } from "../memory/address-space.js";
 import type { Runs } from "../memory/runs.js";
 import { READ, WRITE } from "../pagetable/format.js";
 import { Errno, hex } from "../uapi/errno.js";
+import { worked } from "../uapi/slices.js";
 import type { Context } from "./context.js";
 import type { Area } from "./io-pagetable/area.js";
 import { inWords, type MapUser } from "./io-pagetable/io-pagetable.js";
@@ -35,6 +36,8 @@ export interface RwOptions {
 const PAGE = BigInt(PAGE_SIZE);
 /** What a pin of an area takes, in bytes: here, in the area's uses and at whoever pins. */
 const PIN_BYTES = 400;
+/** What it takes to pin an area, as slices.ts counts. */
+const PER_AREA = 200;
 
 export class Access extends IommufdObject implements MapUser {
 	override readonly kind = "ACCESS";
@@ -132,6 +135,7 @@ export class Access extends IommufdObject implements MapUser {
 			pinArea(area, area.indexOf(at), area.indexOf(end), into, this.#context.platform.budget.pins);
 			ioas.map.uses.add(area, this.#locks);
 			at = end + 1n;
+			worked(PER_AREA);
 		}
 		if (at <= last) throw gap(ioas, at);
 		if (this.#locks) this.#locked = { first: iova, last };
@@ -153,6 +157,7 @@ export class Access extends IommufdObject implements MapUser {
 			this.#context.platform.budget.pins.uncharge(PIN_BYTES);
 			ioas.map.uses.drop(area, this.#locks);
 			at = end + 1n;
+			worked(PER_AREA);
 		}
 	}
 

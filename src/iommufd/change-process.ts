@@ -3,6 +3,7 @@
 
 import type { AccountMode } from "../memory/memlock.js";
 import { Errno } from "../uapi/errno.js";
+import { worked } from "../uapi/slices.js";
 import type { Call } from "./call.js";
 import type { Pages } from "./io-pagetable/pages.js";
 import { Ioas } from "./ioas.js";
@@ -22,6 +23,7 @@ export function ioasChangeProcess(call: Call): void {
 					"change-process",
 				);
 			moving.add(pages);
+			worked(50);
 		}
 	}
 	const charges = new Map<AccountMode, number>();
@@ -37,7 +39,10 @@ export function ioasChangeProcess(call: Call): void {
 		for (const [mode, count] of charged) memlock.uncharge(mode, caller.owner, caller.memory, count);
 		throw error;
 	}
-	for (const pages of moving) pages.changeOwner(caller, mustMove(pages, call));
+	for (const pages of moving) {
+		pages.changeOwner(caller, mustMove(pages, call));
+		worked(50);
+	}
 }
 
 /** Whether the caller has been charged for what another process was charged for before. */

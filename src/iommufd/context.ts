@@ -3,6 +3,7 @@
 
 import { allocation } from "../faults/faults.js";
 import type { Group } from "../iommu/core/iommu.js";
+import { Turn } from "../uapi/turns.js";
 import type { IommufdGroup } from "./device.js";
 import type { Ioas } from "./ioas.js";
 import { MmapRegions } from "./mmap-regions.js";
@@ -15,6 +16,8 @@ const CONTEXT_BYTES = 4096;
 export class Context {
 	readonly platform: Platform;
 	readonly objects: ObjectTable;
+	/** Of the calls that work on it. */
+	readonly turn = new Turn("another call of this context is under way");
 	/** What can be mapped with mmap(2) on the file. */
 	readonly mmapRegions = new MmapRegions();
 	/** What iommufd knows of a group that has devices bound here. */

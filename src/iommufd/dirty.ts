@@ -10,6 +10,7 @@ import {
 	type HwptSetDirtyTracking,
 	HwptSetDirtyTrackingFlags,
 } from "../uapi/iommufd.js";
+import { worked } from "../uapi/slices.js";
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import { PagingHwpt } from "./hwpt.js";
@@ -104,13 +105,16 @@ function readDirty(
 		const from = Number((area.first > first ? area.first : first) >> BigInt(granule));
 		const to = Number(((area.last < last ? area.last : last) + 1n) >> BigInt(granule));
 		table.readDirty(from, to - from, clear, report);
+		worked(50);
 	}
 }
 
 function clearAll(map: IoPagetable, { table }: PagingDomain): void {
 	const granule = BigInt(table.format.granuleLg2);
-	for (const area of map.areas)
+	for (const area of map.areas) {
 		table.readDirty(Number(area.first >> granule), Number(area.length >> granule), true, () => {});
+		worked(50);
+	}
 }
 
 function withoutTracking(hwpt: PagingHwpt): Errno {

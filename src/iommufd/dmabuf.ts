@@ -5,6 +5,7 @@ import type { Caller } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
 import type { Backing, Extents } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
+import { whenFree } from "../uapi/turns.js";
 import type { Context } from "./context.js";
 import { Pages } from "./io-pagetable/pages.js";
 import type { Ioas } from "./ioas.js";
@@ -68,15 +69,19 @@ export class DmaBuf implements OpenFile {
 	}
 
 	/**
-	 * Takes all mappings away. The areas stay, and lead to nothing.
+	 * Takes all mappings away, as soon as no call works on a context that has some. The areas stay, and lead to nothing.
 	 * @param revoked whether new ones are refused from now on
 	 */
 	invalidateMappings(revoked: boolean): void {
 		this.#revoked = revoked;
-		for (const context of this.#contexts)
-			for (const object of context.objects) if (object.kind === "IOAS") this.#hideIn(object as Ioas);
+		const contexts = [...this.#contexts].sort((one, other) => one.turn.number - other.turn.number);
 		this.#contexts.clear();
-		this.#generation++;
+		const turns = contexts.map((context) => () => context.turn);
+		whenFree(turns, () => {
+			for (const context of contexts)
+				for (const object of context.objects) if (object.kind === "IOAS") this.#hideIn(object as Ioas);
+			this.#generation++;
+		});
 	}
 
 	#hideIn({ map }: Ioas): void {

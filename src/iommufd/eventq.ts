@@ -6,6 +6,7 @@ import type { ReadableFile } from "../files/open-file.js";
 import type { AddressSpace } from "../memory/address-space.js";
 import { Errno } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
+import { whenFree } from "../uapi/turns.js";
 import type { Context } from "./context.js";
 import { IommufdObject, type ObjectKind } from "./object.js";
 
@@ -127,6 +128,7 @@ class EventQueueFile implements ReadableFile {
 	}
 
 	release(): void {
-		this.#queue.close();
+		const queue = this.#queue;
+		whenFree([() => queue.context.turn], () => queue.close());
 	}
 }

@@ -16,6 +16,7 @@ import {
 	type IoasUnmap,
 	IovaRange,
 } from "../uapi/iommufd.js";
+import { worked } from "../uapi/slices.js";
 import type { Args } from "../uapi/struct.js";
 import type { Call } from "./call.js";
 import type { Context } from "./context.js";
@@ -83,6 +84,7 @@ export function ioasIovaRanges(call: Call, query: Args<typeof IoasIovaRanges>): 
 			range.start = first;
 			range.last = last;
 			copyOut(call.caller.memory, query.allowedIovas + count * IovaRange.size, range.bytes, "allowed_iovas");
+			worked(PER_COPY);
 		}
 		count++;
 	}
@@ -104,6 +106,10 @@ export function ioasAllowIovas(call: Call, allow: Args<typeof IoasAllowIovas>): 
 	undo.keep();
 }
 
+/** What it takes to copy something small to the caller, and to take an allowed range in, as slices.ts counts. */
+const PER_COPY = 300;
+const PER_RANGE = 150;
+
 /** Of a caller's array, so many ranges are read at a time. */
 const READ_AT_ONCE = 4096;
 const rangeBytes = new Uint8Array(READ_AT_ONCE * IovaRange.size);
@@ -120,6 +126,7 @@ function readRanges(memory: AddressSpace, address: number, count: number, into: 
 		// Where it ends says why.
 		if (read < some) copyIn(memory, at + read * size, rangeBytes.subarray(0, size), "allowed_iovas");
 		done += read;
+		worked(read * PER_RANGE);
 	}
 }
 

@@ -32,6 +32,7 @@ import {
 import { IoasCopyOfTests, TestCommand } from "../uapi/iommufd-test.js";
 import { checkFields, readCommand, readSize } from "../uapi/rules.js";
 import type { AnyCommand, Args } from "../uapi/struct.js";
+import { Turns, whenFree } from "../uapi/turns.js";
 import { Call } from "./call.js";
 import { ioasChangeProcess } from "./change-process.js";
 import { Context } from "./context.js";
@@ -108,8 +109,6 @@ export class IommufdFile implements MappableFile {
 	readonly context: Context;
 	readonly #call: Call;
 	readonly #table: readonly (Entry | undefined)[];
-	#isCalled = false;
-	#isReleased = false;
 
 	/** @param path "/dev/iommu", or "/dev/vfio/vfio", which counts memory as VFIO does */
 	constructor(platform: Platform, path = "/dev/iommu") {
@@ -121,12 +120,14 @@ export class IommufdFile implements MappableFile {
 
 	/** As Linux's fdget(), a call keeps the file: another thread may close it meanwhile, which counts after the call. */
 	ioctl(caller: Caller, command: number, argument: number): number {
-		this.#isCalled = true;
+		const { turn, platform, hasHolders } = this.context;
+		// What was closed before this call is gone for it: a device's id is free again, for one.
+		if (hasHolders) platform.settle();
+		turn.take();
 		try {
 			return this.#serve(caller, command, argument);
 		} finally {
-			this.#isCalled = false;
-			if (this.#isReleased) this.context.drop();
+			turn.give();
 		}
 	}
 
@@ -138,8 +139,6 @@ export class IommufdFile implements MappableFile {
 				"IOMMU_TEST_CMD drives the mock IOMMU, and this machine has none: `selftest` is one that has",
 				"machine",
 			);
-		// What was closed before this call is gone for it: a device's id is free again, for one.
-		if (this.context.hasHolders) this.context.platform.settle();
 		if (index < 0 || index >= this.#table.length) return containerIoctl(this.#call, caller, command, argument);
 		const entry = this.#table[index];
 		if (entry === undefined || entry.command.number !== command) {
@@ -154,12 +153,13 @@ export class IommufdFile implements MappableFile {
 	}
 
 	mmap(offset: number, length: number): Mapping<MovableMemory> {
+		using _ = Turns.take(this.context.turn);
 		return this.context.mmapRegions.map(offset, length);
 	}
 
 	release(): void {
-		this.#isReleased = true;
-		if (!this.#isCalled) this.context.drop();
+		const { context } = this;
+		whenFree([() => context.turn], () => context.drop());
 	}
 }
 

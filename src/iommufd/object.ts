@@ -3,6 +3,7 @@
 import { allocation, iommufdFails } from "../faults/faults.js";
 import { MemoryBudget, type Share } from "../faults/memory-budget.js";
 import { Errno } from "../uapi/errno.js";
+import { worked } from "../uapi/slices.js";
 
 /** What an id can name. enum iommufd_object_type */
 export type ObjectKind =
@@ -211,6 +212,7 @@ export class ObjectTable {
 				if (object?.users !== 1) continue;
 				this.remove(object);
 				destroyed = true;
+				worked(100);
 			}
 		}
 		for (let id = this.#slots.length - 1; id > 0; id--) if (this.#slots[id] === null) this.cancel(id);

@@ -3,6 +3,7 @@
 
 import { Errno, hex } from "../uapi/errno.js";
 import type { HintName } from "../uapi/hints.js";
+import { worked } from "../uapi/slices.js";
 
 export const PAGE_SIZE = 4096;
 export const PAGE_SHIFT = 12;
@@ -131,6 +132,8 @@ const zeroes = new Uint8Array(64 * 1024);
 
 /** Writes `length` zeroes to the caller's memory or throws EFAULT, naming what was cleared. */
 export function clearOut(space: AddressSpace, address: number, length: number, what: string): void {
-	for (let done = 0; done < length; done += zeroes.length)
+	for (let done = 0; done < length; done += zeroes.length) {
 		copyOut(space, address + done, zeroes.subarray(0, Math.min(zeroes.length, length - done)), what);
+		worked(zeroes.length >> 4);
+	}
 }

@@ -16,6 +16,14 @@ import type { Runs } from "./runs.js";
  */
 export type Contiguity = "4K" | "2M" | "1G" | "as-addresses";
 
+/** How many pages that is. */
+const longestRuns: { readonly [contiguity in Contiguity]: number } = {
+	"4K": 1,
+	"2M": 512,
+	"1G": PAGES_PER_BLOCK,
+	"as-addresses": Number.POSITIVE_INFINITY,
+};
+
 /** Below it is room for what is not memory: I/O page tables, device registers. In frames: 64 GiB. */
 export const FIRST_FRAME = 2 ** 24;
 
@@ -88,6 +96,11 @@ export class Frames {
 	/** Undefined for what isn't a device's. */
 	#placeOf(backing: Backing): Place | undefined {
 		return backing.isDeviceMemory ? this.#places.get(backing) : undefined;
+	}
+
+	/** How many pages lie side by side at most. */
+	get longestRun(): number {
+		return longestRuns[this.contiguity];
 	}
 
 	/** Pins `count` pages of a backing from `page` on, once more each. @throws ENOMEM; none is pinned then */

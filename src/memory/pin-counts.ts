@@ -31,6 +31,10 @@ export class PinCounts {
 
 	/** Tells of the pages that are pinned, in order, as stretches; neighbours may come as two. */
 	each(tell: (first: number, count: number) => void): void {
+		if (this.#chunks === undefined && this.#pages === undefined) {
+			if (this.#whole > 0) tell(0, PAGES_PER_BLOCK);
+			return;
+		}
 		for (let chunk = 0; chunk < CHUNKS_PER_BLOCK; chunk++) {
 			const first = chunk * PAGES_PER_CHUNK;
 			if (this.#pages?.[chunk] !== undefined) {

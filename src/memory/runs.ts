@@ -3,6 +3,19 @@
 /** Of scattered memory there are as many runs as pages, so what may be large is worked on in pieces of this size. */
 export const MOST_RUNS = 4096;
 
+const spare: Runs[] = [];
+
+/** An empty list, and nobody else's until it is given back: what takes long is interrupted by others, who need one, too. */
+export function takeRuns(): Runs {
+	const runs = spare.pop() ?? new Runs();
+	runs.clear();
+	return runs;
+}
+
+export function giveRunsBack(runs: Runs): void {
+	spare.push(runs);
+}
+
 /** A growable list of runs in parallel arrays, reused from call to call so that filling it allocates nothing. */
 export class Runs {
 	/** No more than this are taken in. */

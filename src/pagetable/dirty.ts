@@ -2,6 +2,7 @@
 // arm_lpae_read_and_clear_dirty() of io-pgtable-arm.c.
 
 import { Errno } from "../uapi/errno.js";
+import { worked } from "../uapi/slices.js";
 import { alignDown } from "./bits.js";
 import { readDirtyFromInside } from "./dirty-from-inside.js";
 import type { DirtyBits } from "./format.js";
@@ -88,6 +89,7 @@ class DirtyScan {
 		const level = tree.levels[number]!;
 		const from = atStart ? indexOf(level, this.#va) : 0;
 		const to = atEnd ? indexOf(level, this.#last) : level.items - 1;
+		worked(to - from + 20);
 		if (number === 0) {
 			this.#leaves(number, words, from, to, tableVa);
 			return;

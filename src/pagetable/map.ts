@@ -2,6 +2,7 @@
 // s390 have code of their own: arm_lpae_map_pages(), s390_iommu_map_pages(). Where a caller can tell, the format says so.
 
 import { Errno } from "../uapi/errno.js";
+import { worked } from "../uapi/slices.js";
 import { isAligned, powerOfTwo, trailingZeros } from "./bits.js";
 import { READ, WRITE } from "./format.js";
 import type { PageSizes } from "./page-sizes.js";
@@ -54,6 +55,7 @@ export function mapRange(
 				const stored = storeLeaves(tree, level, path[level]!, next, pa + (next - va), size, leaves, protection);
 				leaves -= stored;
 				next += stored * powerOfTwo(size);
+				worked(stored + 20);
 				while (level < topLevel && isAligned(next, levels[level]!.tableSize)) level++;
 			}
 			if (next === end) return;
@@ -106,8 +108,10 @@ function makeRoom(tree: Tree, number: number, words: Uint32Array, from: number, 
 	while (index < to) {
 		if (!isTable(level, words, index) || hasLeaf(tree, number - 1, tree.tableBelow(number, words, index)))
 			throw alreadyMapped(tree, va + (index - from) * level.itemFrames);
-		tree.freeTree(tableFrame(level, words, index), number - 1);
+		// Nobody must come by a table that is somebody else's already.
+		const below = tableFrame(level, words, index);
 		clearItems(level, words, index, index + 1);
+		tree.freeTree(below, number - 1);
 		index = firstInUse(level, words, index + 1, to);
 	}
 }
@@ -115,6 +119,7 @@ function makeRoom(tree: Tree, number: number, words: Uint32Array, from: number, 
 function hasLeaf(tree: Tree, number: number, words: Uint32Array): boolean {
 	const level = tree.levels[number]!;
 	let index = firstInUse(level, words, 0, level.items);
+	worked(level.items >> 2);
 	while (index < level.items) {
 		if (!isTable(level, words, index)) return true;
 		if (hasLeaf(tree, number - 1, tree.tableBelow(number, words, index))) return true;

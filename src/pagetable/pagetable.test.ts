@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { withFaults } from "../faults/faults.js";
+import { MemoryBudget } from "../faults/memory-budget.js";
 import { Errno } from "../uapi/errno.js";
 import { amdv1, amdv1Mock } from "./formats/amdv1.js";
 import { s390 } from "./formats/s390.js";
@@ -386,4 +387,19 @@ test("1 TiB in pages of 1 GiB is one table, and is gone as quickly", () => {
 	expect(table.translate(1024 * GIB - 1)).toBe(1024 * GIB - 1);
 	expect(table.unmap(0, 1024 * GIB)).toBe(1024 * GIB);
 	expect(memory.tablesInUse).toBe(1);
+});
+
+test("what can't have its entries is refused before it is begun, whatever the tables take already", () => {
+	const { pageTables } = new MemoryBudget(64 * 2 ** 20);
+	const { table } = make({}, new TableMemory({ budget: pageTables }));
+	const sizes = (1n << 12n) | (1n << 21n) | (1n << 30n);
+	const tib = 2 ** 28;
+	// A terabyte in pages of 4 KiB takes 2 GiB of entries, in pages of 2 MiB 4 MiB.
+	expect(() => table.requireRoom(tib, 4096, sizes)).toThrow(error("ENOMEM", /budget/));
+	expect(() => table.requireRoom(tib, Number.POSITIVE_INFINITY, 1n << 12n)).toThrow(error("ENOMEM"));
+	table.requireRoom(tib, 2 ** 21, sizes);
+	table.requireRoom(tib, Number.POSITIVE_INFINITY, sizes);
+	// The same that was mapped can be mapped again, in the tables that there are.
+	table.map(0, 0, 7 * GIB, READ, 1n << 12n);
+	table.requireRoom(7 * GIB, 4096, sizes);
 });

@@ -29,6 +29,8 @@ export class Translation {
 	protection = 0;
 }
 
+const ENTRY_BYTES = 8;
+
 export class PageTable {
 	readonly format: Format;
 	/** The sizes in bytes that a leaf can have, a bitmap: a domain's pgsize_bitmap. */
@@ -83,6 +85,20 @@ export class PageTable {
 	map(va: number, pa: number, count: number, protection: number, allowedSizes?: bigint): void {
 		const sizes = allowedSizes === undefined ? this.#sizes : this.#sizesWithin(allowedSizes);
 		mapRange(this.#tree, va, pa, count, protection, sizes);
+	}
+
+	/**
+	 * Makes sure, before a large mapping is begun, that the entries which it takes at least can be had.
+	 * @param count frames
+	 * @param longest how many bytes of memory lie side by side at most; Infinity for any number of them
+	 * @throws ENOMEM
+	 */
+	requireRoom(count: number, longest: number, allowedSizes: bigint): void {
+		const bits = Number.isFinite(longest) ? BigInt(2 * longest) - 1n : -1n;
+		const sizes = allowedSizes & this.pageSizes & bits;
+		if (sizes === 0n) return;
+		const largest = 2 ** (sizes.toString(2).length - 1 - this.format.granuleLg2);
+		this.#tree.memory.requireRoom((count / largest) * ENTRY_BYTES);
 	}
 
 	/**

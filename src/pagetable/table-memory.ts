@@ -97,6 +97,11 @@ export class TableMemory {
 		return this.#bytesInUse;
 	}
 
+	/** @throws ENOMEM when there can't be so many bytes of tables in all */
+	requireRoom(bytes: number): void {
+		this.#budget.requireRoom(bytes);
+	}
+
 	/**
 	 * A zeroed table of 2^bytesLg2 bytes (up to 4 MiB), aligned to its size.
 	 * @returns its frame

@@ -2,6 +2,7 @@
 // struct pt_common and pt_iter.h of Linux's generic_pt.
 
 import { Errno, hex } from "../uapi/errno.js";
+import { worked } from "../uapi/slices.js";
 import { alignDown } from "./bits.js";
 import { type PageTableConfig, translatedBits } from "./config.js";
 import type { Format } from "./format.js";
@@ -195,6 +196,7 @@ export class Tree {
 				if (isTable(level, words, index)) this.freeTree(tableFrame(level, words, index), number - 1);
 		}
 		this.memory.free(frame);
+		worked(this.levels[number]!.items >> 1);
 	}
 
 	/** pt_pgsz_lg2_to_level(): the highest level at which one item is not larger than the page. */

@@ -1,6 +1,7 @@
 // Unmapping a range. pt_iommu_unmap_range() of Linux's generic_pt: leaves are never split, so a range that ends inside of
 // one takes all of it, one that starts inside of one stops there, and so does one that meets a hole.
 
+import { worked } from "../uapi/slices.js";
 import { alignDown, isAligned } from "./bits.js";
 import { clearItems, firstNoLeaf, indexOf, isEmpty, isTable } from "./table-level.js";
 import type { Tree } from "./tree.js";
@@ -31,6 +32,7 @@ export function unmapRange(tree: Tree, va: number, count: number): number {
 		const after = endOfLeaves(tree, number, words, index, Math.min(lastItem + 1, level.items));
 		clearItems(level, words, index, after);
 		next += (after - index) * level.itemFrames;
+		worked(after - index + 20);
 
 		while (number < topLevel && isAligned(next, levels[number]!.tableSize)) {
 			number++;

@@ -3,6 +3,7 @@
 // order of the checks decides which errno wins.
 
 import { Errno, hex } from "./errno.js";
+import { worked } from "./slices.js";
 import { type AnyCommand, forbiddenBitsOf } from "./struct.js";
 import { type FieldValue, type PlacedField, readField } from "./view.js";
 
@@ -169,6 +170,7 @@ function requireZeroes(memory: UserMemory, address: number, from: number, to: nu
 				`byte ${at + unknown} of the struct is ${hex(chunk[unknown])}, but ${command.name} is known up to byte ${from} only: what follows must be 0`,
 				"newer-struct",
 			);
+		worked(chunk.length >> 4);
 		if (got < chunk.length)
 			throw new Errno(
 				"EFAULT",

@@ -71,6 +71,19 @@ export interface Command<F extends FieldTable> extends AnyCommand {
 	newView(): WritableView<F>;
 }
 
+/** Those of the views that all calls share. */
+const shared = new Set<ArrayBuffer>();
+
+/** What all shared views have now. Who makes a call while another one is under way puts it back afterwards. */
+export function saveViews(): Uint8Array[] {
+	return Array.from(shared, (buffer) => new Uint8Array(buffer.slice(0)));
+}
+
+export function restoreViews(saved: readonly Uint8Array[]): void {
+	let i = 0;
+	for (const buffer of shared) new Uint8Array(buffer).set(saved[i++]);
+}
+
 type WithSize<F extends FieldTable> = { size: Field<number, "in"> } & F;
 type WithArgsz<F extends FieldTable> = { argsz: Field<number, "inout"> } & F;
 
@@ -217,6 +230,7 @@ function describe(
 	minimumSize: number,
 	buffer = bufferFor(size),
 ): AnyStruct {
+	shared.add(buffer);
 	return {
 		name,
 		size,

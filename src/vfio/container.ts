@@ -8,6 +8,7 @@ import type { PagingDomain } from "../iommu/core/iommu.js";
 import { Errno } from "../uapi/errno.js";
 import { nameIn } from "../uapi/field.js";
 import { belongsTo, nameOfIoctl, strayIoctl } from "../uapi/ioctl-names.js";
+import { Turn, Turns } from "../uapi/turns.js";
 import { VFIO_API_VERSION, VfioCheckExtension, VfioExtension, VfioGetApiVersion, VfioSetIommu } from "../uapi/vfio.js";
 import type { VfioGroup } from "./group.js";
 import { type1Has, type1Ioctl } from "./type1/ioctls.js";
@@ -24,6 +25,8 @@ type BackEnd = { readonly kind: "type1"; readonly type1: Type1 } | { readonly ki
 
 /** Lives as long as its file is open, or a group is in it. */
 export class Container {
+	/** Of the calls that work on it. */
+	readonly turn = new Turn("another call of this container is under way");
 	readonly #platform: ContainerPlatform;
 	/** The newest first. */
 	readonly #groups: VfioGroup[] = [];
@@ -219,6 +222,7 @@ export class ContainerFile implements OpenFile {
 	}
 
 	ioctl(caller: Caller, command: number, argument: number): number {
+		using _ = Turns.take(this.container.turn);
 		return this.container.ioctl(caller, command, argument);
 	}
 

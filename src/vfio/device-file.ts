@@ -9,6 +9,7 @@ import { Errno } from "../uapi/errno.js";
 import { belongsTo, strayIoctl } from "../uapi/ioctl-names.js";
 import { checkFields, readCommand, readThrough, readVfioCommand, respond, respondField } from "../uapi/rules.js";
 import type { AnyCommand } from "../uapi/struct.js";
+import { Turns, whenFree } from "../uapi/turns.js";
 import {
 	VFIO_PCI_NUM_IRQS,
 	VFIO_PCI_NUM_REGIONS,
@@ -80,9 +81,10 @@ export class DeviceFile implements PositionedFile, MappableFile {
 
 	ioctl(caller: Caller, command: number, argument: number): number {
 		this.#settle();
-		if (command === VfioDeviceBindIommufd.number) this.#bind(caller, argument);
+		using turns = Turns.take(this.device.turn);
+		if (command === VfioDeviceBindIommufd.number) this.#bind(caller, argument, turns);
 		else if (!this.#isBound) throw this.#notBound(command);
-		else return this.#serve(caller, command, argument);
+		else return this.#serve(caller, command, argument, turns);
 		return 0;
 	}
 
@@ -111,9 +113,19 @@ export class DeviceFile implements PositionedFile, MappableFile {
 	release(): void {
 		if (!this.#isBound) return;
 		this.#isBound = false;
-		const { group } = this.device;
-		this.device.close();
-		if (this.#group === undefined) group?.unblockByCdev();
+		const { device } = this;
+		const openedBy = this.#group;
+		const needed = [
+			() => openedBy?.turn,
+			() => openedBy?.container?.turn,
+			() => device.turn,
+			() => (device.context ?? openedBy?.iommufd)?.turn,
+		];
+		whenFree(needed, () => {
+			const { group } = device;
+			device.close();
+			if (openedBy === undefined) group?.unblockByCdev();
+		});
 	}
 
 	#notBound(command: number): Errno {
@@ -125,19 +137,21 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		);
 	}
 
-	#serve(caller: Caller, command: number, argument: number): number {
+	#serve(caller: Caller, command: number, argument: number, turns: Turns): number {
 		this.device.wake();
-		if (this.#group === undefined && this.#serveOwnFile(caller, command, argument)) return 0;
+		if (this.#group === undefined && this.#serveOwnFile(caller, command, argument, turns)) return 0;
 		return this.#serveAny(caller, command, argument);
 	}
 
 	/** What can be asked only of a device that was opened by its own file. @returns whether it was that */
-	#serveOwnFile(caller: Caller, command: number, argument: number): boolean {
+	#serveOwnFile(caller: Caller, command: number, argument: number, turns: Turns): boolean {
 		switch (command) {
 			case VfioDeviceAttachIommufdPt.number:
+				turns.take(this.device.context?.turn);
 				this.#attach(caller, argument);
 				return true;
 			case VfioDeviceDetachIommufdPt.number:
+				turns.take(this.device.context?.turn);
 				this.#detach(caller, argument);
 				return true;
 			default:
@@ -196,7 +210,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 	}
 
 	/** VFIO_DEVICE_BIND_IOMMUFD */
-	#bind(caller: Caller, argument: number): void {
+	#bind(caller: Caller, argument: number, turns: Turns): void {
 		readCommand(caller.memory, argument, VfioDeviceBindIommufd);
 		const { iommufd, flags, tokenUuidPtr } = VfioDeviceBindIommufd.view;
 		checkFields(VfioDeviceBindIommufd);
@@ -210,7 +224,8 @@ export class DeviceFile implements PositionedFile, MappableFile {
 		const { group } = this.device;
 		group?.blockByCdev();
 		try {
-			this.#bindToIommufd(caller, argument, iommufd, flags & VfioDeviceBindFlags.TOKEN ? tokenUuidPtr : undefined);
+			const token = flags & VfioDeviceBindFlags.TOKEN ? tokenUuidPtr : undefined;
+			this.#bindToIommufd(caller, argument, iommufd, token, turns);
 		} catch (error) {
 			group?.unblockByCdev();
 			throw error;
@@ -218,7 +233,7 @@ export class DeviceFile implements PositionedFile, MappableFile {
 	}
 
 	/** @param token where a VF token is, if one is given */
-	#bindToIommufd(caller: Caller, argument: number, iommufd: number, token: number | undefined): void {
+	#bindToIommufd(caller: Caller, argument: number, iommufd: number, token: number | undefined, turns: Turns): void {
 		if (this.#isBound)
 			throw new Errno(
 				"EINVAL",
@@ -231,7 +246,9 @@ export class DeviceFile implements PositionedFile, MappableFile {
 			copyIn(caller.memory, token, uuid, "token_uuid_ptr");
 		}
 		checkToken(this.device.sriov, uuid, this.device.name);
-		VfioDeviceBindIommufd.view.outDevid = this.device.bind(iommufdOf(caller, iommufd).context, caller.thread);
+		const { context } = iommufdOf(caller, iommufd);
+		turns.take(context.turn);
+		VfioDeviceBindIommufd.view.outDevid = this.device.bind(context, caller.thread);
 		try {
 			respondField(caller.memory, argument, VfioDeviceBindIommufd, "outDevid");
 		} catch (error) {

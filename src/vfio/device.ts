@@ -9,6 +9,7 @@ import { attachDevice, detachDevice, replaceDevice } from "../iommufd/attach.js"
 import type { Context } from "../iommufd/context.js";
 import { type BoundDevice, bindDevice, unbindDevice } from "../iommufd/device.js";
 import { Errno } from "../uapi/errno.js";
+import { Turn } from "../uapi/turns.js";
 import { BarMemory } from "./bar-memory.js";
 import type { BarOwner } from "./bar-window.js";
 import { ConfigSpace } from "./config-space.js";
@@ -61,6 +62,8 @@ export class VfioDevice {
 	readonly #pasids = new Set<Pasid>();
 	/** Whether the program has let it sleep. */
 	readonly lowPower: LowPower;
+	/** Of the calls that work on it. */
+	readonly turn = new Turn("another call of this device is under way");
 
 	constructor(cdevName: string, device: PciDevice, hardware: PciHardware, sriov: SriovRole) {
 		this.cdevName = cdevName;
@@ -83,6 +86,11 @@ export class VfioDevice {
 	/** Whether it can be opened: VFIO's driver has it, and isn't about to leave it. */
 	get isRegistered(): boolean {
 		return this.group?.devices.includes(this) ?? false;
+	}
+
+	/** Of the iommufd that it is in. */
+	get context(): Context | undefined {
+		return this.#bound?.context;
 	}
 
 	/** Whether a program has it. */

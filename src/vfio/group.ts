@@ -11,6 +11,7 @@ import { copyIn, PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
 import { strayIoctl } from "../uapi/ioctl-names.js";
 import { readVfioCommand, respond } from "../uapi/rules.js";
+import { Turn, Turns, whenFree } from "../uapi/turns.js";
 import {
 	VfioGroupFlags,
 	VfioGroupGetDeviceFd,
@@ -33,6 +34,8 @@ export class VfioGroup {
 	readonly iommuGroup: Group;
 	/** VFIO has made the group up for a device without an IOMMU. */
 	readonly isNoIommu: boolean;
+	/** Of the calls that work on it. */
+	readonly turn = new Turn("another call of this group is under way");
 	/** Those that can be opened, the newest first. */
 	readonly devices: VfioDevice[] = [];
 	/** Devices that VFIO's driver has. */
@@ -62,6 +65,11 @@ export class VfioGroup {
 
 	get container(): Container | undefined {
 		return this.#container;
+	}
+
+	/** The iommufd that stands in for its container. */
+	get iommufd(): Context | undefined {
+		return this.#iommufd;
 	}
 
 	/** A device has a driver now, which is VFIO's. */
@@ -173,17 +181,19 @@ export class VfioGroup {
 	 * VFIO_GROUP_SET_CONTAINER
 	 * @param fd the caller's, of a container or of an iommufd in its place
 	 */
-	setContainer(caller: Caller, fd: number): void {
+	setContainer(caller: Caller, fd: number, turns: Turns): void {
 		const found = caller.file(fd);
 		if (found === undefined) throw new Errno("EBADF", `the container's fd is ${fd}, which is not open`, "fd");
 		if (this.#hasIommu) throw new Errno("EINVAL", `group ${this.name} is in a container already`, "container-order");
 		this.#checkAlive();
 		const file = found.kind === "ours" ? found.file : undefined;
 		if (file instanceof ContainerFile) {
+			turns.take(file.container.turn);
 			file.container.add(this, caller);
 			this.#container = file.container;
 		} else if (file instanceof IommufdFile) {
 			const { context } = file;
+			turns.take(context.turn);
 			if (this.isNoIommu) setNoIommuMode(context);
 			else ensureCompatIoas(context);
 			context.hold();
@@ -281,9 +291,10 @@ export class GroupFile implements OpenFile {
 
 	ioctl(caller: Caller, command: number, argument: number): number {
 		this.#settle();
+		using turns = Turns.take(this.group.turn);
 		switch (command) {
 			case VfioGroupGetDeviceFd.number:
-				return this.#getDeviceFd(caller, argument);
+				return this.#getDeviceFd(caller, argument, turns);
 			case VfioGroupGetStatus.number:
 				readVfioCommand(caller.memory, argument, VfioGroupGetStatus);
 				VfioGroupGetStatus.view.flags = this.group.status;
@@ -291,9 +302,11 @@ export class GroupFile implements OpenFile {
 				return 0;
 			case VfioGroupSetContainer.number:
 				copyIn(caller.memory, argument, fdBytes, "the container's fd", "container-fd");
-				this.group.setContainer(caller, fdView.getInt32(0, true));
+				this.group.setContainer(caller, fdView.getInt32(0, true), turns);
 				return 0;
 			case VfioGroupUnsetContainer.number:
+				turns.take(this.group.container?.turn);
+				turns.take(this.group.iommufd?.turn);
 				this.group.unsetContainer();
 				return 0;
 			default:
@@ -303,16 +316,18 @@ export class GroupFile implements OpenFile {
 
 	release(): void {
 		this.isClosed = true;
-		this.group.fileClosed();
+		const { group } = this;
+		whenFree([() => group.turn, () => group.container?.turn, () => group.iommufd?.turn], () => group.fileClosed());
 	}
 
 	/** VFIO_GROUP_GET_DEVICE_FD */
-	#getDeviceFd(caller: Caller, argument: number): number {
+	#getDeviceFd(caller: Caller, argument: number, turns: Turns): number {
 		const text = readString(caller, argument);
 		for (const device of this.group.devices) {
 			const asked = askedFor(text, device.name);
 			if (asked === undefined) continue;
 			checkToken(device.sriov, asked.token, device.name);
+			for (const turn of [this.group.container?.turn, device.turn, this.group.iommufd?.turn]) turns.take(turn);
 			return caller.install(this.group.openDevice(device, caller, this.#settle));
 		}
 		const names = this.group.devices.map(({ name }) => name).join(", ");

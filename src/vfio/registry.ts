@@ -1,6 +1,7 @@
 // The devices and groups that VFIO has at the moment, by their numbers: vfio_register_group_dev() and what undoes it.
 // drivers/vfio/vfio_main.c and group.c.
 
+import { whenFree } from "../uapi/turns.js";
 import type { VfioDevice } from "./device.js";
 import { VfioGroup } from "./group.js";
 
@@ -37,12 +38,14 @@ export class VfioRegistry {
 	unregister(device: VfioDevice, whenGone: () => void): void {
 		const { group } = device;
 		group?.hide(device);
-		device.takeBack(() => {
+		const leave = (): void => {
 			this.#devices[this.#devices.indexOf(device)] = undefined;
 			if (group?.remove(device)) this.#groups[this.#groups.indexOf(group)] = undefined;
 			this.onChange();
 			whenGone();
-		});
+		};
+		const needed = [() => group?.turn, () => group?.container?.turn, () => group?.iommufd?.turn];
+		device.takeBack(() => whenFree(needed, leave));
 		this.onChange();
 	}
 

@@ -120,6 +120,8 @@ export class HandedFiles {
 	#deviceMinor = -1;
 	#mount = "";
 	readonly #events = new NativeMemory(256 * EVENT_WORDS * 4);
+	/** What has been read of them, and not looked at yet: watches and masks. */
+	readonly #unseen: { readonly watch: number; readonly mask: number }[] = [];
 
 	/** @param budget what open files are charged to */
 	constructor(events: Events, budget: Share) {
@@ -350,15 +352,21 @@ export class HandedFiles {
 		for (;;) {
 			const length = read(this.#inotify, address, bytes.length);
 			if (length <= 0) return;
-			for (let at = 0; at < length / 4; at += EVENT_WORDS) {
-				const mask = words[at + 1];
-				const stored = this.#stored.get(words[at]);
-				if (stored !== undefined) {
-					this.#take(stored);
-					if (mask & IN_CLOSE_WRITE) this.#release(stored.held);
-				} else if (mask & IN_DELETE_SELF) this.#gone(this.#byWatch.get(words[at]));
-				else if (mask & IN_Q_OVERFLOW) this.#releaseLost();
-			}
+			for (let at = 0; at < length / 4; at += EVENT_WORDS) this.#unseen.push({ watch: words[at], mask: words[at + 1] });
+			this.#lookAtUnseen();
+		}
+	}
+
+	/** A release may take long, and who is served meanwhile looks at what comes after it. */
+	#lookAtUnseen(): void {
+		for (let event = this.#unseen.shift(); event !== undefined; event = this.#unseen.shift()) {
+			const { watch, mask } = event;
+			const stored = this.#stored.get(watch);
+			if (stored !== undefined) {
+				this.#take(stored);
+				if (mask & IN_CLOSE_WRITE) this.#release(stored.held);
+			} else if (mask & IN_DELETE_SELF) this.#gone(this.#byWatch.get(watch));
+			else if (mask & IN_Q_OVERFLOW) this.#releaseLost();
 		}
 	}
 

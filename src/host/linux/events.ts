@@ -61,8 +61,12 @@ export class Events {
 		for (let wait = patience; ; wait = 0) {
 			const count = epollWait(this.fd, address, MOST_EVENTS, wait);
 			if (count <= 0) return;
-			const fds = Array.from({ length: count }, (_, i) => words[i * EVENT_WORDS + DATA]);
-			for (const fd of fds) this.#actions.get(fd)?.();
+			const due = Array.from({ length: count }, (_, i) => {
+				const fd = words[i * EVENT_WORDS + DATA];
+				return { fd, action: this.#actions.get(fd) };
+			});
+			// By the time of its turn one may have been settled, and its number another's.
+			for (const { fd, action } of due) if (action !== undefined && this.#actions.get(fd) === action) action();
 			if (count < MOST_EVENTS) return;
 		}
 	}

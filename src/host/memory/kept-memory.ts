@@ -2,9 +2,13 @@
 // them, here a copy does.
 
 import { type Extents, PAGE_SIZE } from "../../memory/address-space.js";
+import { worked } from "../../uapi/slices.js";
 
 /** In pages, 64 MiB: more isn't kept, because a process that ends waits for the copy. */
 export const MOST_KEPT = 2 ** 14;
+
+/** So many bytes are copied at a time. */
+const PIECE = 2 ** 20;
 
 interface Stretch {
 	/** Address of the first byte, and one past the last. */
@@ -26,11 +30,12 @@ export class KeptMemory {
 			const bytes = new Uint8Array(pinned.count[i] * PAGE_SIZE);
 			const first = pinned.page[i] * PAGE_SIZE;
 			for (let at = 0; at < bytes.length; ) {
-				const done = read(first + at, bytes.subarray(at));
+				const done = read(first + at, bytes.subarray(at, at + PIECE));
+				worked(PIECE >> 4);
 				const end = at + done;
 				if (done > 0) this.#stretches.push({ start: first + at, end: first + end, bytes: bytes.subarray(at, end) });
 				// A page that has been unmapped since is lost.
-				at = (Math.floor(end / PAGE_SIZE) + 1) * PAGE_SIZE;
+				at = done === PIECE ? end : (Math.floor(end / PAGE_SIZE) + 1) * PAGE_SIZE;
 			}
 		}
 		this.#stretches.sort((one, other) => one.start - other.start);

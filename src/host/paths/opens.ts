@@ -44,6 +44,8 @@ export interface ServedFiles {
 	store(path: string, text: string): void;
 	/** A new file for a path that it serves. @throws Errno */
 	open(path: string, opener: Credentials): OpenFile | undefined;
+	/** Whether what it is asked is written down, to be asked once more: then one call is answered after the other. */
+	readonly isRecorded?: boolean;
 	/** How much of our own memory clients may have us use. */
 	readonly budget: MemoryBudget;
 	/** What is pinned of some memory, in pages, for who looks into /proc. */

@@ -9,6 +9,7 @@ import { FileTree, READ_WRITE, WRITE_ONLY } from "../../machine/file-tree.js";
 import { type Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { WaitQueue } from "../../uapi/later.js";
+import { worked } from "../../uapi/slices.js";
 import { Refusal } from "../failure.js";
 import { type Host, type Machine, supervise } from "../launch/supervisor-thread.js";
 import { syscalls } from "../linux/syscalls.js";
@@ -31,6 +32,9 @@ function fakeFiles(): FileTree {
 	files.addLink("/sys/devices/fake/subsystem", "/sys/class/vfio-dev");
 	return files;
 }
+
+/** More than can be done without a look at others. */
+const SLICE = 2 ** 20;
 
 /** The file that a question is asked on. */
 interface Asked {
@@ -58,6 +62,7 @@ class FakeMachine implements Machine {
 	readonly #seen: object[] = [];
 	readonly #listening: EventFd[] = [];
 	readonly #gates = new Map<string, Gate>();
+	#working = 0;
 	/** The last of each. */
 	#queue: FakeQueue | undefined;
 	#region: FakeRegion | undefined;
@@ -235,6 +240,15 @@ class FakeMachine implements Machine {
 				gate.queue.wakeAll();
 				return length;
 			}
+			case "work": {
+				const gate = this.#gate(question.gate);
+				this.#working++;
+				while (!gate.isOpen) worked(SLICE);
+				this.#working--;
+				return memory.alive;
+			}
+			case "working":
+				return this.#working;
 			case "wake":
 				this.#gate(question.gate).queue.wakeAll();
 				return;

@@ -48,6 +48,10 @@ export type Question =
 	| { what: "open gate"; gate: string }
 	/** Have those who wait at it look again. */
 	| { what: "wake"; gate: string }
+	/** Work in slices until a gate is open. */
+	| { what: "work"; gate: string }
+	/** How many do? */
+	| { what: "working" }
 	/** How many wait at it? */
 	| { what: "waiting"; gate: string }
 	/** End the supervisor's thread. */

@@ -109,9 +109,9 @@ export class ParkedCalls {
 
 	/** Makes each that is due now again: `answer` finds it in the notification. Those that become due meanwhile are left for the next time. */
 	makeDueAgain(answer: () => void): void {
-		const due = this.#due;
-		this.#due = [];
-		for (const call of due) {
+		for (let left = this.#due.length; left > 0; left--) {
+			const call = this.#due.shift();
+			if (call === undefined) return; // Others were made on top of one that takes long.
 			this.#all.delete(call);
 			if (!this.#notification.isAlive(call.words)) {
 				this.#dropped(this.#notification.threadOf(call.words));
@@ -125,6 +125,20 @@ export class ParkedCalls {
 			this.#done = call.done;
 			answer();
 			this.#forgetSteps();
+		}
+	}
+
+	/** Answers others on top of the call that is under way: what has been done of that stays noted. */
+	apart(answerOthers: () => void): void {
+		const [done, passed, mayBeHandedOver] = [this.#done, this.#passed, this.mayBeHandedOver];
+		this.#forgetSteps();
+		this.mayBeHandedOver = false;
+		try {
+			answerOthers();
+		} finally {
+			this.#done = done;
+			this.#passed = passed;
+			this.mayBeHandedOver = mayBeHandedOver;
 		}
 	}
 

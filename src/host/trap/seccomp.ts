@@ -103,6 +103,16 @@ export class Notification {
 		return isAny && words[1] >>> 16 !== 0;
 	}
 
+	/** Whether another fd is readable now, or a call there to be received. */
+	isAnythingPending(other: number): boolean {
+		const { words, address } = this.#polled;
+		words[0] = this.#listener;
+		words[1] = POLLIN;
+		words[2] = other;
+		words[3] = POLLIN;
+		return poll(address, 2, 0) > 0;
+	}
+
 	/** Whether a call is there to be received now. */
 	get isPending(): boolean {
 		const { words, address } = this.#polled;
@@ -121,7 +131,7 @@ export class Notification {
 
 	// --- A call that is put aside ---
 
-	/** What the call is, to be put aside. */
+	/** What the call is, to be put aside, or to be gone on with after others. */
 	copy(): Uint32Array {
 		return this.#words.slice(0, NOTIF_WORDS);
 	}
@@ -131,7 +141,7 @@ export class Notification {
 		for (let i = 0; i < NOTIF_WORDS; i++) words[at + i] = this.#words[i];
 	}
 
-	/** Makes a call that was put aside the one that is answered now. */
+	/** Makes it the one that is answered from now on. */
 	resume(call: Uint32Array): void {
 		this.#words.set(call);
 	}

@@ -3,7 +3,7 @@
 
 import { allocation } from "../../faults/faults.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import type { Attachment, Device, Domain, Group, GroupWatcher } from "./iommu.js";
+import type { Attachment, Device, Domain, Group, GroupOwner, GroupWatcher } from "./iommu.js";
 import { Notes } from "./notes.js";
 import { NO_PASID, type Pasid } from "./pasid.js";
 
@@ -15,7 +15,7 @@ export class IommuGroup implements Group {
 	/** What the group's devices translate through now. */
 	#domain: Domain | undefined;
 	readonly #attachments = new Map<Pasid, Attachment>();
-	#owner: object | undefined;
+	#owner: GroupOwner | undefined;
 	/** Who has claimed it last, for a reason. */
 	#ownerName = "";
 	#claims = 0;
@@ -28,26 +28,30 @@ export class IommuGroup implements Group {
 		return this.#attachments.get(pasid);
 	}
 
-	claim(owner: object, name: string): void {
-		if (this.#claims > 0 && this.#owner !== owner)
+	claim(owner: GroupOwner, name: string): void {
+		if (this.#claims > 0 && this.#owner !== owner) {
+			this.#owner?.turn?.requireFree();
 			throw new Errno(
 				"EPERM",
 				`group ${this.id} (${this.#members()}) is in other hands: ${this.#ownerName} has it`,
 				"group-in-use",
 			);
+		}
 		if (this.#claims === 0) this.#takeOver();
 		this.#owner = owner;
 		this.#ownerName = name;
 		this.#claims++;
 	}
 
-	claimAlone(owner: object, name: string): void {
-		if (this.#claims > 0)
+	claimAlone(owner: GroupOwner, name: string): void {
+		if (this.#claims > 0) {
+			if (this.#owner !== owner) this.#owner?.turn?.requireFree();
 			throw new Errno(
 				"EPERM",
 				`group ${this.id} (${this.#members()}) isn't viable: ${this.#ownerName} has it`,
 				"group-in-use",
 			);
+		}
 		this.#takeOver();
 		this.#owner = owner;
 		this.#ownerName = name;

@@ -5,6 +5,7 @@
 
 import type { MovableMemory } from "../../memory/movable-memory.js";
 import type { PageTable } from "../../pagetable/pagetable.js";
+import type { Turn } from "../../uapi/turns.js";
 import type { Notes } from "./notes.js";
 import type { PageRequest } from "./page-request.js";
 import type { Pasid } from "./pasid.js";
@@ -37,6 +38,12 @@ export interface GroupWatcher {
 	attached(domain: Domain): void;
 }
 
+/** Who takes a group over. */
+export interface GroupOwner {
+	/** Of those that work for it: one of them may be about to let go of the group. */
+	readonly turn?: Turn;
+}
+
 /** Devices that the hardware can't tell apart, or can't keep from one another: they are attached together. */
 export interface Group {
 	readonly id: number;
@@ -52,12 +59,12 @@ export interface Group {
 	/**
 	 * Takes the group's DMA over for one owner; may be called again by the same one.
 	 * From then on its devices can't do DMA until something is attached.
-	 * @throws EPERM when another owner has it, EINVAL when the firmware wants memory mapped for a device at all times
+	 * @throws EPERM when another owner has it, Later while that is at work, EINVAL when the firmware wants memory mapped for a device at all times
 	 */
-	claim(owner: object, name: string): void;
+	claim(owner: GroupOwner, name: string): void;
 
 	/** The same for an owner that comes once and wants the whole group. @throws EPERM also when it has it already, EINVAL */
-	claimAlone(owner: object, name: string): void;
+	claimAlone(owner: GroupOwner, name: string): void;
 
 	/** Whether somebody has taken it over, or a driver of the kernel's uses a device of it. */
 	readonly isClaimed: boolean;

@@ -5,6 +5,7 @@ import { allocation } from "../../faults/faults.js";
 import { type AddressSpace, copyIn, copyOut } from "../../memory/address-space.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import type { FieldTable } from "../../uapi/field.js";
+import { worked } from "../../uapi/slices.js";
 import type { Struct } from "../../uapi/struct.js";
 import type { WritableView } from "../../uapi/view.js";
 
@@ -59,6 +60,9 @@ export function writeUserData<F extends FieldTable>(data: UserData, view: Writab
 	copyOut(data.memory, data.address, view.bytes.subarray(0, data.length), struct.name);
 }
 
+/** What it takes to read an entry, and to carry it out, as slices.ts counts. */
+export const PER_ENTRY = 300;
+
 /** Reads entry number `index` of an array; see readUserData. */
 export function readUserDataEntry<F extends FieldTable>(
 	array: UserDataArray,
@@ -107,10 +111,12 @@ export function carryOutUserData<F extends FieldTable>(
 				"newer-struct",
 			);
 		entries.set(entry.subarray(0, size), index * size);
+		worked(PER_ENTRY);
 	}
 	const view = struct.newView();
 	for (; array.done < array.entries; array.done++) {
 		view.bytes.set(entries.subarray(array.done * size, (array.done + 1) * size));
 		carryOut(view, array.done);
+		worked(PER_ENTRY);
 	}
 }

@@ -4,13 +4,16 @@ import { allocation, iommufdFails } from "../../faults/faults.js";
 import type { PagingDomain, Stretch } from "../../iommu/core/iommu.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
-import { Runs } from "../../memory/runs.js";
+import { giveRunsBack, takeRuns } from "../../memory/runs.js";
 import { powerOfTwo } from "../../pagetable/bits.js";
 import { Errno } from "../../uapi/errno.js";
+import { worked } from "../../uapi/slices.js";
 import type { Pages } from "./pages.js";
 
-/** The frames of the area that is being mapped. */
-const runs = new Runs();
+/** Of so many pages it is worth while to know early that there can't be entries for them. */
+const LARGE = 2 ** 16;
+/** What it takes to map pages that lie side by side, besides their entries, as slices.ts counts. */
+const PER_RUN = 50;
 
 /**
  * A value: it tells what the tree says at one place, and stays as it is. What changes is elsewhere: what in-kernel users do
@@ -106,9 +109,11 @@ export class Area {
 		const sizes = smallPagesOnly ? domain.pageSizes & BigInt(2 * PAGE_SIZE - 1) : domain.pageSizes;
 		const start = firstGranule(this, granule);
 		const end = start + countGranules(this, granule);
-		const { pages, lastIndex } = this;
+		const { pages, lastIndex, protection } = this;
+		if (lastIndex - this.index >= LARGE) domain.table.requireRoom(end - start, pages.longestRun * PAGE_SIZE, sizes);
 		let skip = this.pageOffset / powerOfTwo(granule);
 		let at = start;
+		const runs = takeRuns();
 		try {
 			for (let index = this.index; index <= lastIndex; ) {
 				runs.clear();
@@ -117,14 +122,17 @@ export class Area {
 				if (index <= lastIndex) index -= runs.count[--runs.length];
 				for (let i = 0; i < runs.length; i++) {
 					const count = Math.min(runs.count[i] * perPage - skip, end - at);
-					domain.map(at, runs.frame[i] * perPage + skip, count, this.protection, sizes);
+					domain.map(at, runs.frame[i] * perPage + skip, count, protection, sizes);
 					at += count;
 					skip = 0;
 				}
+				worked(runs.length * PER_RUN);
 			}
 		} catch (error) {
 			if (at > start) domain.unmap(start, at - start);
 			throw error;
+		} finally {
+			giveRunsBack(runs);
 		}
 		domain.hasMapped(start, end - start);
 	}

@@ -7,6 +7,7 @@ import { regionInWords } from "../../iommu/core/reserved.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { worked } from "../../uapi/slices.js";
 import { Area } from "./area.js";
 import { AreaTree } from "./area-tree.js";
 import { AreaUses } from "./area-uses.js";
@@ -35,6 +36,8 @@ export interface MapUser {
 /** What an Area and a Slice take while they are worked with, in bytes. */
 const AREA_BYTES = 100;
 const SLICE_BYTES = 150;
+/** What it takes to look at an area, or to map it, as slices.ts counts. */
+const PER_AREA = 100;
 
 export class IoPagetable {
 	readonly areas: AreaTree;
@@ -85,10 +88,14 @@ export class IoPagetable {
 			for (const slice of slices) {
 				const at = areas.length === 0 ? first : areas[areas.length - 1].last + 1n;
 				areas.push(this.#insert(slice, at, protection));
+				worked(PER_AREA);
 			}
 			this.#fillAll(areas);
 		} catch (error) {
-			for (const area of areas) this.#takeOut(area);
+			for (const area of areas) {
+				this.#takeOut(area);
+				worked(PER_AREA);
+			}
 			throw error;
 		} finally {
 			budget.uncharge(transient);
@@ -131,6 +138,7 @@ export class IoPagetable {
 			this.#emptyArea(area);
 			this.#takeOut(area);
 			done.bytes += area.length;
+			worked(PER_AREA);
 			if (area.last >= last) break;
 			from = area.last + 1n;
 		}
@@ -159,6 +167,7 @@ export class IoPagetable {
 			this.#platform.budget.areas.charge(SLICE_BYTES);
 			slices.push({ pages: area.pages, startByte: area.startByte(at), length: end - at + 1n });
 			at = end + 1n;
+			worked(PER_AREA);
 		}
 		if (at <= last)
 			throw new Errno("ENOENT", `there is no mapping at IOVA ${hex(at)} of ${this.#name}`, "nothing-mapped");
@@ -230,6 +239,7 @@ export class IoPagetable {
 		for (const area of this.areas) {
 			area.unmap(domain);
 			if (this.domains.length === 0) area.pages.drop(area.index, area.lastIndex);
+			worked(PER_AREA);
 		}
 		this.ranges.unreserve(domain);
 		this.#domainNames.delete(domain);
@@ -417,9 +427,15 @@ export class IoPagetable {
 		if (this.domains.length === 0) return;
 		let filled = 0;
 		try {
-			for (; filled < areas.length; filled++) this.#fillAreaInDomains(areas[filled]);
+			for (; filled < areas.length; filled++) {
+				this.#fillAreaInDomains(areas[filled]);
+				worked(PER_AREA);
+			}
 		} catch (error) {
-			for (const area of areas.slice(0, filled)) this.#emptyArea(area);
+			for (let i = 0; i < filled; i++) {
+				this.#emptyArea(areas[i]);
+				worked(PER_AREA);
+			}
 			throw error;
 		}
 	}
@@ -451,12 +467,14 @@ export class IoPagetable {
 			for (const area of this.areas) {
 				this.#fillAreaInDomain(area, domain);
 				filled++;
+				worked(PER_AREA);
 			}
 		} catch (error) {
 			for (const area of this.areas) {
 				if (filled-- === 0) break;
 				area.unmap(domain);
 				if (this.domains.length === 0) area.pages.drop(area.index, area.lastIndex);
+				worked(PER_AREA);
 			}
 			throw error;
 		}
@@ -513,13 +531,15 @@ export class IoPagetable {
 	/** @throws EADDRINUSE when an area doesn't fit */
 	#checkAlignment(alignment: bigint): void {
 		const mask = alignment - 1n;
-		for (const area of this.areas)
+		for (const area of this.areas) {
+			worked(PER_AREA);
 			if (area.first & mask || area.length & mask || BigInt(area.pageOffset) & mask)
 				throw new Errno(
 					"EADDRINUSE",
 					`${inWords(area)} is mapped in ${this.#name}, and is not aligned to ${hex(alignment)}`,
 					"aligned-for-domain",
 				);
+		}
 	}
 
 	#recalculateAlignment(): void {

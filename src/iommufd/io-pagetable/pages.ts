@@ -236,6 +236,11 @@ export abstract class Pages {
 		this.#account = memlock.account(mode, caller.owner, caller.memory);
 	}
 
+	/** How many pages of any memory have frames side by side at most. */
+	get longestRun(): number {
+		return this.#context.platform.frames.longestRun;
+	}
+
 	/**
 	 * Appends the frames of pages that are held, first..last.
 	 * @returns the page before which there was no more room; last + 1 if there was

@@ -9,6 +9,7 @@ import { copyIn, copyOut, PAGE_SIZE } from "../../memory/address-space.js";
 import { Runs } from "../../memory/runs.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { AccessPagesFlags, AccessRwFlags, CreateAccessFlags, type TestArgs } from "../../uapi/iommufd-test.js";
+import { whenFree } from "../../uapi/turns.js";
 import { Access, type AccessOps } from "../access.js";
 import type { Call } from "../call.js";
 import type { Context } from "../context.js";
@@ -70,8 +71,11 @@ class AccessFile implements OpenFile, AccessOps {
 	}
 
 	release(): void {
-		this.unmap(0n, LAST_IOVA);
-		this.#context.objects.destroyUser(this.access);
+		const context = this.#context;
+		whenFree([() => context.turn], () => {
+			this.unmap(0n, LAST_IOVA);
+			context.objects.destroyUser(this.access);
+		});
 	}
 }
 

@@ -27,6 +27,8 @@ interface Settings {
 }
 
 export class Recorder {
+	/** A replay makes one call after the other, so that is how they have to be answered. */
+	readonly isRecorded = true;
 	readonly #machine: Machine;
 	readonly #questions: Questions;
 	readonly #memories: RecordingMemories;

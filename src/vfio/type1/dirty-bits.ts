@@ -7,6 +7,7 @@
 
 import { type AddressSpace, copyIn, copyOut } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
+import { worked } from "../../uapi/slices.js";
 
 const WORD_BITS = 64;
 const WORD_BYTES = 8;
@@ -85,6 +86,8 @@ function writeWord(memory: AddressSpace, address: number, value: bigint): void {
 }
 
 function writeOnes(memory: AddressSpace, address: number, length: number): void {
-	for (let done = 0; done < length; done += ones.length)
+	for (let done = 0; done < length; done += ones.length) {
 		copyOut(memory, address + done, ones.subarray(0, Math.min(ones.length, length - done)), "the bitmap");
+		worked(ones.length >> 4);
+	}
 }

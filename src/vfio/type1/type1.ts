@@ -11,9 +11,10 @@ import { ordinaryDomain } from "../../iommufd/hwpt-policy.js";
 import { Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
 import type { Frames } from "../../memory/frames.js";
 import type { Memlock } from "../../memory/memlock.js";
-import { Runs } from "../../memory/runs.js";
+import { giveRunsBack, takeRuns } from "../../memory/runs.js";
 import { powerOfTwo } from "../../pagetable/bits.js";
 import { Errno, hex } from "../../uapi/errno.js";
+import { worked } from "../../uapi/slices.js";
 import { DirtyBits } from "./dirty-bits.js";
 import { commonAperture, IovaList } from "./iova-list.js";
 import { Mapping, type MappingOwner, Mappings } from "./mapping.js";
@@ -24,11 +25,12 @@ export const DMA_ENTRY_LIMIT = 0xffff;
 /** What a mapping takes, and each stretch of pages that is pinned for it, in bytes. */
 const MAPPING_BYTES = 200;
 const PINNED_BYTES = 64;
+/** What it takes to map or unmap one, as slices.ts counts. */
+const PER_MAPPING = 200;
 
 const PAGE_BITS = BigInt(PAGE_SIZE - 1);
 const ALL_SIZES = (1n << 64n) - 1n;
 const found = new Extents();
-const runs = new Runs();
 
 /** What a container of a machine works with. */
 export interface Type1Platform {
@@ -207,9 +209,13 @@ export class Type1 {
 			for (const mapping of this.mappings) {
 				this.#putIn(mapping, domain);
 				shown.push(mapping);
+				worked(PER_MAPPING);
 			}
 		} catch (error) {
-			for (const mapping of shown) this.#takeOut(mapping, [domain]);
+			for (const mapping of shown) {
+				this.#takeOut(mapping, [domain]);
+				worked(PER_MAPPING);
+			}
 			throw error;
 		}
 		domain.stretches = () => this.#stretchesIn(domain);
@@ -268,7 +274,10 @@ export class Type1 {
 	/** Unmaps and unpins some that are there, and follow one another. */
 	unmap(mappings: readonly Mapping[]): void {
 		this.mappings.remove(mappings);
-		for (const mapping of mappings) this.#forget(mapping);
+		for (const mapping of mappings) {
+			this.#forget(mapping);
+			worked(PER_MAPPING);
+		}
 	}
 
 	unmapAll(): void {
@@ -411,6 +420,7 @@ export class Type1 {
 	#putIn(mapping: Mapping, domain: PagingDomain): void {
 		const perPage = PAGE_SIZE / powerOfTwo(domain.table.format.granuleLg2);
 		const { frames } = this.#platform;
+		const runs = takeRuns();
 		const start = mapping.page * perPage;
 		let at = start;
 		const put = (ready: number): void => {
@@ -420,7 +430,6 @@ export class Type1 {
 				at += count;
 			}
 		};
-		runs.clear();
 		try {
 			for (const { backing, page, count } of mapping.pinned) {
 				let done = frames.runs(backing, page, count, runs);
@@ -435,6 +444,8 @@ export class Type1 {
 		} catch (error) {
 			if (at > start) domain.unmap(start, at - start);
 			throw error;
+		} finally {
+			giveRunsBack(runs);
 		}
 		domain.hasMapped(start, at - start);
 	}

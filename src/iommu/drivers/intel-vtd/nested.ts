@@ -12,9 +12,10 @@ import {
 	InvalidateDataType,
 	VtdInvalidateFlags,
 } from "../../../uapi/iommufd.js";
+import { worked } from "../../../uapi/slices.js";
 import type { Device, Domain, IommuDriver, PagingDomain } from "../../core/iommu.js";
 import { NO_PASID, type Pasid } from "../../core/pasid.js";
-import { readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../core/user-data.js";
+import { PER_ENTRY, readUserData, readUserDataEntry, type UserData, type UserDataArray } from "../../core/user-data.js";
 import type { DmaRequest } from "../../translation/dma-fault.js";
 import type { FirstStage } from "../../translation/first-stage.js";
 import { TwoStageDomain } from "../../translation/two-stage-domain.js";
@@ -159,6 +160,7 @@ export class VtdNestedDomain extends TwoStageDomain implements VtdDomain {
 				"data-type",
 			);
 		for (; array.done < array.entries; array.done++) {
+			worked(PER_ENTRY);
 			const entry = readUserDataEntry(array, array.done, type, HwptVtdS1Invalidate);
 			const { addr, npages, flags } = entry;
 			if (flags & ~VtdInvalidateFlags.LEAF)

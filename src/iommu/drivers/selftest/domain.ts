@@ -19,10 +19,11 @@ import {
 	MockPageTable,
 	TestInvalidateFlags,
 } from "../../../uapi/iommufd-test.js";
+import { worked } from "../../../uapi/slices.js";
 import { BaseDomain, PageTableDomain } from "../../core/domain.js";
 import type { Device, DirtyTracking, Domain, IommuDriver } from "../../core/iommu.js";
 import type { Pasid } from "../../core/pasid.js";
-import { readUserDataEntry, type UserDataArray } from "../../core/user-data.js";
+import { PER_ENTRY, readUserDataEntry, type UserDataArray } from "../../core/user-data.js";
 import { TwoStageDomain } from "../../translation/two-stage-domain.js";
 import type { MockDevice } from "./device.js";
 import type { MockViommu } from "./viommu.js";
@@ -84,6 +85,7 @@ export class MockNestedDomain extends TwoStageDomain {
 				"data-type",
 			);
 		for (; array.done < array.entries; array.done++) {
+			worked(PER_ENTRY);
 			const entry = readUserDataEntry(array, array.done, type, HwptInvalidateSelftest);
 			if (entry.flags & ~TestInvalidateFlags.ALL)
 				throw new Errno(
