@@ -28,6 +28,7 @@ const ENTRIES = {
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
 	"device-worker": "src/cli/device-worker.ts",
 	"writer-worker": "src/cli/writer-worker.ts",
+	"copy-thread": "src/host/launch/copy-thread.ts",
 	"exit-now": "src/host/launch/exit-now.ts",
 };
 /** What one entry imports of another only when it needs it stays a file of its own. */

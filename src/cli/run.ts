@@ -96,6 +96,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				launcher: new URL("./launcher-thread.js", import.meta.url),
 				supervisor: new URL("./supervisor-worker.js", import.meta.url),
 				device: new URL("./device-worker.js", import.meta.url),
+				copier: new URL("./copy-thread.js", import.meta.url),
 			},
 		},
 		{

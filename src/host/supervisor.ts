@@ -26,6 +26,10 @@ import { inodeOf } from "./linux/proc.js";
 import { F_ADD_SEALS, F_GET_SEALS } from "./linux/seals.js";
 import { AT_FDCWD } from "./linux/stat.js";
 import { syscalls } from "./linux/syscalls.js";
+import { UFFD_USER_MODE_ONLY } from "./linux/userfaultfd.js";
+import type { CopyThreadData } from "./memory/copy-thread.js";
+import { CopyThreads } from "./memory/copy-threads.js";
+import { FilledMemory } from "./memory/filled-memory.js";
 import { FunctionMemory } from "./memory/function-memory.js";
 import { MOST_KEPT } from "./memory/kept-memory.js";
 import type { ProcessMemory } from "./memory/process-memory.js";
@@ -102,6 +106,7 @@ export class Supervisor {
 	/** Of the thread whose call is being answered, if that is about a file of ours. */
 	#memory: ProcessMemory | undefined;
 	readonly #events = new Events();
+	readonly #copies: CopyThreads;
 	readonly #files: HandedFiles;
 	readonly #sharedFiles = new SharedFiles((area) => this.#files.withStat(area)?.shown);
 	readonly #processes: Processes;
@@ -118,6 +123,7 @@ export class Supervisor {
 	/**
 	 * Takes what it needs of the system. From then on it can be told where to listen, and a program can be started.
 	 * @param devices the threads of devices' models
+	 * @param startCopyThread has the main thread start a copy-thread.ts
 	 * @param directory where the machine's files may be put, and nothing is yet
 	 * @param faults who decides which places fail
 	 * @throws Refusal, SystemError
@@ -125,6 +131,7 @@ export class Supervisor {
 	constructor(
 		served: ServedFiles,
 		devices: DeviceThreads,
+		startCopyThread: (data: CopyThreadData) => void,
 		directory: string,
 		tracer: Tracer | undefined,
 		faults: FaultInjection,
@@ -133,6 +140,7 @@ export class Supervisor {
 		this.#served = served;
 		this.#tracer = tracer;
 		this.#files = new HandedFiles(this.#events, served.budget.objects);
+		this.#copies = new CopyThreads(this.#events, startCopyThread);
 		this.#parked = new ParkedCalls(this.#notification, (thread) => faults.forgetParked(thread));
 		this.#devices = devices;
 		devices.serve({
@@ -147,6 +155,7 @@ export class Supervisor {
 			sharedFiles: this.#sharedFiles,
 			events: this.#events,
 			madeEventFds: this.#madeEventFds,
+			newFilled: () => new FilledMemory(this.#parked, this.#copies),
 		});
 		this.#shadow = new Shadow(() => served.files, directory);
 		this.#files.whenStored = (file, text) => this.#stored(file, text);
@@ -220,6 +229,7 @@ export class Supervisor {
 		const views = saveViews();
 		const memory = this.#memory;
 		const stopped = memory?.stopped ?? 0;
+		const writes = memory?.filled?.takeWrites();
 		this.#parked.apart(() => {
 			withoutFaults(() => {
 				this.#settleEvents();
@@ -234,6 +244,7 @@ export class Supervisor {
 		this.#notification.resume(call);
 		this.#memory = memory;
 		if (memory !== undefined) memory.stopped = stopped;
+		if (writes !== undefined) memory?.filled?.putBack(writes);
 	}
 
 	/** Waits for the next call, or an event that can't wait for one. */
@@ -247,6 +258,7 @@ export class Supervisor {
 	/** Releases what is left when everybody is gone. @returns the paths of files that somebody else still has */
 	finish(): string[] {
 		this.#parked.dropAll();
+		this.#copies.finish();
 		this.haveDevicesEnded = this.#devices.finish();
 		this.#shadow.remove();
 		this.#faults.settings.remove();
@@ -363,6 +375,11 @@ export class Supervisor {
 				this.#keepPinned(true);
 				notification.proceed();
 				break;
+			case syscalls.userfaultfd:
+				// Pages that are missing for the program alone are errors for us, not to be waited for.
+				if ((notification.u32(0) & UFFD_USER_MODE_ONLY) === 0) this.#processes.memoryMayBeFilled(notification.thread);
+				notification.proceed();
+				break;
 			case syscalls.fork:
 			case syscalls.clone:
 			case syscalls.clone3:
@@ -435,16 +452,34 @@ export class Supervisor {
 		try {
 			result = this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2));
 		} catch (error) {
-			if (error instanceof Later) memory.stopped = 0;
+			if (error instanceof Later) this.#putAside(memory);
 			result = this.#errorOf(error);
 		}
-		if (this.#devices.hasTakenAway) this.#devices.answerLate(this.#parked.keepAnswer(result));
+		if (memory.filled !== undefined) this.#answerFilled(memory.filled, id, result);
+		else if (this.#devices.hasTakenAway) this.#devices.answerLate(this.#parked.keepAnswer(result));
 		else notification.answer(result);
 		memory.stopped = 0;
 		this.tally.calls++;
 		if (++this.#callsSinceSettling < CALLS_BETWEEN_SETTLING) return;
 		this.settle();
 		this.#mayBeUnused = true;
+	}
+
+	/** The call that is under way isn't any more, and what it was to write is nothing. */
+	#putAside(memory: ProcessMemory): void {
+		memory.stopped = 0;
+		memory.filled?.takeWrites();
+	}
+
+	/** Answers a call after what it has to write has been written. */
+	#answerFilled(filled: FilledMemory, thread: number, result: number | Errno): void {
+		const writes = filled.takeWrites();
+		if (writes.length === 0 && !this.#devices.hasTakenAway) {
+			this.#notification.answer(result);
+			return;
+		}
+		const call = this.#parked.keepAnswer(result);
+		filled.carryOut(thread, writes, () => this.#devices.answerLate(call));
 	}
 
 	#isFarewell(): boolean {
@@ -472,7 +507,7 @@ export class Supervisor {
 		try {
 			result = this.#faults.during(thread.thread, () => transfer.make(memory));
 		} catch (error) {
-			if (error instanceof Later || error === handedOver) memory.stopped = 0;
+			if (error instanceof Later || error === handedOver) this.#putAside(memory);
 			if (error === handedOver) {
 				this.tally.calls++;
 				return;
@@ -484,7 +519,8 @@ export class Supervisor {
 		if (caught.file instanceof StoredFile) this.#shadow.update();
 		// Before it is answered: then the caller goes on, and may change what there is to be seen.
 		const access = this.#tracer && transfer.access(memory);
-		if (typeof result === "number") notification.succeed(result);
+		if (memory.filled !== undefined) this.#answerFilled(memory.filled, thread.thread, result);
+		else if (typeof result === "number") notification.succeed(result);
 		else notification.fail(result.number);
 		memory.stopped = 0;
 		this.#transferred(caught, { call: transfer.name, fd, arguments: transfer.arguments, result, access });

@@ -21,8 +21,8 @@ export interface Launch {
 	readonly heap?: number;
 	/** Fds of our own that the program is not to inherit. */
 	readonly withheld?: readonly number[];
-	/** The workers' files: launcher-thread.ts, one that calls supervise(), and one that calls runDeviceThread(). */
-	readonly workers: { readonly launcher: URL; readonly supervisor: URL; readonly device: URL };
+	/** The workers' files: launcher-thread.ts, one that calls supervise(), one that calls runDeviceThread(), and copy-thread.ts. */
+	readonly workers: { readonly launcher: URL; readonly supervisor: URL; readonly device: URL; readonly copier: URL };
 }
 
 /** How the program itself ended. */
@@ -118,6 +118,12 @@ export async function launch(what: Launch, observer: Observer = {}): Promise<[St
 		supervisor.on("message", (message: SupervisorMessage) => {
 			if (message.kind === "device") {
 				startDevice(what.workers.device, message.data, () => asker.wake());
+				return;
+			}
+			if (message.kind === "copier") {
+				new Worker(what.workers.copier, { workerData: message.data, execArgv: [] })
+					.on("error", (error) => broken(failureOf(error)))
+					.unref();
 				return;
 			}
 			asker.end();

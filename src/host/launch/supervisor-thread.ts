@@ -9,6 +9,7 @@ import { type Failure, failureOf } from "../failure.js";
 import { FaultInjection } from "../fault-injection/fault-injection.js";
 import { reportInternalError } from "../internal-error.js";
 import { gettid } from "../linux/libc.js";
+import type { CopyThreadData } from "../memory/copy-thread.js";
 import type { ServedFiles } from "../paths/opens.js";
 import { Supervisor, type Tracer } from "../supervisor.js";
 import { Handshake } from "./handshake.js";
@@ -40,6 +41,8 @@ export type SupervisorMessage =
 	| { readonly kind: "no listener" }
 	/** A device thread is to be started. This can come any time before the others. */
 	| { readonly kind: "device"; readonly data: DeviceThreadData }
+	/** So is one for copies that may wait. */
+	| { readonly kind: "copier"; readonly data: CopyThreadData }
 	| { readonly kind: "report"; readonly report: Report };
 
 export interface Report {
@@ -127,6 +130,7 @@ async function prepare<Settings>(
 	start: (settings: Settings, host: Host) => Engine | Promise<Engine>,
 ): Promise<Ready | undefined> {
 	let supervisor: Supervisor | undefined;
+	const startCopyThread = (data: CopyThreadData) => tell({ kind: "copier", data });
 	const devices = new DeviceThreads((data) => tell({ kind: "device", data }));
 	try {
 		checkMemoryAccess();
@@ -137,7 +141,7 @@ async function prepare<Settings>(
 			thread: () => supervisor?.caller ?? 0,
 		});
 		const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
-		supervisor = new Supervisor(machine, devices, files, tracer, faults);
+		supervisor = new Supervisor(machine, devices, startCopyThread, files, tracer, faults);
 		supervisor.whenWoken = () => {
 			devices.lookAfterDead();
 			answerQuestions(questions, (question) => engine.answer?.(question));

@@ -13,6 +13,7 @@ import {
 import { Errno, hex } from "../../uapi/errno.js";
 import { addressOf, errno, errors, NativeMemory } from "../linux/libc.js";
 import { lockedPagesOf } from "../linux/process-status.js";
+import type { FilledMemory } from "./filled-memory.js";
 import { KeptMemory } from "./kept-memory.js";
 import { readRemote, writeRemote } from "./remote.js";
 import type { SharedFiles } from "./shared-files.js";
@@ -37,6 +38,8 @@ export class ProcessMemory implements AddressSpace, Backing {
 	 */
 	stopped = 0;
 	watcher: MemoryWatcher | undefined;
+	/** Set when pages of it may be filled by userfaultfd(2): then what a call reads and writes goes that way. */
+	filled: FilledMemory | undefined;
 	/** The processes that have it now: more than one after vfork(2). */
 	readonly users = new Set<{ readonly id: number }>();
 	readonly #vmas: Vmas;
@@ -84,6 +87,7 @@ export class ProcessMemory implements AddressSpace, Backing {
 		const { length } = into;
 		const kept = this.#keptInstead();
 		if (kept !== undefined) return kept.read(address, into);
+		if (this.filled !== undefined && this.stopped !== 0) return this.filled.read(this.stopped, address, into);
 		if (length > STAGED) return this.#transfer(readRemote, address, addressOf(into), length);
 		const done = this.#transfer(readRemote, address, stage.address, length);
 		for (let i = 0; i < done; i++) into[i] = stage.bytes[i];
@@ -100,6 +104,11 @@ export class ProcessMemory implements AddressSpace, Backing {
 		const { length } = from;
 		const kept = this.#keptInstead();
 		if (kept !== undefined) return kept.write(address, from);
+		if (this.filled !== undefined && this.stopped !== 0) {
+			const writable = this.#writableFrom(address, length);
+			this.filled.write(address, from.subarray(0, writable));
+			return writable;
+		}
 		if (length > STAGED) return this.#transfer(writeRemote, address, addressOf(from), length);
 		for (let i = 0; i < length; i++) stage.bytes[i] = from[i];
 		return this.#transfer(writeRemote, address, stage.address, length);
@@ -133,6 +142,15 @@ export class ProcessMemory implements AddressSpace, Backing {
 				into.add(place.backing, place.page, pages);
 			} else into.add(this, at / PAGE_SIZE, pages);
 		}
+	}
+
+	/** How many of `length` bytes can be written, from an address on. */
+	#writableFrom(address: number, length: number): number {
+		const vmas = this.#vmas;
+		vmas.refresh();
+		let at = address;
+		while (at < address + length && vmas.find(at) && vmas.writable) at = vmas.end;
+		return Math.max(0, Math.min(at - address, length));
 	}
 
 	/** The area that an address is in now, if there is one. Good until the next question. */

@@ -49,6 +49,9 @@ const STATFS_FRAGMENT_SIZE = 18;
 const SYSFS_MAGIC = 0x62656572;
 const TMPFS_MAGIC = 0x01021994; // devtmpfs has it, too
 
+/** Another way to the same as userfaultfd(2). */
+const USERFAULTFD = "/dev/userfaultfd";
+
 const openHow = new NativeMemory(OPEN_HOW_BYTES);
 const name = new NativeMemory(2 * 4096);
 const stat = new Stat();
@@ -187,6 +190,7 @@ export class PathCalls {
 		const staysBelow = (resolve & RESOLVE_IN_ROOT) !== 0;
 		const { thread } = this.#notification;
 		let path = readPath(thread, pathAddress);
+		if (path === USERFAULTFD) this.#services.processes.memoryMayBeFilled(thread);
 		if (path !== undefined && resolve & RESOLVE_BENEATH && leadsOut(path)) path = undefined;
 		if (path !== undefined && this.#opens.openSetting({ thread, directory, followsLinks, staysBelow }, path, flags))
 			return;

@@ -21,6 +21,8 @@ export class Processes {
 	readonly #processes = new Map<number, Process>();
 	/** Tells when a process has ended, as long as we have a pidfd for it. */
 	readonly #events: Events;
+	/** The numbers of processes that have, or had, memory which is filled by userfaultfd(2). */
+	readonly #filled = new Set<number>();
 	/** When there are so many processes, we look which of them are gone: for those without a pidfd. */
 	#sweepAt = 64;
 
@@ -72,6 +74,16 @@ export class Processes {
 		}
 	}
 
+	/** A stopped thread is about to get a userfaultfd. */
+	memoryMayBeFilled(thread: number): void {
+		this.makeRoom();
+		const status = statusOf(thread);
+		if (status === undefined) return;
+		this.#filled.add(status.process);
+		const process = this.#processes.get(status.process);
+		if (process !== undefined) process.memory.filled ??= this.#services.newFilled();
+	}
+
 	/** A stopped thread is about to become another user's, or to have other capabilities. */
 	credentialsMayChange(number: number): void {
 		this.#threads.get(number)?.credentialsMayChange();
@@ -120,6 +132,9 @@ export class Processes {
 			process.close(); // Killed since we looked.
 			return undefined;
 		}
+		// What is registered in a parent may be in its child: UFFD_FEATURE_EVENT_FORK.
+		if (this.#filled.has(status.parent)) this.#filled.add(status.process);
+		if (this.#filled.has(status.process)) process.memory.filled ??= this.#services.newFilled();
 		this.#processes.set(status.process, process);
 		if (process.pidfd !== -1) this.#events.add(process.pidfd, EPOLLIN, () => this.#forget(process));
 		return process;

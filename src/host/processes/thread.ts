@@ -16,6 +16,7 @@ import { close, errno, errorName, pidfdGetfd } from "../linux/libc.js";
 import { inodeOf, openDirectory, readStatus, reopen } from "../linux/proc.js";
 import { sealsWriting } from "../linux/seals.js";
 import { AT_FDCWD, statOf } from "../linux/stat.js";
+import type { FilledMemory } from "../memory/filled-memory.js";
 import type { ProcessMemory } from "../memory/process-memory.js";
 import type { SharedFile, SharedFiles } from "../memory/shared-files.js";
 import type { ShownFile } from "../memory/shown-file.js";
@@ -50,6 +51,8 @@ export interface Services {
 	readonly events: Events;
 	/** Where pidfd_getfd(2) is forbidden: the eventfds that programs got from us. */
 	readonly madeEventFds?: MadeEventFds | undefined;
+	/** For memory that is filled by userfaultfd(2). */
+	newFilled(): FilledMemory;
 }
 
 export class Thread implements Caller {

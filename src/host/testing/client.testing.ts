@@ -197,6 +197,20 @@ export function receiveFd(socket: number): number {
 	return keep && result < 0 ? result : new DataView(control.buffer).getInt32(16, true);
 }
 
+/** A page that is missing until it is filled, for whoever touches it. userfaultfd(2), x86-64 */
+export function missingPage(): { uffd: number; address: number; fill(from: number): void } {
+	const uffd = syscall(323, 0o4000);
+	const address = mmap(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	/** Structs of u64. */
+	const control = (command: number, ...values: (number | bigint)[]): void => {
+		const words = BigUint64Array.from(values, BigInt);
+		if (ioctl(uffd, command, addressOf(new Uint8Array(words.buffer))) !== 0) throw new Error("userfaultfd(2)");
+	};
+	control(0xc018aa3f, 0xaa, 0, 0);
+	control(0xc020aa00, address, 4096, 1, 0);
+	return { uffd, address, fill: (from) => control(0xc028aa03, address, from, 4096, 0, 0) };
+}
+
 /** SIGALRM every so many microseconds, until 0. setitimer(2) */
 export function setTimer(microseconds: number): void {
 	setitimer(0, new BigInt64Array([0n, BigInt(microseconds), 0n, BigInt(microseconds)]), null);

@@ -44,6 +44,7 @@ export async function buildHarness(): Promise<() => void> {
 	await build({
 		entryPoints: {
 			"launch.testing": join(here, "launch.testing.ts"),
+			"copy-thread": join(here, "..", "launch", "copy-thread.ts"),
 			"launcher-thread": join(here, "..", "launch", "launcher-thread.ts"),
 			"fake-machine.testing": join(here, "fake-machine.testing.ts"),
 			"register-machine.testing": join(here, "register-machine.testing.ts"),

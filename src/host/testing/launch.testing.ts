@@ -15,6 +15,7 @@ const outcome = await launch(
 			launcher: new URL("./launcher-thread.mjs", import.meta.url),
 			supervisor: new URL(`./${process.env.FAKE_MACHINE ?? "fake-machine"}.testing.mjs`, import.meta.url),
 			device: new URL("./device-worker.testing.mjs", import.meta.url),
+			copier: new URL("./copy-thread.mjs", import.meta.url),
 		},
 	},
 	{ started: (pid) => tell({ started: pid }), ended: (status) => tell({ ended: status }) },

@@ -69,6 +69,7 @@ const trappedAlways = [
 	syscalls.execve,
 	syscalls.execveat,
 	syscalls.exitGroup,
+	syscalls.userfaultfd,
 	syscalls.fork,
 	syscalls.clone3,
 	syscalls.setuid,

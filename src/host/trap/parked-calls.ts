@@ -177,6 +177,11 @@ export class ParkedCalls {
 		return undefined;
 	}
 
+	/** What came of all steps of somebody's that have been done of the call that is under way, in whatever order it comes by them. */
+	*outcomesBy(by: object): Iterable<unknown> {
+		for (const done of this.#done) if (done.by === by) yield done.outcome;
+	}
+
 	/** Notes what came of a step of a call that was put aside for it. It can be made again then. @param outcome not undefined */
 	noteOutcome(call: ParkedCall, by: object, outcome: unknown): void {
 		(call as Parked).done.push({ by, outcome });

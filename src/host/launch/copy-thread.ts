@@ -1,0 +1,5 @@
+// A thread for copies that may wait.
+
+import { runCopyThread } from "../memory/copy-thread.js";
+
+runCopyThread();
