@@ -1,13 +1,13 @@
 // Which machine each program runs on, and what it is told of it.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PROGRAMS, type Program, VFIO_PROGRAMS } from "./programs.js";
 
 /** One run of a program. */
 export interface Run {
 	readonly program: Program;
-	/** What the results are filed under: the program, and the machine where there are several. */
+	/** What the results are filed under: the program, the device where there are several, and the machine. */
 	readonly name: string;
 	/** What --machine is followed by: its name or file, and further options. */
 	readonly machine: string;
@@ -20,6 +20,10 @@ const VFIO_MACHINES = ["intel", "amd", "arm"] as const;
 /** A function that all of them have. */
 const DEVICE = "0000:00:02.0";
 const ADDED = "0000:02:00.0";
+/** The models that the selftests have drivers for. */
+const DRIVEN_DEVICES = ["igb", "ioat", "dsa"] as const;
+/** What a driver gives DSA its work with: the instruction's name in /proc/cpuinfo. */
+const DSA_INSTRUCTION = "movdir64b";
 const PHYSICAL_FUNCTION = "0000:09:00.0";
 /** An 82576, as far as SR-IOV goes. */
 const SRIOV_DEVICES = [
@@ -41,11 +45,25 @@ export function allRuns(checkout: string, directory: string): Run[] {
 	return PROGRAMS.flatMap((program): Run[] => {
 		if (!(VFIO_PROGRAMS as readonly string[]).includes(program))
 			return [{ program, name: program, machine: "selftest", parameters: [] }];
-		return VFIO_MACHINES.map((machine) => {
+		return VFIO_MACHINES.flatMap((machine) => {
+			if (program === "vfio_pci_driver_test")
+				return drivenDevices().map((model) => withDevice(program, machine, model));
 			const [options, device] = forProgram(program, machine, checkout, directory);
 			return { program, name: `${program} on ${machine}`, machine: options, parameters: [device] };
 		});
 	});
+}
+
+function drivenDevices(): readonly string[] {
+	const hasInstruction =
+		existsSync("/proc/cpuinfo") && readFileSync("/proc/cpuinfo", "utf8").split(/\s/).includes(DSA_INSTRUCTION);
+	return DRIVEN_DEVICES.filter((model) => model !== "dsa" || hasInstruction);
+}
+
+/** A run with a device that the selftests have a driver for. */
+function withDevice(program: Program, machine: string, model: string): Run {
+	const options = `${machine} --device ${model},address=${ADDED}`;
+	return { program, name: `${program} with ${model} on ${machine}`, machine: options, parameters: [ADDED] };
 }
 
 function forProgram(
@@ -55,8 +73,8 @@ function forProgram(
 	directory: string,
 ): [machine: string, device: string] {
 	if (program === "vfio_pci_sriov_uapi_test") return [withSriov(machine, checkout, directory), PHYSICAL_FUNCTION];
-	// These take a device that the selftests have a driver for, that has registers to be mapped, and all kinds of interrupts.
-	if (["vfio_pci_driver_test", "vfio_dma_mapping_mmio_test", "vfio_pci_device_test"].includes(program))
+	// These take a device that has registers to be mapped, and all kinds of interrupts.
+	if (["vfio_dma_mapping_mmio_test", "vfio_pci_device_test"].includes(program))
 		return [`${machine} --device igb,address=${ADDED}`, ADDED];
 	return [machine, DEVICE];
 }
