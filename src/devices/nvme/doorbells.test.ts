@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { AdminOpcode } from "./admin.js";
 import { expectSuccess, PAGE, readOf, TestDriver } from "./driver.testing.js";
+import { FeatureId } from "./features.js";
 import { LogPage } from "./log-pages.js";
 import { NvmOpcode } from "./nvm.js";
 import { NvmeRegister } from "./registers.js";
@@ -155,6 +156,21 @@ test("a shadow doorbell is seen that is set while the controller works", () => {
 	driver.submit(1, readOf(0, 1, page));
 	driver.run();
 	expect(driver.poll(1)).toHaveLength(2);
+});
+
+test("a ring for the admin queue that is heard late takes nothing back of what its shadow says", () => {
+	const { driver, shadow } = setUpShadow();
+	const getFeatures = (id: number) => ({ opcode: AdminOpcode.GET_FEATURES, dword10: FeatureId.ARBITRATION, id });
+	const { at: first } = driver.submission.get(0)!;
+	driver.put(0, getFeatures(1));
+	driver.put(0, getFeatures(2));
+	driver.port.view.setUint32(shadow, first + 2, true);
+	driver.write32(0x1000, first + 1);
+	driver.run();
+	driver.write32(0x1000, first + 1);
+	driver.run();
+	expect(driver.poll(0).map(({ commandId }) => commandId)).toEqual([1, 2]);
+	expect(driver.port.told).toEqual([]);
 });
 
 test("shadow doorbells begin with what the registers said, and so do those of a new queue", () => {

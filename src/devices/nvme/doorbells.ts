@@ -25,6 +25,8 @@ export class Doorbells {
 	readonly words: Uint32Array;
 	/** Pages of the shadow doorbells and of the event indexes. */
 	shadow: { readonly doorbells: number; readonly eventIndexes: number } | undefined;
+	/** The host has been seen to keep shadows of the admin queues' doorbells. */
+	#isAdminShadowKept = false;
 	readonly #word = new Uint8Array(4);
 	readonly #wordView = new DataView(this.#word.buffer);
 
@@ -56,12 +58,22 @@ export class Doorbells {
 				kind: "register",
 				message: `the doorbell at 0x${offset.toString(16)} is written with ${value}, and ${isCompletion ? "completion" : "submission"} queue ${id} doesn't exist`,
 			};
-		if (this.shadow !== undefined) {
-			if (id !== 0) return this.update(queue, isCompletion);
-			// Some hosts keep no shadow of the admin queues' doorbells: what they ring is right.
-			this.#store(this.shadow.doorbells, id, isCompletion, value);
-		}
-		return this.#set(queue, isCompletion, value);
+		if (this.shadow === undefined) return this.#set(queue, isCompletion, value);
+		if (id !== 0 || this.#isShadowKept(queue, isCompletion)) return this.update(queue, isCompletion);
+		const problem = this.#set(queue, isCompletion, value);
+		if (problem === undefined) this.#store(this.shadow.doorbells, id, isCompletion, value);
+		return problem;
+	}
+
+	/**
+	 * Not all hosts keep a shadow of the admin queues' doorbells: those that don't leave there what we have put there. Of those that do
+	 * the shadow is right, and a ring that we hear late may be older.
+	 */
+	#isShadowKept(queue: SubmissionQueue | CompletionQueue, isCompletion: boolean): boolean {
+		const known = isCompletion ? (queue as CompletionQueue).head : (queue as SubmissionQueue).tail;
+		const shadow = this.#readShadow(queue, isCompletion);
+		if (shadow !== undefined && shadow !== known) this.#isAdminShadowKept = true;
+		return this.#isAdminShadowKept;
 	}
 
 	/** A queue is created: both sides begin at 0. */
@@ -74,11 +86,17 @@ export class Doorbells {
 
 	/** Takes a queue's shadow doorbell for what it says. */
 	update(queue: SubmissionQueue | CompletionQueue, isCompletion: boolean): BadDoorbell | undefined {
+		if (queue.id === 0 && !this.#isShadowKept(queue, isCompletion)) return undefined;
+		const value = this.#readShadow(queue, isCompletion);
+		return value === undefined ? undefined : this.#set(queue, isCompletion, value);
+	}
+
+	/** @returns undefined for what can't be read, which rings no bell */
+	#readShadow({ id }: SubmissionQueue | CompletionQueue, isCompletion: boolean): number | undefined {
 		if (this.shadow === undefined) return undefined;
-		const { page, offset } = this.#placeOf(this.shadow.doorbells, queue.id, isCompletion);
-		// What can't be read rings no bell.
+		const { page, offset } = this.#placeOf(this.shadow.doorbells, id, isCompletion);
 		if (this.#memory.read(page, offset, this.#word) !== undefined) return undefined;
-		return this.#set(queue, isCompletion, this.#wordView.getUint32(0, true));
+		return this.#wordView.getUint32(0, true);
 	}
 
 	/** Asks to be rung when the host goes beyond a place in a queue. */
@@ -89,6 +107,7 @@ export class Doorbells {
 	/** Doorbell Buffer Config: from now on they are in these pages, beginning with what the registers said. */
 	useShadow(doorbells: number, eventIndexes: number): void {
 		this.shadow = { doorbells, eventIndexes };
+		this.#isAdminShadowKept = false;
 		for (const queue of this.#queues.submission) if (queue !== undefined) this.#shadow(queue, false, queue.tail);
 		for (const queue of this.#queues.completion) if (queue !== undefined) this.#shadow(queue, true, queue.head);
 	}
@@ -107,6 +126,7 @@ export class Doorbells {
 	reset(): void {
 		this.words.fill(0);
 		this.shadow = undefined;
+		this.#isAdminShadowKept = false;
 	}
 
 	#find(id: number, isCompletion: boolean): SubmissionQueue | CompletionQueue | undefined {
