@@ -24,6 +24,7 @@ const ELSEWHERE: readonly [command: RegExp, because: string][] = [
 	[/^npx ioasis /, "takes the package from npm's registry"],
 	[/^npm run bench\b/, "takes minutes: CI runs its short form"],
 	[/--policies mainline,cautious /, "needs a rule of one's own, which recipe.test.ts makes"],
+	[/ -- tests\/device\/io /, "takes a build of libvfn"],
 	[/^(bin\/)?ioasis doctor$/, "its answer is this computer's: a test of its own"],
 ];
 
@@ -47,6 +48,7 @@ const TOOLS: readonly { name: string; takenBy: RegExp; shownBy: string }[] = [
 		takenBy: /-object iommufd\b/,
 		shownBy: "qemu-system-x86_64 -object help | grep iommufd",
 	},
+	{ name: "a qemu-img with NVMe", takenBy: /\bqemu-img\b/, shownBy: "qemu-img --help | grep -w nvme" },
 	{ name: "dpdk-testpmd", takenBy: /\bdpdk-testpmd\b/, shownBy: "command -v dpdk-testpmd" },
 	{ name: "dpdk-devbind.py", takenBy: /\bdpdk-devbind\.py\b/, shownBy: "command -v dpdk-devbind.py" },
 ];
