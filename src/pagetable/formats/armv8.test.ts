@@ -54,6 +54,11 @@ test("stage 2 descriptors: S2AP and MemAttr", () => {
 	expect(leafEntry(forced, 1)).toBe(0x175bn); // MemAttr=0110
 });
 
+test("a mapping that is neither readable nor writable is EINVAL", () => {
+	for (const stage of [1, 2] as const)
+		expect(() => make({ stage }).map(1, 1, 1, CACHE)).toThrow(expect.objectContaining({ code: "EINVAL" }));
+});
+
 test("blocks have type 01", () => {
 	const table = make();
 	table.map(2 ** 18, 2 ** 19, 2 ** 18 + 512, READ | WRITE | CACHE);

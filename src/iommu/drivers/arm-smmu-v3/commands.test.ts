@@ -26,6 +26,7 @@ test("bits that a command doesn't have are refused", () => {
 	expect(answer([0x10n | (7n << 32n), 0n])).toBe("ok"); // VMID, which is replaced
 	expect(answer([0x10n | (7n << 48n), 0n])).toBe("EIO"); // ASID
 	expect(answer([0x11n | (7n << 48n), 0n])).toBe("ok");
+	expect([answer([0x11n, 1n]), answer([0x11n, 0x1000n])]).toEqual(["EIO", "EIO"]); // Leaf, an address
 	expect(answer([0x13n | (7n << 48n), 0n])).toBe("EIO");
 	expect(answer([0x30n | (7n << 32n), 0n])).toBe("EIO");
 	expect(answer([0x12n, 0x1001n])).toBe("ok"); // Leaf

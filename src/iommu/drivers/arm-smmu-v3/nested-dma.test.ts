@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { READ } from "../../../pagetable/pagetable.js";
 import { TableMemory } from "../../../pagetable/table-memory.js";
+import { codeOf } from "../../../uapi/errno.js";
 import {
 	HwptAllocFlags,
 	HwptArmSmmuV3,
@@ -44,6 +45,7 @@ const ASID = 9n;
 const CD = CD_V | AA64 | EPD1 | IPS_48 | T0SZ_48 | (ASID << 48n);
 
 const command = {
+	CFGI_CD_ALL: () => [0x06n | (STREAM_ID << 32n), 0n],
 	CFGI_CD: (ssid = 0n) => [0x05n | (ssid << 12n) | (STREAM_ID << 32n), 1n],
 	TLBI_NH_VA: (address: bigint, asid = ASID) => [0x12n | (asid << 48n), address],
 	TLBI_NH_ASID: (asid = ASID) => [0x11n | (asid << 48n), 0n],
@@ -208,4 +210,45 @@ test("translations of the guest outlive an attach, but not a change of stage 2",
 	expect(guest.read(0x5000n)).toBe(3);
 	guest.unmap(0x23f);
 	expect(guest.read(0x5000n)).toBe(9);
+});
+
+test("a CFGI_CD is for one PASID, a CFGI_CD_ALL for all of a device's", () => {
+	const { guest, tables, setDescriptor, invalidate } = setUp({ descriptorsLg2: 3n });
+	const others = new GuestTables(guest, 0x140, 4, TABLE);
+	tables.set(0x5000n, page(0x203));
+	others.set(0x5000n, page(0x209));
+	const point = (root: number) => {
+		for (const index of [5, 6]) setDescriptor(CD + (BigInt(index) << 48n), root, index);
+	};
+	const read = () => [5, 6].map((pasid) => guest.read(0x5000n, pasid));
+	point(tables.root);
+	expect(read()).toEqual([3, 3]);
+	point(others.root);
+	const forgetTranslations = [5n, 6n].map((index) => command.TLBI_NH_ASID(ASID + index));
+	invalidate(command.CFGI_CD(5n), ...forgetTranslations);
+	expect(read()).toEqual([9, 3]);
+	point(tables.root);
+	invalidate(command.CFGI_CD_ALL(), ...forgetTranslations);
+	expect(read()).toEqual([3, 3]);
+});
+
+test("of the commands before a wrong one those are carried out that fill batches of 63", () => {
+	const wrong = [0x03n, 0n];
+	const other = command.TLBI_NH_VA(0x9000n);
+	for (const [before, seen] of [
+		[1, 3],
+		[62, 3],
+		[63, 9],
+		[100, 9],
+	] as const) {
+		const { guest, tables, invalidate } = setUp();
+		tables.set(0x5000n, page(0x203));
+		expect(guest.read(0x5000n)).toBe(3);
+		tables.set(0x5000n, page(0x209));
+		const commands = [command.TLBI_NH_ASID(), ...Array.from({ length: before - 1 }, () => other)];
+		expect(codeOf(() => invalidate(...commands, wrong))).toBe("EIO");
+		expect([before, guest.read(0x5000n)]).toEqual([before, seen]);
+		invalidate(...commands);
+		expect(guest.read(0x5000n)).toBe(9);
+	}
 });

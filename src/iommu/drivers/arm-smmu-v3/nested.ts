@@ -46,6 +46,9 @@ import {
 	V,
 } from "./ste.js";
 
+/** Linux issues so many commands together: CMDQ_BATCH_ENTRIES - 1. */
+const BATCH = 63;
+
 export class VSmmu implements DriverViommu {
 	readonly core: ViommuCore;
 	readonly parent: SmmuDomain;
@@ -71,9 +74,15 @@ export class VSmmu implements DriverViommu {
 		return new SmmuNestedDomain(this.#driver, this, checkedEntry(ste[0], ste[1]));
 	}
 
+	/** Commands are issued in batches. Of the batch with one that a guest can't give none is, though those before it count as done. */
 	invalidateCache(array: UserDataArray): void {
-		const type = InvalidateDataType.ARM_SMMUV3;
-		carryOutUserData(array, type, ViommuArmSmmuV3Invalidate, ({ cmd }) => this.#carryOut([cmd[0], cmd[1]]));
+		let batch: (() => void)[] = [];
+		carryOutUserData(array, InvalidateDataType.ARM_SMMUV3, ViommuArmSmmuV3Invalidate, ({ cmd }, index) => {
+			batch.push(this.#checked([cmd[0], cmd[1]]));
+			if (batch.length < BATCH && index + 1 < array.entries) return;
+			for (const issue of batch) issue();
+			batch = [];
+		});
 	}
 
 	vdeviceInit(): DriverVdevice {
@@ -82,30 +91,30 @@ export class VSmmu implements DriverViommu {
 
 	free(): void {}
 
-	#carryOut(command: Command): void {
+	/** @returns what the command does @throws EIO */
+	#checked(command: Command): () => void {
 		checkCommand(command, this.parent.smmu.features);
 		switch (opcodeOf(command)) {
-			case Opcode.CFGI_CD:
-				this.descriptors.forget(this.#deviceOf(streamIdOf(command)), substreamIdOf(command));
-				break;
-			case Opcode.CFGI_CD_ALL:
-				this.descriptors.forgetAll(this.#deviceOf(streamIdOf(command)));
-				break;
+			case Opcode.CFGI_CD: {
+				const device = this.#deviceOf(streamIdOf(command));
+				return () => this.descriptors.forget(device, substreamIdOf(command));
+			}
+			case Opcode.CFGI_CD_ALL: {
+				const device = this.#deviceOf(streamIdOf(command));
+				return () => this.descriptors.forgetAll(device);
+			}
 			case Opcode.ATC_INV:
 				// Our devices keep no translations of their own.
 				this.#deviceOf(streamIdOf(command));
-				break;
+				return () => {};
 			case Opcode.TLBI_NH_VA:
-				this.#forgetRange(command, asidOf(command));
-				break;
+				return () => this.#forgetRange(command, asidOf(command));
 			case Opcode.TLBI_NH_VAA:
-				this.#forgetRange(command, undefined);
-				break;
+				return () => this.#forgetRange(command, undefined);
 			case Opcode.TLBI_NH_ASID:
-				this.tlb.invalidateSpace(asidOf(command));
-				break;
+				return () => this.tlb.invalidateSpace(asidOf(command));
 			default:
-				this.tlb.clear();
+				return () => this.tlb.clear();
 		}
 	}
 
