@@ -103,7 +103,21 @@ test("dirty tracking takes IDR0.HTTU, and a table whose pages begin clean", () =
 	const { driver, device, alloc } = smmu({ idr: IDR.with(0, IDR[0] | HTTU_DIRTY) });
 	expect(driver.capable(device, "dirty-tracking")).toBe(true);
 	const domain = alloc(DIRTY_TRACKING);
-	expect([domain.dirtyTracking !== undefined, domain.table.format.dirty !== undefined]).toEqual([true, true]);
+	expect([domain.dirtyTracking?.enabled, domain.table.format.dirty !== undefined]).toEqual([false, true]);
+});
+
+test("what a device's SMMU can do is told by its registers and the firmware", () => {
+	const capabilities = ["cache-coherency", "enforce-cache-coherency", "deferred-flush", "pci-ats"] as const;
+	const of = (options: Options) => {
+		const { driver, device } = smmu(options);
+		return capabilities.map((capability) => driver.capable(device, capability));
+	};
+	const COHACC = 1 << 4;
+	expect(of({})).toEqual([true, false, true, false]);
+	expect(of({ idr: IDR.with(0, IDR[0] & ~COHACC) })).toEqual([false, false, true, false]);
+	expect(of({ canwbs: true })).toEqual([true, true, true, false]);
+	expect(of({ idr: IDR.with(0, IDR[0] | ATS), ats: true, has: { ats: true } })).toEqual([true, false, true, true]);
+	expect(of({ idr: IDR.with(0, IDR[0] | ATS), ats: true })).toEqual([true, false, true, false]);
 });
 
 test("hw_info has the identification registers", () => {

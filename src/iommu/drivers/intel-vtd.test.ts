@@ -93,6 +93,17 @@ test("flags that the registers don't allow are not supported", () => {
 	expect(answers(LEGACY_39)).toEqual(["EOPNOTSUPP", "EOPNOTSUPP", "ok", "EOPNOTSUPP"]);
 });
 
+test("what a device's unit can do is told by its registers", () => {
+	const capabilities = ["cache-coherency", "enforce-cache-coherency", "dirty-tracking", "pci-ats"] as const;
+	const of = (mode: typeof SERVER, has: Partial<PciFunction> = {}) => {
+		const { driver, device } = vtd(mode, has);
+		return capabilities.map((capability) => driver.capable(device, capability));
+	};
+	expect(of(SERVER, { ats: true })).toEqual([true, true, true, true]);
+	expect(of(SERVER)).toEqual([true, true, true, false]);
+	expect(of(LEGACY_39, { ats: true })).toEqual([true, false, false, false]);
+});
+
 test("hw_info has the two registers", () => {
 	const { driver, device } = vtd(SCALABLE);
 	const info = decode(HwInfoVtd, driver.hwInfo(device, 0).bytes);
