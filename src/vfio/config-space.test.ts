@@ -80,8 +80,12 @@ test("the command register is the function's but for INTx disable, which VFIO ke
 test("a virtual function has no pin and no bit for its memory, which is always there", () => {
 	const { space, read, write } = setUp({}, true);
 	expect([space.interruptPin, read(0x3d, 1)]).toEqual([0, 0]);
+	// What the program has written there is shown to it, and does nothing.
+	expect(read(4, 2) & 2).toBe(2);
 	write(4, 2, 0);
-	expect(space.isMemoryEnabled).toBe(true);
+	expect([read(4, 2) & 2, space.isMemoryEnabled]).toEqual([0, true]);
+	write(4, 1, 2);
+	expect(read(4, 1) & 2).toBe(2);
 });
 
 test("MSI can be written, but is switched on by SET_IRQS, and takes no more vectors than that", () => {

@@ -246,6 +246,20 @@ test("a program that closes its device lets go of all eventfds", () => {
 	expect(other.holds()).toEqual([0, 0, 0, 0, 0]);
 });
 
+test("a program can have INTx signalled, unless it has disabled it", () => {
+	const { set, trigger, signals, config } = setUp();
+	trigger(INTX, [10]);
+	set(INTX, ACTION_TRIGGER | DATA_NONE, 0, 1);
+	expect(signals()[0]).toBe(1);
+	set(INTX, ACTION_TRIGGER | DATA_BOOL, 0, 1, [0]);
+	expect(signals()[0]).toBe(1);
+	set(INTX, ACTION_TRIGGER | DATA_BOOL, 0, 1, [1]);
+	expect(signals()[0]).toBe(2);
+	config(4, MEMORY_AND_MASTER | 0x400);
+	set(INTX, ACTION_TRIGGER | DATA_NONE, 0, 1);
+	expect(signals()[0]).toBe(2);
+});
+
 test("fd 0 is an eventfd like any other, and INTx may be on without one", () => {
 	const { program, trigger, unmask, set, eventFds, interrupts, holds } = setUp();
 	program.client.files.set(0, eventFds[0].file);
