@@ -230,6 +230,8 @@ export class Supervisor {
 		const memory = this.#memory;
 		const stopped = memory?.stopped ?? 0;
 		const writes = memory?.filled?.takeWrites();
+		const { hasTakenAway } = this.#devices;
+		this.#devices.hasTakenAway = false;
 		this.#parked.apart(() => {
 			withoutFaults(() => {
 				this.#settleEvents();
@@ -245,6 +247,8 @@ export class Supervisor {
 		this.#memory = memory;
 		if (memory !== undefined) memory.stopped = stopped;
 		if (writes !== undefined) memory?.filled?.putBack(writes);
+		// Also of memory that somebody has let go of meanwhile, which costs the call nothing then.
+		if (hasTakenAway) this.#devices.hasTakenAway = true;
 	}
 
 	/** Waits for the next call, or an event that can't wait for one. */
