@@ -55,9 +55,11 @@ export async function failEach(program: readonly string[], options: RunOptions):
 }
 
 function checkOptions(options: RunOptions): void {
-	const { traceTo, traceTotals, walk, record, recordOnFailure, report, failNth } = options;
+	const { traceTo, traceFilter, traceTimes, traceTotals, walk, record, recordOnFailure, report, failNth } = options;
 	const given = {
 		"--trace": traceTo,
+		"--trace-filter": traceFilter,
+		"--trace-times": traceTimes,
 		"--trace-totals": traceTotals,
 		"--walk": walk,
 		"--record": record,
