@@ -6,7 +6,7 @@ import { IoasAlloc } from "../uapi/iommufd.js";
 import { Later } from "../uapi/later.js";
 import { serveOthers } from "../uapi/slices.js";
 import { restoreViews, saveViews } from "../uapi/struct.js";
-import { TestClient } from "./client.testing.js";
+import { BUFFER, BUFFER_PAGES, TestClient } from "./client.testing.js";
 import { newClient, type Scenario, scenarios } from "./scenarios.testing.js";
 import { stateOf } from "./state.testing.js";
 
@@ -131,4 +131,12 @@ test("a context that is closed within a call of its own is gone after that call"
 	steps.at(-1)!();
 	expect(isClosed).toBe(true);
 	expect(client.fd.context.objects.size).toBe(0);
+});
+
+test("a test command that looks at pages one by one can be interrupted at each of them", () => {
+	const client = newClient();
+	let looks = 0;
+	serveOthers(() => looks++, 1);
+	client.test("MD_CHECK_REFS", { length: BigInt(BUFFER_PAGES * 4096), uptr: BigInt(BUFFER), refs: 0 });
+	expect(looks).toBeGreaterThanOrEqual(BUFFER_PAGES);
 });

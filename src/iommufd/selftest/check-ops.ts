@@ -6,6 +6,7 @@ import { MockDomain, MockNestedDomain } from "../../iommu/drivers/selftest.js";
 import { copyIn, PAGE_SHIFT, PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno, hex } from "../../uapi/errno.js";
 import { MOCK_DEV_CACHE_ID_MAX, MOCK_NESTED_DOMAIN_IOTLB_ID_MAX, type TestArgs } from "../../uapi/iommufd-test.js";
+import { worked } from "../../uapi/slices.js";
 import type { Call } from "../call.js";
 import type { Context } from "../context.js";
 import { NestedHwpt, PagingHwpt } from "../hwpt.js";
@@ -75,6 +76,9 @@ function checkCache(call: Call, args: TestArgs<"DEV_CHECK_CACHE">): void {
 		);
 }
 
+/** What it takes to mark a page, as slices.ts counts. */
+const PER_BIT = 50;
+
 /** Marks the pages whose bits are set as written, as a device would. */
 function dirty(call: Call, args: TestArgs<"DIRTY">): void {
 	const { iova, length, pageSize, uptr } = args;
@@ -93,6 +97,7 @@ function dirty(call: Call, args: TestArgs<"DIRTY">): void {
 	const granule = BigInt(domain.table.format.granuleLg2);
 	let count = 0n;
 	for (let page = 0; page < Number(pages); page++) {
+		worked(PER_BIT);
 		if ((bits[page >>> 3] & (1 << (page & 7))) === 0) continue;
 		domain.table.setDirty(Number((iova + BigInt(page) * pageSize) >> granule));
 		count++;

@@ -4,6 +4,7 @@ import { MockDevice } from "../../iommu/drivers/selftest.js";
 import { type AddressSpace, type Backing, copyIn, Extents, PAGE_SIZE } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
 import { type TestArgs, TestOp, type TestOpName, testVariants } from "../../uapi/iommufd-test.js";
+import { worked } from "../../uapi/slices.js";
 import type { Call } from "../call.js";
 import { BoundDevice } from "../device.js";
 
@@ -18,6 +19,9 @@ export function on<Op extends TestOpName>(
 	return [TestOp[op], (call) => handle(call, args)];
 }
 
+/** What it takes to look at a page of a process, as slices.ts counts. */
+const PER_PAGE = 3000;
+
 const found = new Extents();
 const probe = new Uint8Array(1);
 
@@ -30,7 +34,9 @@ export function pageOf(space: AddressSpace, address: number): { backing: Backing
 	copyIn(space, address, probe, "uptr");
 	found.clear();
 	space.resolve(Math.floor(address / PAGE_SIZE), 1, false, found);
-	return { backing: found.backing[0], page: found.page[0] };
+	const there = { backing: found.backing[0], page: found.page[0] };
+	worked(PER_PAGE);
+	return there;
 }
 
 /** @throws ENOENT when there is no device of that id, EINVAL when it is a real one */
