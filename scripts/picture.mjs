@@ -13,8 +13,8 @@ const SESSION = [
 		shown: /IOAS_ALLOC|IOAS_MAP.*EINVAL|^ {5}/,
 	},
 	{
-		typed: "ioasis run --trace --machine intel -- node examples/edu.mjs too-early",
-		shown: /IOAS_MAP|IOAS_UNMAP|dma fault/,
+		typed: "ioasis run --machine intel --dma-errors=report -- node examples/edu.mjs too-early",
+		shown: /DMA error: |^ {8}(un)?mapped|^ {8}page table/,
 	},
 	{
 		typed: "ioasis run --quiet --machine amd --walk 0x100000000 -- node examples/hwpt-thread.mjs attach",
@@ -61,7 +61,8 @@ function printedBy(command) {
 
 /** Of a call that is refused what is red is the call. */
 function colourOf(line) {
-	if (/^ {5}|^dma fault/.test(line)) return COLOURS.reason;
+	if (/DMA error/.test(line)) return COLOURS.refused;
+	if (/^ {5}/.test(line)) return COLOURS.reason;
 	return / = -1 E/.test(line) ? COLOURS.refused : COLOURS.plain;
 }
 

@@ -1,5 +1,6 @@
 // What `run` tells its supervisor's thread: which machine, under which rule, and who wants to know of its calls.
 
+import type { DmaErrorSettings } from "./dma-errors.js";
 import type { TraceSettings } from "./trace-settings.js";
 
 export interface EngineSettings {
@@ -13,6 +14,8 @@ export interface EngineSettings {
 	readonly memory: number;
 	/** Absent for none. */
 	readonly trace?: TraceSettings | undefined;
+	/** What is done about a DMA that goes wrong; absent: they are counted. */
+	readonly dmaErrors?: DmaErrorSettings | undefined;
 	/** The fd that the report is written to; absent for none. */
 	readonly report?: number | undefined;
 	/** Where the entries of the recording go to be written by another thread; absent for none. */

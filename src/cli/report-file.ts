@@ -120,6 +120,11 @@ export class ReportFile {
 		this.#write({ event: "went on", ...call });
 	}
 
+	/** What went wrong with a DMA: see dma-errors.ts. */
+	dma(error: Readonly<Record<string, unknown>>): void {
+		if (++this.#failures <= MOST_FAILURES) this.#lines.write(JSON.stringify(error));
+	}
+
 	end(end: Omit<End, "event">): void {
 		this.#write({ event: "end", ...end });
 	}

@@ -10,6 +10,7 @@ import { sayOnStderr } from "../host/say.js";
 import { WriterThread } from "../host/writing/writer.js";
 import { printable } from "../trace/printable.js";
 import { complain, refuse } from "./complain.js";
+import { parseDmaErrors } from "./dma-errors.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FAILED, KILLED_BY, NOT_EXECUTABLE, NOT_FOUND, USAGE_ERROR } from "./exit-codes.js";
 import { complainOf, endBy } from "./fail.js";
@@ -39,6 +40,8 @@ export interface RunOptions extends TraceOptions {
 	readonly record?: string;
 	/** The same, kept only if the program fails. */
 	readonly recordOnFailure?: string;
+	/** What is done about a DMA that goes wrong: "report". */
+	readonly dmaErrors?: string;
 	/** The file of the report. */
 	readonly report?: string;
 	/** Which place where memory may run out is to fail, counted from 1. */
@@ -68,6 +71,8 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const memory = options.memory === undefined ? usualMemory() : parseMemory(options.memory);
 	refuseOptionsOfMany(options);
 	const failNth = options.failNth === undefined ? undefined : checkPlace(options.failNth, options);
+	const dmaErrors =
+		options.dmaErrors === undefined ? undefined : parseDmaErrors(options.dmaErrors, options.json ?? false);
 	const recordingFile = recordingOf(options);
 	const trace = traceOf(options);
 	const report = options.report === undefined ? undefined : startReport(options.report);
@@ -85,6 +90,7 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 				memory,
 				trace,
 				walk,
+				dmaErrors,
 				report: report?.fd,
 				record,
 				program,
@@ -117,10 +123,11 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 	const ofFaults = places === undefined ? {} : { places };
 	report?.end({ ...numberOf(status), calls, errors: Object.fromEntries(errors), leftovers, stillOpen, ...ofFaults });
 	if (!options.quiet) summarize(happened, failNth);
-	if (options.recordOnFailure !== undefined) keepIfFailed(options.recordOnFailure, codeOf(status), options.quiet);
+	const code = happened.dmaErrors.length > 0 ? (dmaErrors?.exitCode ?? codeOf(status)) : codeOf(status);
+	if (options.recordOnFailure !== undefined) keepIfFailed(options.recordOnFailure, code, options.quiet);
 	// To end as usual is to wait for all threads.
-	if (happened.hasStuckDevice) await leave(codeOf(status));
-	process.exit(codeOf(status));
+	if (happened.hasStuckDevice) await leave(code);
+	process.exit(code);
 }
 
 /** What is to be told of calls; undefined for nothing. */
@@ -150,8 +157,10 @@ function openTrace(file: string): number {
 	}
 }
 
-function refuseOptionsOfMany({ timeout, jobs, json }: RunOptions): void {
-	const other = Object.entries({ timeout, jobs, json }).find(([, value]) => value !== undefined)?.[0];
+function refuseOptionsOfMany({ timeout, jobs, json, dmaErrors }: RunOptions): void {
+	const other = Object.entries({ timeout, jobs, json: dmaErrors === undefined ? json : undefined }).find(
+		([, value]) => value !== undefined,
+	)?.[0];
 	if (other !== undefined)
 		refuse(`--${other} is for --fail-each, which makes many runs`, "leave it out, or add --fail-each");
 }
@@ -263,7 +272,7 @@ function errnoName(number: number): string {
 }
 
 function summarize(
-	{ calls, errors, missing, leftovers, stillOpen, places, failedPlace }: Report,
+	{ calls, errors, missing, dmaErrors, leftovers, stillOpen, places, failedPlace }: Report,
 	failNth: number | undefined,
 ): void {
 	const failed = errors.reduce((sum, [, count]) => sum + count, 0);
@@ -275,9 +284,16 @@ function summarize(
 		...(missing.length > MOST_MISSING
 			? [`ioasis: not there: ${missing.length - MOST_MISSING} more: --trace names them`]
 			: []),
+		...(dmaErrors.length === 0 ? [] : [`ioasis: ${dmaErrorsInWords(dmaErrors)}`]),
 		...leftovers.map((line) => `ioasis: left allocated: ${line}`),
 		...stillOpen.map((path) => `ioasis: still open in a process that ioasis didn't start: ${path}`),
 	);
+}
+
+function dmaErrorsInWords(kinds: Report["dmaErrors"]): string {
+	const all = kinds.reduce((sum, [, count]) => sum + count, 0);
+	const each = kinds.map(([kind, count]) => `${count} ${kind}`).join(", ");
+	return `${plural(all, "DMA error")}: ${each} (--dma-errors=report tells of each)`;
 }
 
 function faultInWords(places: number, failed: string | undefined, failNth: number | undefined): string {

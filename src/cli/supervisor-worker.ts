@@ -16,6 +16,7 @@ import type { Outside } from "../machine/models.js";
 import { EntryFrames } from "../machine/record/blocks.js";
 import { Recorder } from "../machine/record/recorder.js";
 import { watch } from "../machine/watch.js";
+import { DmaErrors } from "./dma-errors.js";
 import type { EngineSettings } from "./engine-settings.js";
 import { FailureRecorder } from "./failure-recorder.js";
 import { LineFile } from "./line-file.js";
@@ -48,13 +49,19 @@ supervise(async (settings: EngineSettings, host) => {
 	const served = recorder ?? machine;
 	served.settle = host.settle;
 	const lines = settings.trace && new LineTracer(machine, settings.trace);
+	const reportFile = settings.report === undefined ? undefined : new ReportFile(settings.report);
+	const dmaErrors = new DmaErrors(machine, settings.dmaErrors, reportFile, () => abort(host.thread()));
+	// Stale translations are only looked for where somebody has asked.
+	const stale = settings.dmaErrors && dmaErrors.checker;
 	watch(
 		machine,
-		[recorder?.watcher, lines].filter((watcher) => watcher !== undefined),
+		[recorder?.watcher, lines, stale].filter((watcher) => watcher !== undefined),
 	);
 	return {
 		machine: served,
-		tracer: tracerOf(machine, settings, lines, plan),
+		history: machine.history,
+		tracer: tracerOf(machine, settings, reportFile, lines, plan),
+		dmaErrors: () => [...dmaErrors.counts],
 		end: () => lines?.end(),
 		faults: new FaultInjection(machine.hasTests, plan, host.debugfs),
 		answer: (question) => answerWalk(machine, question),
@@ -69,6 +76,11 @@ function checkThatItCanBeRecorded({ description, source }: FoundMachine): void {
 				throw new MachineDescriptionError(
 					`${source}: ${address} (${model.name}) is another process's, and can't be recorded`,
 				);
+}
+
+/** Whoever made the last call is the driver, or at least one who works with it. */
+function abort(thread: number): void {
+	if (thread > 0) process.kill(thread, "SIGABRT");
 }
 
 /** Models have threads of their own. What is recorded is to be the same when it is replayed, so then they run in this one. */
@@ -93,7 +105,8 @@ function recorderOf(
 /** Whoever wants to know of each call; undefined when that is nobody. */
 function tracerOf(
 	machine: Machine,
-	{ trace, walk, report }: EngineSettings,
+	{ trace, walk }: EngineSettings,
+	report: ReportFile | undefined,
 	lines: LineTracer | undefined,
 	plan: FailNth | undefined,
 ): Tracer | undefined {
@@ -101,6 +114,6 @@ function tracerOf(
 	// Among the lines of the trace, where they are for people.
 	const sink = trace?.isJson ? undefined : lines?.sink;
 	if (walk.length > 0) tracer = new WalkTracer(machine, walk, sink ?? new LineFile(STDERR, "trace"), tracer);
-	if (report !== undefined) tracer = new FailureRecorder(new ReportFile(report), tracer, plan);
+	if (report !== undefined) tracer = new FailureRecorder(report, tracer, plan);
 	return tracer;
 }

@@ -6,6 +6,7 @@
 
 import { withoutFaults } from "../faults/faults.js";
 import { isMappable, isQueue, type OpenFile } from "../files/open-file.js";
+import type { MappingHistory } from "../iommu/dma/mapping-history.js";
 import { Extents } from "../memory/address-space.js";
 import type { TransferEvent } from "../trace/event.js";
 import { Errno } from "../uapi/errno.js";
@@ -92,6 +93,8 @@ const CALLS_BETWEEN_LOOKS = 128;
 
 export class Supervisor {
 	readonly tally: Tally = { calls: 0, errors: new Map(), missing: new Map() };
+	/** Is told of each ioctl that begins, and that it is over. */
+	history: MappingHistory | undefined;
 	/** Is called between two calls: when a signal has interrupted the wait, and now and then, for one who is always busy hardly waits. */
 	whenWoken: () => void = () => {};
 	/** Whether no device thread is left, after finish(). */
@@ -453,11 +456,14 @@ export class Supervisor {
 		memory.stopped = id;
 		this.#devices.catchUpFor(notification.u32(1));
 		let result: number | Errno;
+		this.history?.begin(this.tally.calls + 1, id, notification.u32(1));
 		try {
 			result = this.#callEngine(file, thread, fd, notification.u32(1), notification.u64(2));
 		} catch (error) {
 			if (error instanceof Later) this.#putAside(memory);
 			result = this.#errorOf(error);
+		} finally {
+			this.history?.end();
 		}
 		if (memory.filled !== undefined) this.#answerFilled(memory.filled, id, result);
 		else if (this.#devices.hasTakenAway) this.#devices.answerLate(this.#parked.keepAnswer(result));

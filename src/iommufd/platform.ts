@@ -1,6 +1,7 @@
 // What the contexts of one machine have in common: its physical memory, its accounts, its IOMMUs.
 
 import type { MemoryBudget } from "../faults/memory-budget.js";
+import type { MappingHistory } from "../iommu/dma/mapping-history.js";
 import type { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { Frames } from "../memory/frames.js";
 import type { Memlock } from "../memory/memlock.js";
@@ -11,6 +12,8 @@ export interface Platform {
 	readonly memlock: Memlock;
 	/** How much of our own memory clients may have us use. */
 	readonly budget: MemoryBudget;
+	/** Who remembers what was mapped and unmapped; absent where nobody asks. */
+	readonly history?: MappingHistory | undefined;
 	/** The mock IOMMU of CONFIG_IOMMUFD_TEST; absent where the kernel is built without it. */
 	readonly selftest: SelftestIommu | undefined;
 	/** The rule by which page tables are allocated. */

@@ -5,6 +5,7 @@ import { MemoryBudget } from "../faults/memory-budget.js";
 import type { Opener } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
 import { Dma } from "../iommu/dma/dma.js";
+import { MappingHistory } from "../iommu/dma/mapping-history.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import type { Context } from "../iommufd/context.js";
 import { Hwpt } from "../iommufd/hwpt.js";
@@ -55,6 +56,8 @@ export class Machine {
 	readonly tables: TableMemory;
 	/** What its devices do to memory. */
 	readonly dma: Dma;
+	/** What was mapped and unmapped for them of late. */
+	readonly history = new MappingHistory();
 	/** The models of functions that run in this thread. */
 	readonly endpoints: ReadonlyMap<VfioDevice, Endpoint>;
 	/** Is told what devices say. */
@@ -97,6 +100,7 @@ export class Machine {
 			frames: this.frames,
 			memlock: new Memlock(),
 			budget: this.budget,
+			history: this.history,
 			selftest: description.selftest ? new SelftestIommu(this.tables) : undefined,
 			policy,
 			settle: (mappingsToo) => this.settle(mappingsToo),
@@ -158,9 +162,9 @@ export class Machine {
 	}
 
 	#containerPlatform(): ContainerPlatform {
-		const { frames, memlock, budget } = this.#platform;
+		const { frames, memlock, budget, history } = this.#platform;
 		const takesNoIommu = this.#iommus.some(({ description }) => description.driver === "none");
-		return { frames, memlock, budget, settle: () => this.settle(), takesNoIommu };
+		return { frames, memlock, budget, history, settle: () => this.settle(), takesNoIommu };
 	}
 
 	/** The paths that open() serves. */

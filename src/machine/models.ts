@@ -94,12 +94,14 @@ export class LocalModels implements ModelPlace {
 
 	#portOf({ device, config, interrupts }: VfioDevice, pages: readonly PageBehaviour[], wake: () => void): EndpointPort {
 		const dma = this.#dma;
-		const refused = (iova: bigint, write: boolean, pasid = NO_PASID) =>
-			config.isBusMaster ? undefined : dma.refuse({ device, pasid, iova, write }, NO_MASTER);
+		const refused = (iova: bigint, length: number, write: boolean, pasid = NO_PASID) =>
+			config.isBusMaster ? undefined : dma.refuse({ device, pasid, iova, write }, NO_MASTER, length);
 		const memories = new Map<PageBehaviour, Uint8Array>();
 		return {
-			readMemory: (iova, into, pasid) => refused(iova, false, pasid) ?? dma.read(device, iova, into, pasid),
-			writeMemory: (iova, from, pasid) => refused(iova, true, pasid) ?? dma.write(device, iova, from, pasid),
+			readMemory: (iova, into, pasid) =>
+				refused(iova, into.length, false, pasid) ?? dma.read(device, iova, into, pasid),
+			writeMemory: (iova, from, pasid) =>
+				refused(iova, from.length, true, pasid) ?? dma.write(device, iova, from, pasid),
 			interrupt: (vector) => interrupts.raise(vector),
 			deassert: () => interrupts.deassert(),
 			wake,

@@ -434,8 +434,8 @@ export class DeviceGroup {
 		const { dma } = this.#machine;
 		const fault = dma.locate(device, link.asked(Question.PASID), BigInt(page) << PAGE_LG2, isWrite, revoke, located);
 		const { backing, at, firstPage, pages, protection } = located;
-		if (fault !== undefined) this.#answerFault(fault);
-		else if (backing === undefined || !this.#reach.find(backing, at, pages * 4096))
+		// Of one that leads nowhere the copy says why, and of which bytes.
+		if (fault !== undefined || backing === undefined || !this.#reach.find(backing, at, pages * 4096))
 			link.answer(Answer.KIND, AnswerKind.ASK_FOR_COPY);
 		else {
 			link.answer(Answer.KIND, AnswerKind.YES);
@@ -458,7 +458,7 @@ export class DeviceGroup {
 		const bytes = link.data.slice(0, link.asked(Question.LENGTH));
 		let fault: DmaFault | undefined;
 		let peer: PeerRead | undefined;
-		if (!config.isBusMaster) fault = dma.refuse({ device, pasid, iova, write }, NO_MASTER);
+		if (!config.isBusMaster) fault = dma.refuse({ device, pasid, iova, write }, NO_MASTER, bytes.length);
 		else if (write) fault = dma.write(device, iova, bytes, pasid);
 		else
 			peer = this.services.peerReads.during(bytes, () => {
@@ -484,7 +484,7 @@ export class DeviceGroup {
 			link.answer(Answer.BAR, bar);
 			link.answerDouble(Answer.OFFSET, offset);
 		} else if (group.#isWaitingFor(this))
-			return this.#machine.dma.refuse(request, `${group.name} reads from it, too, and waits`);
+			return this.#machine.dma.refuse(request, `${group.name} reads from it, too, and waits`, length);
 		else {
 			this.#waitsFor = group;
 			group.load(index, bar, offset, length, (bytes) => {

@@ -8,7 +8,6 @@ import { NO_PASID, type Pasid } from "../../iommu/core/pasid.js";
 import { DmaFault, type FaultKind, type FaultStage } from "../../iommu/translation/dma-fault.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { READ, WRITE } from "../../pagetable/pagetable.js";
-import { NO_MASTER } from "../../vfio/interrupts.js";
 import { signalEventFd } from "../files/eventfd.js";
 import { addressOf, NativeMemory, pread, pwrite } from "../linux/libc.js";
 import { readRemote, writeRemote } from "../memory/remote.js";
@@ -103,8 +102,8 @@ export class ThreadPort implements EndpointPort {
 
 	#transfer(iova: bigint, data: Uint8Array, pasid: Pasid, isWrite: boolean): DmaFault | undefined {
 		if (this.#isOutOfDate) return this.#fault(iova, pasid, isWrite, "function", "blocked", "it is being reset");
-		if (this.#state.isWatched) return this.#copyAll(iova, data, 0, pasid, isWrite);
-		if (!this.#state.isBusMaster) return this.#fault(iova, pasid, isWrite, "function", "blocked", NO_MASTER);
+		// Somebody wants to know of each, or of this one, which is refused.
+		if (this.#state.isWatched || !this.#state.isBusMaster) return this.#copyAll(iova, data, 0, pasid, isWrite);
 		const first = Number(iova >> PAGE_LG2);
 		const offset = Number(iova & OFFSET_IN_PAGE);
 		const { length } = data;
@@ -125,9 +124,7 @@ export class ThreadPort implements EndpointPort {
 			// Where translations are taken away all the time, what is told doesn't count any more by now.
 			if (copied < 0 || asked++ === MOST_ASKED || !this.#state.isBusMaster)
 				return this.#copyAll(iova, data, done, pasid, isWrite);
-			const fault = this.#locate(iova, page, pasid, isWrite);
-			if (fault === "copy") return this.#copyAll(iova, data, done, pasid, isWrite);
-			if (fault !== undefined) return fault;
+			if (!this.#locate(page, pasid, isWrite)) return this.#copyAll(iova, data, done, pasid, isWrite);
 		}
 		if (isStaged && !isWrite) for (let i = 0; i < length; i++) data[i] = stage.bytes[i];
 		return undefined;
@@ -158,8 +155,8 @@ export class ThreadPort implements EndpointPort {
 		return copied;
 	}
 
-	/** Asks for the way. @returns "copy" if only the supervisor can go it */
-	#locate(iova: bigint, page: number, pasid: Pasid, isWrite: boolean): DmaFault | "copy" | undefined {
+	/** Asks for the way. @returns false if only the supervisor can go it, or say why it leads nowhere */
+	#locate(page: number, pasid: Pasid, isWrite: boolean): boolean {
 		const link = this.#link;
 		this.#begin(QuestionKind.LOCATE);
 		link.ask(Question.PASID, pasid);
@@ -169,8 +166,7 @@ export class ThreadPort implements EndpointPort {
 		const { generation } = this.#state;
 		this.#around.ask();
 		const kind = link.answered(Answer.KIND);
-		if (kind === AnswerKind.FAULT) return this.#faultOfAnswer(iova, pasid, isWrite);
-		if (kind === AnswerKind.ASK_FOR_COPY) return "copy";
+		if (kind === AnswerKind.ASK_FOR_COPY) return false;
 		if (generation !== this.#generation) {
 			this.#cache.clear();
 			this.#generation = generation;
@@ -186,7 +182,7 @@ export class ThreadPort implements EndpointPort {
 			},
 			link.answeredDouble(Answer.AT),
 		);
-		return undefined;
+		return true;
 	}
 
 	/** The supervisor does it, piece by piece. */

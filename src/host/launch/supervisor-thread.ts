@@ -1,6 +1,7 @@
 // The worker that the engine lives in: loads the machine, then answers calls until the last process is gone.
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import type { MappingHistory } from "../../iommu/dma/mapping-history.js";
 import { MachineDescriptionError } from "../../machine/description.js";
 import { Errno } from "../../uapi/errno.js";
 import type { DeviceThreadData } from "../devices/device-thread.js";
@@ -54,6 +55,8 @@ export interface Report {
 	readonly missing: readonly (readonly [path: string, why: string])[];
 	/** Paths of files that are still open: in processes that don't run under us, which got them over a socket. */
 	readonly stillOpen: readonly string[];
+	/** How often a DMA went wrong, by kind. */
+	readonly dmaErrors: readonly (readonly [kind: string, count: number])[];
 	/** Whether a device thread goes on, and can't be ended. */
 	readonly hasStuckDevice?: boolean;
 	/** Where one place was to fail: how many were come by, and what the one was that did. */
@@ -82,6 +85,10 @@ export interface Engine {
 	readonly tracer?: Tracer | undefined;
 	/** Who decides which places fail. */
 	readonly faults?: FaultInjection;
+	/** Who remembers which call has mapped what. */
+	readonly history?: MappingHistory | undefined;
+	/** How often a DMA went wrong, by kind. */
+	dmaErrors?(): readonly (readonly [kind: string, count: number])[];
 	/** All is over: who looks on may say something at the end. */
 	end?(): void;
 	/** Answers a question of the main thread's, between two calls. */
@@ -121,6 +128,7 @@ interface Ready {
 	readonly supervisor: Supervisor;
 	readonly machine: Machine;
 	readonly faults: FaultInjection;
+	dmaErrors(): Report["dmaErrors"];
 	end(): void;
 }
 
@@ -142,12 +150,13 @@ async function prepare<Settings>(
 		});
 		const { machine, tracer, faults = new FaultInjection(false, undefined, debugfs) } = engine;
 		supervisor = new Supervisor(machine, devices, startCopyThread, files, tracer, faults);
+		supervisor.history = engine.history;
 		supervisor.whenWoken = () => {
 			devices.lookAfterDead();
 			answerQuestions(questions, (question) => engine.answer?.(question));
 		};
 		takeWakeUps();
-		return { supervisor, machine, faults, end: () => engine.end?.() };
+		return { supervisor, machine, faults, dmaErrors: () => engine.dmaErrors?.() ?? [], end: () => engine.end?.() };
 	} catch (error) {
 		if (error instanceof Errno || error instanceof MachineDescriptionError) {
 			const reason = error instanceof Errno ? error.reason : error.message;
@@ -157,7 +166,7 @@ async function prepare<Settings>(
 	}
 }
 
-function finish({ supervisor, machine, faults: { plan } }: Ready): Report {
+function finish({ supervisor, machine, faults: { plan }, dmaErrors }: Ready): Report {
 	const stillOpen = supervisor.finish();
 	let leftovers: string[] = [];
 	try {
@@ -169,7 +178,8 @@ function finish({ supervisor, machine, faults: { plan } }: Ready): Report {
 	const byCount = [...errors].sort(([, one], [, other]) => other - one);
 	const stuck = supervisor.haveDevicesEnded ? {} : { hasStuckDevice: true };
 	const places = plan && { places: plan.passed, failedPlace: plan.failed?.what };
-	return { calls, errors: byCount, missing: [...missing], leftovers, stillOpen, ...stuck, ...places };
+	const summary = { calls, errors: byCount, missing: [...missing], leftovers, stillOpen, dmaErrors: dmaErrors() };
+	return { ...summary, ...stuck, ...places };
 }
 
 function tell(message: SupervisorMessage): void {

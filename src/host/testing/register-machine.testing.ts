@@ -173,7 +173,7 @@ function serve(listener: number): void {
 	}
 	notification.close();
 	file.registers.close();
-	const report = { calls: 0, errors: [], missing: [], leftovers: [], stillOpen: [] };
+	const report = { calls: 0, errors: [], missing: [], dmaErrors: [], leftovers: [], stillOpen: [] };
 	parentPort!.postMessage({ kind: "report", report } satisfies SupervisorMessage);
 }
 

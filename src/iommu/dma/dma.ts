@@ -20,6 +20,8 @@ export class Dma {
 	readonly #memory: PhysicalMemory;
 	readonly #remapping: Remapping;
 	#report: ((event: DmaEvent) => void) | undefined;
+	/** Is told of each that is refused, of where it began and of its length in bytes. It costs nothing as long as nothing is refused. */
+	refused: ((fault: DmaFault, iova: bigint, length: number) => void) | undefined;
 	/** Is told of each access, also of those that go well. */
 	accessed: ((access: DmaAccess) => void) | undefined;
 
@@ -58,7 +60,7 @@ export class Dma {
 	 * Finds where an access leads, for one who makes it himself, and goes on to make others there until `revoked` is called, which is once.
 	 * Leaves are marked as for the access.
 	 * @param into what was found; without a backing, when each has to be made by read() and write()
-	 * @returns why it leads nowhere
+	 * @returns why it leads nowhere, which nobody is told of: he may try to read or write there all the same, and then they are
 	 */
 	locate(
 		device: Device,
@@ -75,7 +77,8 @@ export class Dma {
 			this.#locate(device, pasid, iova, write, revoked, into);
 			return undefined;
 		} catch (thrown) {
-			return this.#refusal(thrown);
+			if (thrown instanceof DmaFault) return thrown;
+			throw thrown;
 		}
 	}
 
@@ -97,10 +100,11 @@ export class Dma {
 		device.group.notes.add(revoked);
 	}
 
-	/** A device can't even ask. @param reason why */
-	refuse(request: DmaRequest, reason: string): DmaFault {
+	/** A device can't even ask. @param reason why; @param length in bytes */
+	refuse(request: DmaRequest, reason: string, length: number): DmaFault {
 		const fault = new DmaFault(request, "function", "blocked", reason);
 		this.#tell("fault", request, fault.message);
+		this.refused?.(fault, request.iova, length);
 		this.#tellAccess(request, 0, fault);
 		return fault;
 	}
@@ -112,16 +116,17 @@ export class Dma {
 			if (this.accessed !== undefined) this.#tellAccess({ device, pasid, iova, write }, data.length, undefined);
 			return undefined;
 		} catch (thrown) {
-			const fault = this.#refusal(thrown);
+			const fault = this.#refusal(thrown, iova, data.length);
 			this.#tellAccess({ device, pasid, iova, write }, data.length, fault);
 			return fault;
 		}
 	}
 
 	/** What a fault on the way means, told. Anything else is a bug, and goes on. */
-	#refusal(thrown: unknown): DmaFault {
+	#refusal(thrown: unknown, iova: bigint, length: number): DmaFault {
 		if (!(thrown instanceof DmaFault)) throw thrown;
 		this.#tell("fault", thrown.request, thrown.message);
+		this.refused?.(thrown, iova, length);
 		return thrown;
 	}
 

@@ -4,6 +4,7 @@ import { allocation, iommufdFails } from "../../faults/faults.js";
 import { Undo } from "../../faults/undo.js";
 import type { Device, PagingDomain, Stretch } from "../../iommu/core/iommu.js";
 import { regionInWords } from "../../iommu/core/reserved.js";
+import type { AddressMap, Range } from "../../iommu/dma/mapping-history.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
@@ -39,7 +40,7 @@ const SLICE_BYTES = 150;
 /** What it takes to look at an area, or to map it, as slices.ts counts. */
 const PER_AREA = 100;
 
-export class IoPagetable {
+export class IoPagetable implements AddressMap {
 	readonly areas: AreaTree;
 	readonly uses = new AreaUses();
 	readonly ranges: IovaRanges;
@@ -51,20 +52,22 @@ export class IoPagetable {
 	/** IOMMU_OPTION_HUGE_PAGES 0: every page of 4096 bytes is mapped by itself. */
 	largePagesDisabled = false;
 	readonly #platform: PagesContext["platform"];
-	readonly #name: string;
+	/** What reasons call it: "IOAS 1". */
+	readonly name: string;
 	/** What reasons call the domains. */
 	readonly #domainNames = new Map<PagingDomain, string>();
 
-	/** @param name what reasons call it: "IOAS 1" */
 	constructor(platform: PagesContext["platform"], name: string) {
 		this.#platform = platform;
-		this.#name = name;
+		this.name = name;
 		this.areas = new AreaTree(platform.budget.areas);
 		this.ranges = new IovaRanges(platform.budget.ranges);
+		platform.history?.add(this);
 	}
 
 	/** Gives back what it has; nothing is mapped, and no domain, device or access uses it any more. */
 	dispose(): void {
+		this.#platform.history?.remove(this);
 		this.areas.dispose();
 		this.ranges.dispose();
 	}
@@ -100,7 +103,17 @@ export class IoPagetable {
 		} finally {
 			budget.uncharge(transient);
 		}
+		this.#platform.history?.mapped(this, first, first + length - 1n);
 		return first;
+	}
+
+	nearest(iova: bigint): { below?: Range; above?: Range } {
+		let below: Area | undefined;
+		for (const area of this.areas) {
+			if (area.first > iova) return { ...(below && { below }), above: area };
+			below = area;
+		}
+		return { ...(below && { below }) };
 	}
 
 	/**
@@ -115,6 +128,8 @@ export class IoPagetable {
 		} catch (error) {
 			if (!(error instanceof Errno) || done.bytes === 0n) throw error;
 			throw error.after(`What is mapped before it in the range, ${hex(done.bytes)} bytes, is unmapped by now`);
+		} finally {
+			if (done.bytes > 0n) this.#platform.history?.unmapped(this, first, last);
 		}
 		return done.bytes;
 	}
@@ -170,7 +185,7 @@ export class IoPagetable {
 			worked(PER_AREA);
 		}
 		if (at <= last)
-			throw new Errno("ENOENT", `there is no mapping at IOVA ${hex(at)} of ${this.#name}`, "nothing-mapped");
+			throw new Errno("ENOENT", `there is no mapping at IOVA ${hex(at)} of ${this.name}`, "nothing-mapped");
 		undo.keep();
 		return slices;
 	}
@@ -256,14 +271,14 @@ export class IoPagetable {
 		if (area !== undefined)
 			throw new Errno(
 				"EADDRINUSE",
-				`${hex(first)} to ${hex(last)} (${what}) can't be reserved in ${this.#name}: ${inWords(area)} is mapped`,
+				`${hex(first)} to ${hex(last)} (${what}) can't be reserved in ${this.name}: ${inWords(area)} is mapped`,
 				"reserved-iova",
 			);
 		const allowed = this.ranges.allowedIn(first, last);
 		if (allowed !== undefined)
 			throw new Errno(
 				"EADDRINUSE",
-				`${hex(first)} to ${hex(last)} (${what}) can't be reserved in ${this.#name}: ALLOW_IOVAS promised ${inWords(allowed)}`,
+				`${hex(first)} to ${hex(last)} (${what}) can't be reserved in ${this.name}: ALLOW_IOVAS promised ${inWords(allowed)}`,
 				"allowed-iovas",
 			);
 		allocation("a reserved range");
@@ -337,7 +352,7 @@ export class IoPagetable {
 		if (this.domains.length > 0 && this.areas.size > 0)
 			throw new Errno(
 				"EINVAL",
-				`${this.#name} has mappings in domains already: they can't be made of small pages afterwards`,
+				`${this.name} has mappings in domains already: they can't be made of small pages afterwards`,
 				"huge-pages-option",
 			);
 		this.largePagesDisabled = true;
@@ -363,14 +378,14 @@ export class IoPagetable {
 		if (reserved !== undefined)
 			throw new Errno(
 				"EINVAL",
-				`${hex(iova)} to ${hex(last)} touches ${inWords(reserved)}, which is reserved in ${this.#name}: ${reserved.what}`,
+				`${hex(iova)} to ${hex(last)} touches ${inWords(reserved)}, which is reserved in ${this.name}: ${reserved.what}`,
 				"reserved-iova",
 			);
 		const area = this.areas.firstIn(iova, last);
 		if (area !== undefined)
 			throw new Errno(
 				"EEXIST",
-				`${hex(iova)} to ${hex(last)} touches ${inWords(area)}, which is mapped in ${this.#name}`,
+				`${hex(iova)} to ${hex(last)} touches ${inWords(area)}, which is mapped in ${this.name}`,
 				"mapped-already",
 			);
 		return iova;
@@ -391,7 +406,7 @@ export class IoPagetable {
 		if (iova === undefined)
 			throw new Errno(
 				"ENOSPC",
-				`${this.#name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}${this.#whereInWords()}: the first and the last page of the 64-bit space are never chosen`,
+				`${this.name} has no room for ${hex(length)} bytes aligned to ${hex(alignment)}${this.#whereInWords()}: the first and the last page of the 64-bit space are never chosen`,
 				"no-room",
 			);
 		return iova;
@@ -536,7 +551,7 @@ export class IoPagetable {
 			if (area.first & mask || area.length & mask || BigInt(area.pageOffset) & mask)
 				throw new Errno(
 					"EADDRINUSE",
-					`${inWords(area)} is mapped in ${this.#name}, and is not aligned to ${hex(alignment)}`,
+					`${inWords(area)} is mapped in ${this.name}, and is not aligned to ${hex(alignment)}`,
 					"aligned-for-domain",
 				);
 		}
@@ -567,7 +582,7 @@ export class IoPagetable {
 	}
 
 	#alignmentInWords(): string {
-		return `${hex(this.alignment)}, the alignment of ${this.#name} (${this.#whoAligns()})`;
+		return `${hex(this.alignment)}, the alignment of ${this.name} (${this.#whoAligns()})`;
 	}
 }
 

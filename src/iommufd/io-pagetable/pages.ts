@@ -7,6 +7,7 @@
 import { allocation, iommufdFails } from "../../faults/faults.js";
 import type { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Caller, CallerFile } from "../../files/caller.js";
+import type { MappingHistory } from "../../iommu/dma/mapping-history.js";
 import { type AddressSpace, type Backing, Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
 import type { Frames } from "../../memory/frames.js";
 import type { Account, AccountMode, Memlock, MemoryOwner } from "../../memory/memlock.js";
@@ -32,6 +33,7 @@ export interface PagesContext {
 		readonly frames: Frames;
 		readonly memlock: Memlock;
 		readonly budget: MemoryBudget;
+		readonly history?: MappingHistory | undefined;
 		settle(): void;
 	};
 	/** Whether files that have been closed, and not looked at yet, may hold something of it. */

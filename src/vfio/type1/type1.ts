@@ -7,6 +7,7 @@ import type { MemoryBudget } from "../../faults/memory-budget.js";
 import { Undo } from "../../faults/undo.js";
 import type { Device, Group, PagingDomain, Stretch } from "../../iommu/core/iommu.js";
 import { type ReservedRegion, regionInWords } from "../../iommu/core/reserved.js";
+import type { AddressMap, MappingHistory, Range } from "../../iommu/dma/mapping-history.js";
 import { ordinaryDomain } from "../../iommufd/hwpt-policy.js";
 import { Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
 import type { Frames } from "../../memory/frames.js";
@@ -37,6 +38,8 @@ export interface Type1Platform {
 	readonly frames: Frames;
 	readonly memlock: Memlock;
 	readonly budget: MemoryBudget;
+	/** Who remembers what was mapped and unmapped; absent where nobody asks. */
+	readonly history?: MappingHistory | undefined;
 	/** Has closed files released, before a limit is found to be exceeded for their sake. */
 	settle(): void;
 }
@@ -48,7 +51,8 @@ interface SharedDomain {
 	readonly enforcesCacheCoherency: boolean;
 }
 
-export class Type1 {
+export class Type1 implements AddressMap {
+	readonly name = "the container";
 	/** Whether a mapping can only be unmapped as a whole, and dirty pages can be tracked. */
 	readonly isV2: boolean;
 	readonly mappings = new Mappings();
@@ -67,6 +71,7 @@ export class Type1 {
 		allocation("what VFIO keeps of an IOMMU");
 		this.#platform = platform;
 		this.isV2 = isV2;
+		platform.history?.add(this);
 	}
 
 	/** The smallest page that can be mapped, in bytes. */
@@ -145,6 +150,7 @@ export class Type1 {
 	/** The container has no group any more. */
 	release(): void {
 		this.unmapAll();
+		this.#platform.history?.remove(this);
 		for (const { domain, groups } of this.#domains) {
 			for (const group of groups) group.detach();
 			domain.free();
@@ -232,6 +238,15 @@ export class Type1 {
 		this.pageSizes = sizes & PAGE_BITS ? (sizes & ~PAGE_BITS) | BigInt(PAGE_SIZE) : sizes;
 	}
 
+	nearest(iova: bigint): { below?: Range; above?: Range } {
+		let below: Mapping | undefined;
+		for (const mapping of this.mappings) {
+			if (mapping.first > iova) return { ...(below && { below }), above: mapping };
+			below = mapping;
+		}
+		return { ...(below && { below }) };
+	}
+
 	// --- Mappings ---
 
 	/**
@@ -269,6 +284,7 @@ export class Type1 {
 		undo.keep();
 		this.mappings.add(mapping);
 		this.available--;
+		this.#platform.history?.mapped(this, mapping.first, mapping.last);
 	}
 
 	/** Unmaps and unpins some that are there, and follow one another. */
@@ -287,6 +303,7 @@ export class Type1 {
 	#forget(mapping: Mapping): void {
 		this.#takeOut(mapping, this.domains);
 		this.#unpin(mapping);
+		this.#platform.history?.unmapped(this, mapping.first, mapping.last);
 		if (mapping.isVaddrInvalid) this.#invalidVaddrs--;
 		this.available++;
 	}
