@@ -92,7 +92,7 @@ const TITLES: Readonly<Record<DmaErrorKind, string>> = {
 	"no permission": "the mapping doesn't permit that",
 	"bus master off": "the device may not do DMA",
 	"not attached": "the device, or this PASID, is attached to nothing",
-	"no memory": "there is no memory any more",
+	"no memory": "the memory behind it is gone",
 	stale: "a stale translation was used",
 	table: "a page table that the IOMMU can't take",
 };

@@ -63,6 +63,15 @@ describe.skipIf(!hasCompiler)("--dma-errors=report", () => {
 			],
 		],
 		[
+			"no memory",
+			"writes 256 bytes at iova 0x100000: the memory behind it is gone",
+			[
+				`mapped: ${FIRST} in IOAS 2, by call 7, ${MAP}`,
+				`nearest in IOAS 2: below ${FIRST}, above ${SECOND}`,
+				expect.stringMatching(/^ {8}memory: 0x100000 leads to physical address 0x[0-9a-f]+, where there is no memory$/),
+			],
+		],
+		[
 			"bus master off",
 			"reads 256 bytes at iova 0x100000: the device may not do DMA",
 			["function: Bus Master Enable is off, bit 2 of the command register"],

@@ -68,6 +68,9 @@ int main(int argc, char **argv)
 		struct detach detach = {.argsz = sizeof detach};
 		require(ioctl(device, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach) == 0, "detach");
 		dma(IOVA, 0);
+	} else if (strcmp(bug, "no memory") == 0) {
+		require(munmap(page, 4096) == 0, "munmap");
+		dma(IOVA, 1);
 	} else if (strcmp(bug, "mapped again") == 0) {
 		// Another page is there by now: no error, and the history of the first one is none of its.
 		unmap(IOVA);
