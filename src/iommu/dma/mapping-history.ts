@@ -45,8 +45,8 @@ export class MappingHistory {
 	#call = 0;
 	#thread = 0;
 	#command = 0;
-	// A ring, made with the first change. IOVAs as two halves: all of 64 bits counts.
-	#words: Uint32Array | undefined;
+	// A ring, made with the first change.
+	#ring: { readonly iovas: BigUint64Array; readonly words: Uint32Array } | undefined;
 	#made = 0;
 
 	/** A call begins. */
@@ -80,13 +80,12 @@ export class MappingHistory {
 	}
 
 	#note(map: AddressMap, first: bigint, last: bigint, isUnmap: number): void {
-		this.#words ??= new Uint32Array(KEPT * WORDS);
-		const words = this.#words;
-		const at = (this.#made++ % KEPT) * WORDS;
-		words[at + FIRST] = Number(first & LOW);
-		words[at + FIRST + 1] = Number(first >> 32n);
-		words[at + LAST] = Number(last & LOW);
-		words[at + LAST + 1] = Number(last >> 32n);
+		this.#ring ??= { iovas: new BigUint64Array(KEPT * 2), words: new Uint32Array(KEPT * WORDS) };
+		const { iovas, words } = this.#ring;
+		const place = this.#made++ % KEPT;
+		iovas[place * 2] = first;
+		iovas[place * 2 + 1] = last;
+		const at = place * WORDS;
 		words[at + MAP] = this.#maps.get(map) ?? 0;
 		words[at + CALL] = this.#call;
 		words[at + THREAD] = this.#thread;
@@ -103,13 +102,14 @@ export class MappingHistory {
 	/** The changes of a map that an IOVA lay in, the newest first, as far as they are remembered. */
 	*changesAt(map: AddressMap, iova: bigint): Iterable<Change> {
 		const number = this.#maps.get(map) ?? 0;
-		const words = this.#words;
-		if (words === undefined) return;
+		if (this.#ring === undefined) return;
+		const { iovas, words } = this.#ring;
 		for (let back = 1; back <= Math.min(this.#made, KEPT); back++) {
-			const at = ((this.#made - back) % KEPT) * WORDS;
+			const place = (this.#made - back) % KEPT;
+			const at = place * WORDS;
 			if (words[at + MAP] !== number) continue;
-			const first = join(words[at + FIRST + 1], words[at + FIRST]);
-			const last = join(words[at + LAST + 1], words[at + LAST]);
+			const first = iovas[place * 2];
+			const last = iovas[place * 2 + 1];
 			if (iova < first || iova > last) continue;
 			yield {
 				...{ first, last, isUnmap: words[at + IS_UNMAP] === 1 },
@@ -119,9 +119,5 @@ export class MappingHistory {
 	}
 }
 
-const [FIRST, LAST, MAP, CALL, THREAD, COMMAND, IS_UNMAP, WORDS] = [0, 2, 4, 5, 6, 7, 8, 9];
-const LOW = 0xffff_ffffn;
-
-function join(high: number, low: number): bigint {
-	return (BigInt(high) << 32n) | BigInt(low);
-}
+/** Where what is in the words of one change. */
+const [MAP, CALL, THREAD, COMMAND, IS_UNMAP, WORDS] = [0, 1, 2, 3, 4, 5];
