@@ -130,3 +130,11 @@ test.skipIf(!hasCompiler).each([
 	expect(outcome).toEqual({ status: 0, stdout: "ffffffff, and then ffffffff\n" });
 	expect(stderr).toMatch(told);
 });
+
+test.skipIf(!hasCompiler)("a child has its parent's registers, whichever other processes have others mapped", () => {
+	const client = buildClient("mapped", directory.path);
+	const command = `"$0" "$1" forks && "$0" "$2" forks && "$0" "$1" second "$2"`;
+	const words = ["sh", "-c", command, client, EDU, "/dev/vfio/devices/vfio2"];
+	const outcome = ioasis("run", "--quiet", "--machine", "intel", "--device", "edu", "--", ...words);
+	expect(outcome).toEqual({ ...good, stdout: "0 wrong\n0 wrong\n0 wrong\n" });
+});

@@ -54,6 +54,8 @@ export interface GroupServices {
 	lookAgain(): void;
 	/** A call that was handed over is made again. */
 	takenBack(): void;
+	/** A fork(2) of a process that has nothing of a group's mapped: it may have of another's. */
+	passForkOn(from: DeviceGroup, words: Int32Array, at: number): void;
 	/** The call that is under way has taken memory away which somebody else may still take for his. */
 	takenAway(): void;
 	/** That may be over. */
@@ -419,6 +421,9 @@ export class DeviceGroup {
 				break;
 			case QuestionKind.NEWS:
 				this.#news(modelled);
+				break;
+			case QuestionKind.PASSED_ON:
+				this.services.passForkOn(this, link.words, link.oldestEntry!);
 				break;
 		}
 	}

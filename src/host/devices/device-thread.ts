@@ -351,10 +351,13 @@ class DeviceThread {
 		const call = this.#call;
 		call.resumeFrom(this.#link.words, at);
 		if (!call.isWaitedFor) return;
-		this.#forks.follow(
+		const isFollowed = this.#forks.follow(
 			{ thread: call.thread, proceed: () => call.proceed() },
 			this.#functions.map(({ registers }) => registers),
 		);
+		if (isFollowed) return;
+		this.#link.ask(Question.KIND, QuestionKind.PASSED_ON);
+		this.#ask();
 	}
 
 	/** @returns how many bytes were transferred */

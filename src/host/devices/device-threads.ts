@@ -121,6 +121,7 @@ export class DeviceThreads {
 			peerReads: this.#peerReads,
 			lookAgain: () => write(this.#tells, one.address, 8),
 			takenBack: () => this.#theServices.takenBack(),
+			passForkOn: (from, words, at) => this.#passForkOn(from, words, at),
 			takenAway: () => {
 				this.hasTakenAway = true;
 			},
@@ -175,10 +176,25 @@ export class DeviceThreads {
 	 * @throws Later
 	 */
 	handOverFork(): boolean {
-		const mapped = [...this.#started].filter(({ isMapped, isRunning }) => isMapped && isRunning);
-		if (mapped.length === 0) return false;
-		mapped[0].handOverFork();
-		return true;
+		const [first] = this.#mapped;
+		first?.handOverFork();
+		return first !== undefined;
+	}
+
+	/** The call is in `words` now, and no longer the one that is being answered. */
+	#passForkOn(from: DeviceGroup, words: Int32Array, at: number): void {
+		const { notification } = this.#theServices;
+		const mapped = this.#mapped;
+		const next = mapped.slice(mapped.indexOf(from) + 1).find(({ link }) => link.hasRoom);
+		const answered = notification.copy();
+		notification.resumeFrom(words, at);
+		if (next === undefined) notification.proceed();
+		else next.handOverFork();
+		notification.resume(answered);
+	}
+
+	get #mapped(): DeviceGroup[] {
+		return [...this.#started].filter(({ isMapped, isRunning }) => isMapped && isRunning);
 	}
 
 	/**

@@ -97,6 +97,8 @@ export const QuestionKind = {
 	LOADED: 10,
 	/** Something about mapped registers that people may want to know. */
 	NEWS: 11,
+	/** The oldest entry, a FORK, is of a process that has nothing of ours mapped. */
+	PASSED_ON: 12,
 } as const;
 
 /** Of a question, in words. */

@@ -16,7 +16,7 @@ import { readRemote } from "../memory/remote.js";
 import type { MappedRegisters } from "./mapped-registers.js";
 import { instructionSet } from "./processor.js";
 import { Tracee } from "./tracee.js";
-import { identify, takeThread } from "./who.js";
+import { identify, takeThread, type Who } from "./who.js";
 
 const CLONE_VM = 0x100;
 
@@ -60,10 +60,19 @@ export class Forks {
 	readonly #parent = new Tracee(instructionSet);
 	readonly #child = new Tracee(instructionSet);
 
-	/** Has a thread make its fork(2). @param all the registers that its process may have mapped */
-	follow({ thread, proceed }: ParkedFork, all: readonly MappedRegisters[]): void {
-		const who = identify(thread);
+	/**
+	 * Has a thread make its fork(2).
+	 * @param all the registers that its process may have mapped
+	 * @returns false if it has none of them, with nothing done
+	 */
+	follow(fork: ParkedFork, all: readonly MappedRegisters[]): boolean {
+		const who = identify(fork.thread);
 		const concerned = who === undefined ? [] : all.filter((registers) => registers.isMappedBy(who.process));
+		if (concerned.length > 0) this.#follow(fork, who, concerned);
+		return concerned.length > 0;
+	}
+
+	#follow({ thread, proceed }: ParkedFork, who: Who | undefined, concerned: readonly MappedRegisters[]): void {
 		const reason = concerned.length === 0 ? "gone" : takeThread(this.#parent, thread, OPTIONS);
 		if (who === undefined || reason !== undefined) {
 			// Before it has a child, which may be fast.

@@ -167,9 +167,8 @@ function serve(listener: number): void {
 				offset: notification.u64(5),
 				proceed: () => notification.proceed(),
 			});
-		else if (isFork(thread, syscall, notification.u64(0)))
-			forks.follow({ thread, proceed: () => notification.proceed() }, [file.registers]);
-		else notification.proceed();
+		else if (!isFork(thread, syscall, notification.u64(0))) notification.proceed();
+		else if (!forks.follow({ thread, proceed: () => notification.proceed() }, [file.registers])) notification.proceed();
 	}
 	notification.close();
 	file.registers.close();

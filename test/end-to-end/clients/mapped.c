@@ -319,6 +319,17 @@ int main(int argc, char **argv)
 	else if (strcmp(mode, "nothing") == 0) {
 		store(LIVENESS, 1);
 		printf("%x, by its file %lx\n", load(LIVENESS), get(BAR0, LIVENESS, 4));
+	} else if (strcmp(mode, "second") == 0) {
+		const char *first = argv[3];
+		pid_t pid = fork();
+		if (pid == 0) {
+			open_and_map(first);
+			load(IDENTIFICATION);
+			pause();
+		}
+		usleep(500000);
+		forks();
+		kill(pid, SIGKILL);
 	} else if (strcmp(mode, "exec") == 0) {
 		close(device);
 		close(iommu);
