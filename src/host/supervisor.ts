@@ -27,7 +27,6 @@ import { inodeOf } from "./linux/proc.js";
 import { F_ADD_SEALS, F_GET_SEALS } from "./linux/seals.js";
 import { AT_FDCWD } from "./linux/stat.js";
 import { syscalls } from "./linux/syscalls.js";
-import { UFFD_USER_MODE_ONLY } from "./linux/userfaultfd.js";
 import type { CopyThreadData } from "./memory/copy-thread.js";
 import { CopyThreads } from "./memory/copy-threads.js";
 import { FilledMemory } from "./memory/filled-memory.js";
@@ -383,8 +382,7 @@ export class Supervisor {
 				notification.proceed();
 				break;
 			case syscalls.userfaultfd:
-				// Pages that are missing for the program alone are errors for us, not to be waited for.
-				if ((notification.u32(0) & UFFD_USER_MODE_ONLY) === 0) this.#processes.memoryMayBeFilled(notification.thread);
+				this.#processes.memoryMayBeFilled(notification.thread);
 				notification.proceed();
 				break;
 			case syscalls.fork:

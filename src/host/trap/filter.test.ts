@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 const ALLOW = 0x7fff0000;
+const O_CLOEXEC = 0x80000;
 const TRAP = 0x7fc00000;
 
 type Filter = typeof import("./filter.js");
@@ -53,6 +54,7 @@ const machines = [
 		preadv: 295,
 		preadv2: 327,
 		fcntl: 72,
+		userfaultfd: 323,
 		getpid: 39,
 		exits: { exit: 60, exitGroup: 231 },
 		clone: 56,
@@ -73,6 +75,7 @@ const machines = [
 		preadv: 69,
 		preadv2: 286,
 		fcntl: 25,
+		userfaultfd: 282,
 		getpid: 172,
 		exits: { exit: 93, exitGroup: 94 },
 		clone: 220,
@@ -95,6 +98,7 @@ for (const {
 	fcntl,
 	open,
 	getpid,
+	userfaultfd,
 	eventfds,
 	exits,
 	clone,
@@ -198,6 +202,12 @@ for (const {
 
 		test("the end of a process is trapped, that of a thread isn't", () => {
 			expect([verdict(exits.exitGroup), verdict(exits.exit)]).toEqual([TRAP, ALLOW]);
+		});
+
+		test("a userfaultfd(2) is trapped that calls of the kernel wait for, and no other", () => {
+			const USER_MODE_ONLY = 1;
+			expect([0, O_CLOEXEC].map((flags) => verdict(userfaultfd, flags))).toEqual([TRAP, TRAP]);
+			expect(verdict(userfaultfd, O_CLOEXEC | USER_MODE_ONLY)).toBe(ALLOW);
 		});
 
 		test("what makes a process with memory of its own is trapped, a thread or vfork isn't, and clone3, of which one can't see it, is", () => {

@@ -6,6 +6,7 @@ import { MAP_ANONYMOUS, MAP_SHARED } from "../linux/flags.js";
 import { NativeMemory } from "../linux/libc.js";
 import { F_ADD_SEALS, F_GET_SEALS } from "../linux/seals.js";
 import { syscalls } from "../linux/syscalls.js";
+import { UFFD_USER_MODE_ONLY } from "../linux/userfaultfd.js";
 
 /**
  * Where the fds of event queues are put, both included: a filter knows fds by their numbers only, and to stop at every read(2)
@@ -69,7 +70,6 @@ const trappedAlways = [
 	syscalls.execve,
 	syscalls.execveat,
 	syscalls.exitGroup,
-	syscalls.userfaultfd,
 	syscalls.fork,
 	syscalls.clone3,
 	syscalls.setuid,
@@ -168,6 +168,14 @@ const rules: readonly (readonly Step[])[] = [
 		[BPF_JEQ_K, syscalls.clone, "on", "past"],
 		[BPF_LD_W_ABS, argument(0)],
 		[BPF_ALU_AND_K, CLONE_VM],
+		[BPF_JEQ_K, 0, "trap", "allow"],
+	],
+	// Pages that are missing for the program alone are errors for us, not to be waited for. Those that we have threads make to hear of
+	// accesses to registers are of that kind: they must not wait for us, who wait for them.
+	[
+		[BPF_JEQ_K, syscalls.userfaultfd, "on", "past"],
+		[BPF_LD_W_ABS, argument(0)],
+		[BPF_ALU_AND_K, UFFD_USER_MODE_ONLY],
 		[BPF_JEQ_K, 0, "trap", "allow"],
 	],
 	...trapped(trappedAlways),
