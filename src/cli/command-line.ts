@@ -7,6 +7,7 @@ import { printable } from "../trace/printable.js";
 import { USAGE_ERROR } from "./exit-codes.js";
 import { asGiven } from "./given-words.js";
 import type { MatrixOptions } from "./matrix.js";
+import type { ObjectsOptions } from "./objects.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RunOptions } from "./run.js";
 import type { WalkOptions } from "./walk.js";
@@ -119,7 +120,7 @@ started; 125 if ioasis itself fails; 2 for a wrong option or machine.`,
 const matrix = program
 	.command("matrix")
 	.usage("[options] -- PROGRAM [ARGS...]")
-	.summary("run a program on every machine, under every allocation rule")
+	.summary("run a program on every machine and policy")
 	.description(
 		"Runs PROGRAM once for each machine and policy, and prints what works where; and where not, the first call that failed and why.",
 	)
@@ -152,7 +153,7 @@ end(matrix, {
 const replay = program
 	.command("replay")
 	.usage("[options] FILE")
-	.summary("make the calls of a recording again, and compare the answers")
+	.summary("make a recording's calls again, and compare")
 	.description(
 		"Makes the calls of a recording again on a fresh machine, without the program, and stops at the first answer that differs.",
 	)
@@ -189,6 +190,42 @@ const convert = program
 end(convert, {
 	exitCodes: "0, or 2 for a file that is no recording, or can't be written.",
 	examples: ["ioasis convert vmm.rec | jq 'select(.answer.errno)'"],
+});
+
+const ps = program
+	.command("ps")
+	.summary("list the programs that run under `ioasis run`")
+	.description(
+		"Lists your programs that run under `ioasis run`: the PID of ioasis and of the program, since when, and the machine.",
+	)
+	.option("--json", "as JSON")
+	.showHelpAfterError("Try: ioasis ps --help")
+	.action(async (options: { json?: true }) => {
+		const { ps } = await import("./ps.js");
+		await ps(options);
+	});
+end(ps, { exitCodes: "0, or 1 if there is none.", examples: ["ioasis ps"] });
+
+const objects = program
+	.command("objects")
+	.usage("[options] [FILE]")
+	.summary("list the objects of a run, or at a call of a recording")
+	.description(
+		"Lists the objects of each open of /dev/iommu, and what containers of VFIO's own have: in a program that runs under `ioasis run`, or in FILE, a recording of one.",
+	)
+	.option("--pid <pid>", "which run: ioasis's own PID, or its program's (default: the only one)")
+	.option("--at <call>", "of a recording: after that call (default: the last)")
+	.option("--load-models", "run the files of models that the recording's machine names")
+	.option("--json", "as JSON")
+	.argument("[file]", "a recording of `ioasis run --record`")
+	.showHelpAfterError("Try: ioasis objects --help")
+	.action(async (file: string | undefined, options: ObjectsOptions) => {
+		const { objects } = await import("./objects.js");
+		await objects(file, options);
+	});
+end(objects, {
+	exitCodes: "0; 1 if there is no such run; 2 for a wrong option or recording.",
+	examples: ["ioasis objects", "ioasis objects vmm.rec --at 6"],
 });
 
 const walk = program

@@ -67,22 +67,26 @@ export class DmaErrors {
 	}
 }
 
-/** An error as lines. */
+/** An error as lines on stderr. */
 export function inWords(error: DmaError): string[] {
+	return errorLines(error).map((line, index) => (index === 0 ? `ioasis: ${line}` : `        ${line}`));
+}
+
+/** An error as lines: what it is, and then what is behind it. */
+export function errorLines(error: DmaError): string[] {
 	const { kind, device, pasid, isWrite, start, length, iova, map, mapped, unmapped } = error;
 	const verb = isWrite ? "writes" : "reads";
 	const withPasid = pasid === 0 ? "" : ` with PASID ${pasid}`;
 	if (start === undefined || length === undefined)
-		return [`ioasis: DMA error: ${device}${withPasid}: ${TITLES[kind]}`, `        ${printable(error.reason)}`];
+		return [`DMA error: ${device}${withPasid}: ${TITLES[kind]}`, printable(error.reason)];
 	const failing = iova === start ? "" : `, of which those from ${hex(iova)} on`;
-	const lines = [
+	return [
 		`DMA error: ${device}${withPasid} ${verb} ${length} bytes at iova ${hex(start)}${failing}: ${TITLES[kind]}`,
 		...(mapped ? [`mapped: ${rangeInWords(mapped)} in ${map}, by ${causeInWords(mapped)}`] : []),
 		...(unmapped ? [`unmapped: by ${causeInWords(unmapped)}`] : []),
 		...(map === undefined ? [] : [`nearest in ${map}: ${nearestInWords(error)}`]),
 		printable(error.reason),
 	];
-	return lines.map((line, index) => (index === 0 ? `ioasis: ${line}` : `        ${line}`));
 }
 
 const TITLES: Readonly<Record<DmaErrorKind, string>> = {

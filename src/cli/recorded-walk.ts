@@ -1,15 +1,10 @@
 // ioasis walk --recording: makes the recorded calls again, up to the one of interest, and looks at the page tables then.
 
 import { type HwptWalk, translates } from "../iommufd/hwpt-walk.js";
-import type { RecordedRun } from "../machine/record/recorded-run.js";
-import type { Recording } from "../machine/record/recording.js";
-import { callsAmong, Timeline } from "../machine/record/timeline.js";
+import { Timeline } from "../machine/record/timeline.js";
 import { NothingToWalk, type WalkQuestion, walkMachine } from "../machine/walk.js";
-import { commandOf } from "../trace/commands.js";
-import type { Call } from "../trace/record.js";
-import { hex } from "../uapi/errno.js";
-import { complain, refuse } from "./complain.js";
 import { type Instead, machinesOf, withRecording } from "./recorded-machine.js";
+import { checkCall, nameOfCall, otherStory } from "./recorded-moment.js";
 
 /** What it means where a guest's memory can't be read. */
 const MISSING = "is not in the recording: `ioasis run --record FILE --walk IOVA` puts there what a walk reads";
@@ -35,21 +30,17 @@ export function walkRecording(
 	options: Instead,
 ): Promise<RecordedWalk> {
 	return withRecording(path, async (recording) => {
-		const { calls, isCut } = recording;
-		if (at !== undefined && (at > calls || at === 0))
-			refuse(
-				`--at ${at}: ${path} has ${calls} calls${isCut ? ", and one that isn't whole" : ""}, counted from 1`,
-				"without --at it is the last at which an IOVA is translated",
-			);
-		if (isCut) complain(`${path} ends in the middle of call ${calls + 1}: the run was killed`);
+		const { calls } = recording;
+		checkCall(path, recording, "--at", at, "without --at it is the last at which an IOVA is translated");
 		const timeline = new Timeline(recording, await machinesOf(recording, options));
 		const last = at ?? calls;
 		let best: RecordedWalk | undefined;
 		let problem = new NothingToWalk(`${path} has no such page table (HWPT) at any call`);
 		for (let number = at ?? 1; number <= last; number++) {
 			const run = timeline.at(number);
-			if (run.difference !== undefined) throw otherStory(path, recording, run);
-			const call = nameOf(recording.at(recording.indexOfCall(number)) as Call, run);
+			if (run.difference !== undefined)
+				throw otherStory(path, recording, run, (before) => `--at ${before} walks before it`);
+			const call = nameOfCall(recording, number, run);
 			try {
 				const walks = walkMachine(run.machine, question, MISSING);
 				const isTranslated = walks.some(translates);
@@ -63,20 +54,4 @@ export function walkRecording(
 		if (best === undefined) throw problem;
 		return best;
 	});
-}
-
-function otherStory(path: string, recording: Recording, run: RecordedRun): NothingToWalk {
-	const number = callsAmong(recording, run.done);
-	const call = nameOf(run.difference!.call, run);
-	return new NothingToWalk(
-		`${path}: call ${number}, ${call}, is answered otherwise than it was, so what follows would be another story`,
-		`\`ioasis replay ${path}\` says how; --at ${number - 1} walks before it`,
-	);
-}
-
-function nameOf(call: Call, run: RecordedRun): string {
-	if (call.kind === "open") return `open ${call.path}`;
-	if (call.kind === "store") return `write to ${call.path}`;
-	if (call.kind !== "ioctl") return call.kind;
-	return commandOf(run.pathOf(call.file), call.number)?.name ?? `ioctl ${hex(call.number)}`;
 }

@@ -5,11 +5,8 @@ import { RecordedRun } from "../machine/record/recorded-run.js";
 import type { Recording } from "../machine/record/recording.js";
 import type { Difference } from "../machine/record/replayer.js";
 import { callsAmong } from "../machine/record/timeline.js";
-import { commandOf } from "../trace/commands.js";
-import { printCall } from "../trace/print.js";
-import type { Call, Failed, Ioctl } from "../trace/record.js";
-import { Errno, hex } from "../uapi/errno.js";
 import { DIFFERS } from "./exit-codes.js";
+import { brief, printed } from "./recorded-call.js";
 import { machinesOf, withRecording } from "./recorded-machine.js";
 
 /** What `replay` can be told. */
@@ -54,28 +51,4 @@ function inWords({ call, now, deviations, strays }: Difference, run: RecordedRun
 	for (const { what, recorded, now } of deviations) text.push(`${what}: recorded ${recorded}, now ${now}`);
 	for (const stray of strays) text.push(`the engine asked for what it didn't ask for then: ${stray}`);
 	return text;
-}
-
-function printed(call: Ioctl, path: string, result: number | Failed, out: Uint8Array | undefined): string[] {
-	const { thread, file, number, argument, in: before } = call;
-	const text = printCall({
-		thread,
-		fd: file,
-		path,
-		number,
-		argument,
-		command: commandOf(path, number),
-		before,
-		after: out ?? (typeof result === "number" ? before : undefined),
-		result: typeof result === "number" ? result : new Errno(result.errno, result.reason),
-	});
-	return text.split("\n");
-}
-
-function brief(call: Call, answer: number | Failed): string {
-	let text: string = call.kind;
-	if (call.kind === "open") text = `open(${JSON.stringify(call.path)})`;
-	else if (call.kind === "store") text = `write(${JSON.stringify(call.path)}, ${JSON.stringify(call.text)})`;
-	else if (call.kind === "pread" || call.kind === "pwrite") text += `(${call.length} bytes at ${hex(call.position)})`;
-	return `${text} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
 }

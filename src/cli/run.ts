@@ -19,10 +19,10 @@ import { parseIova } from "./iova.js";
 import { heapFor, parseMemory, usualMemory } from "./memory-size.js";
 import { policyNamed } from "./policy-names.js";
 import { ReportFile } from "./report-file.js";
+import { serveQuestions } from "./run-socket.js";
 import { Signals } from "./signals.js";
 import { whyNotStarted } from "./start-problem.js";
 import { checkTraceOptions, type TraceOptions, type TraceSettings } from "./trace-settings.js";
-import { serveWalks } from "./walk-socket.js";
 import type { WriterTask } from "./writer-worker.js";
 
 /** What `run` can be told. */
@@ -108,7 +108,10 @@ export async function run(program: readonly string[], options: RunOptions): Prom
 		{
 			started(pid, ask) {
 				signals.running(pid);
-				serveWalks({ pid: process.pid, programPid: pid, program, machine: options.machine }, ask);
+				serveQuestions(
+					{ pid: process.pid, programPid: pid, program, machine: options.machine, since: Date.now() },
+					ask,
+				);
 			},
 			ended(status) {
 				signals.over(() => leave(codeOf(status)));

@@ -23,7 +23,7 @@ import { LineFile } from "./line-file.js";
 import { LineTracer } from "./line-tracer.js";
 import { type FoundMachine, findMachine, makeMachine } from "./machine-files.js";
 import { ReportFile } from "./report-file.js";
-import { answerWalk } from "./walk-answer.js";
+import { answerQuestion } from "./run-answer.js";
 import { WalkTracer } from "./walk-tracer.js";
 
 /** package.json's; the build fills it in. */
@@ -64,7 +64,7 @@ supervise(async (settings: EngineSettings, host) => {
 		dmaErrors: () => [...dmaErrors.counts],
 		end: () => lines?.end(),
 		faults: new FaultInjection(machine.hasTests, plan, host.debugfs),
-		answer: (question) => answerWalk(machine, question),
+		answer: (question) => answerQuestion(machine, question),
 	};
 });
 

@@ -1,35 +1,33 @@
-// What the supervisor's thread says to a question of `ioasis walk`. Both go through a socket as JSON, which has no bigints.
+// What a question of `ioasis walk` is on its way to the supervisor's thread, and the answer. Both go through a socket as JSON, which has no
+// bigints.
 
 import * as v from "valibot";
 import type { Machine } from "../machine/machine.js";
 import { NothingToWalk, type WalkQuestion, walkMachine } from "../machine/walk.js";
 import { hex } from "../uapi/errno.js";
-import { type WalkText, walkText } from "./walk-text.js";
+import type { Answer } from "./run-socket.js";
+import { walkText } from "./walk-text.js";
 
-export type PackedWalkQuestion = Omit<WalkQuestion, "iovas"> & { readonly iovas: readonly string[] };
+export type PackedWalkQuestion = Omit<WalkQuestion, "iovas"> & {
+	readonly about: "walk";
+	readonly iovas: readonly string[];
+};
 
-/** Who asks may be of another version. */
-const packedQuestion = v.object({
+export const packedQuestion = v.object({
+	about: v.literal("walk"),
 	iovas: v.array(v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,16}$/))),
 	hwpt: v.optional(v.number()),
 	device: v.optional(v.string()),
 	pasid: v.optional(v.number()),
 }) satisfies v.GenericSchema<unknown, PackedWalkQuestion>;
 
-export type WalkAnswer =
-	| { readonly walks: readonly WalkText[] }
-	/** There is nothing to walk, and why. */
-	| { readonly problem: string; readonly advice?: readonly string[] };
-
 export function packQuestion(question: WalkQuestion): PackedWalkQuestion {
-	return { ...question, iovas: question.iovas.map(hex) };
+	return { ...question, about: "walk", iovas: question.iovas.map(hex) };
 }
 
-export function answerWalk(machine: Machine, asked: unknown): WalkAnswer {
-	const { success, output: question } = v.safeParse(packedQuestion, asked);
-	if (!success) return { problem: "what is asked isn't understood: the run is of another version of ioasis" };
+export function answerWalk(machine: Machine, question: PackedWalkQuestion): Answer {
 	try {
-		return { walks: walkMachine(machine, { ...question, iovas: question.iovas.map(BigInt) }).map(walkText) };
+		return { shown: walkMachine(machine, { ...question, iovas: question.iovas.map(BigInt) }).map(walkText) };
 	} catch (error) {
 		if (!(error instanceof NothingToWalk)) throw error;
 		return { problem: error.message, advice: error.advice };

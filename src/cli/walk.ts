@@ -6,9 +6,10 @@ import { complain, refuse } from "./complain.js";
 import { NOTHING_TO_WALK } from "./exit-codes.js";
 import { parseIova } from "./iova.js";
 import { walkRecording } from "./recorded-walk.js";
+import { askRun, type Shown } from "./run-socket.js";
+import { chosenRun, inWords, isSilent, number } from "./running.js";
 import { packQuestion } from "./walk-answer.js";
-import { askRun, findRuns, type Run } from "./walk-socket.js";
-import { type WalkText, walkText } from "./walk-text.js";
+import { walkText } from "./walk-text.js";
 
 /** What `walk` can be told, as the command line has it. */
 export interface WalkOptions {
@@ -70,48 +71,18 @@ async function walkRecorded(
 }
 
 async function walkRunning(question: WalkQuestion, { pid, json }: WalkOptions): Promise<void> {
-	const run = choose(await findRuns(), number("--pid", pid));
+	const run = await chosenRun(number("--pid", pid));
 	const answer = await askRun(run, packQuestion(question));
-	if (answer === undefined)
-		throw new NothingToWalk(
-			`${inWords(run)} doesn't answer`,
-			"it has just ended, or is waiting for memory of its program's",
-		);
+	if (answer === undefined) throw isSilent(run);
 	if ("problem" in answer) throw new NothingToWalk(answer.problem, ...(answer.advice ?? []));
-	if (json) printJson(run, answer.walks);
-	else print(`${inWords(run)}:`, answer.walks);
+	if (json) printJson(run, answer.shown);
+	else print(`${inWords(run)}:`, answer.shown);
 }
 
-/** @throws NothingToWalk when it isn't there, or there are several */
-function choose(runs: readonly Run[], pid: number | undefined): Run {
-	const found = runs.filter((run) => pid === undefined || run.pid === pid || run.programPid === pid);
-	if (found.length === 1) return found[0];
-	const list = runs.map((run) => `  --pid ${inWords(run)}`);
-	if (runs.length === 0)
-		throw new NothingToWalk(
-			"no program of yours runs under `ioasis run` at the moment",
-			"start one: ioasis run --machine intel -- ./my-vmm; or give --recording FILE",
-		);
-	if (found.length === 0)
-		throw new NothingToWalk(`no \`ioasis run\`, nor its program, has the PID ${pid}`, "there are:", ...list);
-	throw new NothingToWalk("several programs run under `ioasis run` at the moment", "say which:", ...list);
-}
-
-/** "28914: ./my-vmm, on intel" */
-function inWords({ pid, program, machine }: Run): string {
-	return `${pid}: ${program.join(" ")}, on ${machine}`;
-}
-
-function print(head: string, walks: readonly WalkText[]): void {
+function print(head: string, walks: readonly Shown[]): void {
 	say(head, ...walks.flatMap(({ lines }) => lines));
 }
 
-function printJson(about: object, walks: readonly WalkText[]): void {
+function printJson(about: object, walks: readonly Shown[]): void {
 	sayJson({ ...about, walks: walks.map(({ data }) => data) });
-}
-
-function number(option: string, text: string | undefined): number | undefined {
-	if (text === undefined) return undefined;
-	if (!/^\d{1,10}$/.test(text)) refuse(`${option} ${text}: not a number`, `give it in decimal: ${option} 3`);
-	return Number(text);
 }

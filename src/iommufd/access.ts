@@ -50,7 +50,6 @@ export class Access extends IommufdObject implements MapUser {
 	#unpinFrom: Ioas | undefined;
 
 	readonly #purpose: string | undefined;
-	/** What it keeps from being unmapped. */
 	#locked: Interval | undefined;
 
 	private constructor(context: Context, id: number, ops: AccessOps | undefined, purpose: string | undefined) {
@@ -76,6 +75,11 @@ export class Access extends IommufdObject implements MapUser {
 
 	get ioas(): Ioas | undefined {
 		return this.#ioas;
+	}
+
+	/** What it keeps from being unmapped. */
+	get locked(): Interval | undefined {
+		return this.#locked;
 	}
 
 	get needsPinPages(): boolean {

@@ -46,6 +46,11 @@ export class Ioas extends IommufdObject {
 		return this.#map;
 	}
 
+	/** The same for who only looks; undefined as long as nobody has used it. */
+	get mapIfMade(): IoPagetable | undefined {
+		return this.#map;
+	}
+
 	/** The HWPTs that show this IOAS, in the order in which they were made. */
 	get hwpts(): PagingHwpt[] {
 		this.#hwpts ??= [];

@@ -16,14 +16,15 @@ export class Vdevice extends IommufdObject {
 	override readonly kind = "VDEVICE";
 	readonly device: BoundDevice;
 	readonly #viommu: Viommu;
-	readonly #virtualId: bigint;
+	/** The number by which the guest knows it. */
+	readonly virtualId: bigint;
 	readonly #driver: DriverVdevice | undefined;
 
 	constructor(id: number, viommu: Viommu, device: BoundDevice, virtualId: bigint, driver: DriverVdevice | undefined) {
 		super(id);
 		this.#viommu = viommu;
 		this.device = device;
-		this.#virtualId = virtualId;
+		this.virtualId = virtualId;
 		this.#driver = driver;
 		viommu.vdevices.set(virtualId, this);
 		viommu.users++;
@@ -37,7 +38,7 @@ export class Vdevice extends IommufdObject {
 
 	override destroy(): void {
 		this.#driver?.free();
-		this.#viommu.vdevices.delete(this.#virtualId);
+		this.#viommu.vdevices.delete(this.virtualId);
 		this.#viommu.users--;
 		this.device.vdevice = undefined;
 		this.device.users--;

@@ -240,6 +240,18 @@ export class Machine {
 		for (const { context } of this.#open) yield context;
 	}
 
+	/** What a context was opened as; undefined for one that isn't there. */
+	pathOf(context: Context): string | undefined {
+		for (const file of this.#open) if (file.context === context) return file.path;
+		return undefined;
+	}
+
+	/** The containers of VFIO's own, as long as their file is open, or a group is in them. */
+	containers(): Iterable<Container> {
+		const ofGroups = this.vfioGroups.flatMap((group) => group.container ?? []);
+		return new Set([...[...this.#containers].map(({ container }) => container), ...ofGroups]);
+	}
+
 	/** Whether a container of VFIO's own has page tables now, which are no HWPTs. */
 	get hasContainerDomains(): boolean {
 		return [...this.#containers].some(({ container }) => container.domains.length > 0);

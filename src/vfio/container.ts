@@ -5,6 +5,7 @@ import { allocation } from "../faults/faults.js";
 import type { Caller, Opener } from "../files/caller.js";
 import type { OpenFile } from "../files/open-file.js";
 import type { PagingDomain } from "../iommu/core/iommu.js";
+import type { AddressMap, Range } from "../iommu/dma/mapping-history.js";
 import { Errno } from "../uapi/errno.js";
 import { nameIn } from "../uapi/field.js";
 import { belongsTo, nameOfIoctl, strayIoctl } from "../uapi/ioctl-names.js";
@@ -49,6 +50,16 @@ export class Container {
 	/** How many mappings there are. */
 	get mappings(): number {
 		return this.#backEnd?.kind === "type1" ? this.#backEnd.type1.mappings.size : 0;
+	}
+
+	/** Where it is mapped; undefined as long as there is nothing to map with. */
+	get map(): AddressMap | undefined {
+		return this.#backEnd?.kind === "type1" ? this.#backEnd.type1 : undefined;
+	}
+
+	/** What is mapped, in order. */
+	get mapped(): Iterable<Range> {
+		return this.#backEnd?.kind === "type1" ? this.#backEnd.type1.mappings : [];
 	}
 
 	/** What its groups translate through. */

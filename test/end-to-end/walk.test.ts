@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { askRun, findRuns } from "../../src/cli/walk-socket.js";
+import { askRun, findRuns } from "../../src/cli/run-socket.js";
 import { command, ioasis, temporaryDirectory } from "./programs.js";
 
 // Many processes, on a computer that may be busy with other tests.
@@ -183,9 +183,71 @@ describe("walk, of a program that runs", () => {
 		const { walks, ...about } = JSON.parse(
 			ioasis("walk", "--pid", String(programPid), "--device", "vfio0", "--json", "0x5000").stdout,
 		);
-		expect(about).toEqual({ pid: run.pid, programPid, machine: "intel", program: nest.slice(1) });
+		expect(about).toEqual({
+			pid: run.pid,
+			programPid,
+			machine: "intel",
+			program: nest.slice(1),
+			since: expect.any(Number),
+		});
 		expect(walks).toMatchObject([{ hwpt: 4, firstStage: { output: "0x40008000" } }]);
 		await end(run);
+	});
+
+	test("ps lists it, until it has ended", async () => {
+		const before = Date.now();
+		const run = await start("-m", "amd", "--", "sh", "-c", "echo; read line; true");
+		const [head, line, ...more] = ioasis("ps").stdout.trimEnd().split("\n");
+		expect(head).toMatch(/^ *PID +PROGRAM'S +SINCE +MACHINE +PROGRAM$/);
+		expect(line).toMatch(
+			new RegExp(`^ *${run.pid} +\\d+  \\d{4}(-\\d\\d){2} \\d\\d(:\\d\\d){2}  amd +sh -c 'echo; read line; true'$`),
+		);
+		expect(more).toEqual([]);
+		const { runs } = JSON.parse(ioasis("ps", "--json").stdout);
+		expect(runs).toEqual(await findRuns());
+		expect(runs[0].since).toBeGreaterThanOrEqual(before);
+		await end(run);
+		const after = ioasis("ps");
+		expect([after.status, after.stdout]).toEqual([1, ""]);
+		expect(after.stderr).toBe("ioasis: no program of yours runs under `ioasis run` at the moment\n");
+	});
+
+	test("objects lists what there is, now and in the recording of it", async () => {
+		const recording = join(directory.path, "objects.rec");
+		const run = await start("-m", "intel", "--record", recording, ...nest);
+		const now = ioasis("objects");
+		const [head, ...lines] = now.stdout.trimEnd().split("\n");
+		expect(head).toMatch(new RegExp(`^${run.pid}: .* examples/nested.mjs, on intel:$`));
+		expect(lines).toEqual([
+			"/dev/iommu:",
+			"  device 1 (0000:00:02.0): vfio0, group 0, attached to HWPT 4",
+			"  IOAS 2: 1 mapping of 0x10000 bytes at 0x40000000 to 0x4000ffff",
+			"    reserved: 0xfee00000 to 0xfeefffff, the interrupt (MSI) window of 0000:00:02.0",
+			expect.stringMatching(/^ {4}reserved: 0x2.* beyond the aperture of HWPT 3/),
+			"  HWPT 3 (intel-vtd): shows IOAS 2, can be nested on",
+			"  HWPT 4 (intel-vtd): nested on HWPT 3",
+		]);
+		const { files, ...about } = JSON.parse(ioasis("objects", "--pid", String(run.pid), "--json").stdout);
+		expect(about).toMatchObject({ pid: run.pid, machine: "intel" });
+		await end(run);
+		expect(ioasis("objects").status).toBe(1);
+
+		const then = ioasis("objects", recording);
+		expect(then.stdout.split("\n").slice(1)).toEqual(now.stdout.split("\n").slice(1));
+		expect(JSON.parse(ioasis("objects", "--json", recording).stdout).files).toEqual(files);
+		const early = ioasis("objects", recording, "--at", "1").stdout;
+		expect(early).toMatch(/objects\.rec, after call 1 \(open .*\):\n/);
+		expect(early).not.toContain("HWPT");
+	});
+
+	test.each([
+		[["--at", "1"], /^ioasis: --at is a call of a recording, and there is none\n/],
+		[["--pid", "1", "x.rec"], /^ioasis: --pid is of a program that runs/],
+		[["no-such.rec"], /^ioasis: no-such.rec can't be read: ENOENT\n/],
+	])("objects %j is refused", (words, message) => {
+		const { status, stderr } = ioasis("objects", ...words);
+		expect(stderr).toMatch(message);
+		expect(status).toBe(2);
 	});
 
 	test("says what there is, where what was asked for isn't", async () => {
@@ -241,7 +303,7 @@ describe("walk, of a program that runs", () => {
 		for (let isOver = false; !isOver; ) {
 			await new Promise((resolve) => setTimeout(resolve, 1));
 			const [found] = await findRuns();
-			const answer = found && (await askRun(found, { iovas: ["0x1000"] }));
+			const answer = found && (await askRun(found, { about: "walk", iovas: ["0x1000"] }));
 			if (answer) answers++;
 			isOver = run.exitCode !== null || run.signalCode !== null;
 			expect(answer ?? { problem: "it has ended" }).toMatchObject({

@@ -29,6 +29,7 @@ test("three dots stand for lines that aren't shown", () => {
 
 test("numbers of processes and files, and addresses, are compared with none", () => {
 	expect(comparable('17 open("/dev/iommu", O_RDWR) = 5')).toBe('PID open("/dev/iommu", O_RDWR) = FD');
+	expect(comparable("  17  18  2026-11-27 09:41:07  intel    true")).toBe("PID PID TIME intel true");
 	expect(comparable("17 ioctl(5</dev/iommu>, X, {user_va=0x7f1234567000, id=2}) = 0")).toBe(
 		"PID ioctl(FD</dev/iommu>, X, {user_va=ADDRESS, id=2}) = 0",
 	);

@@ -83,6 +83,7 @@ export function comparable(line: string): string {
 	return line
 		.replace(/^\d+(?= (open|ioctl|pread64|pwrite64|mmap|munmap|close)\()/, "PID")
 		.replace(/^\d+(?=: )/, "PID")
+		.replace(/^ *\d+ +\d+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/, "PID PID TIME")
 		.replace(/\bthread \d+/g, "thread N")
 		.replace(/\b\d+(?=<\/)/g, "FD")
 		.replace(/^(PID open.* = )\d+$/, "$1FD")

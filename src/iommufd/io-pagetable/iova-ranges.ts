@@ -61,6 +61,11 @@ export class IovaRanges {
 		this.#reserved.length = kept;
 	}
 
+	/** All of them, by first IOVA. */
+	get reserved(): readonly Reservation[] {
+		return this.#reserved;
+	}
+
 	/** The first reserved range that has a byte of first..last. */
 	reservedIn(first: bigint, last: bigint): Reservation | undefined {
 		return firstIn(this.#reserved, first, last);

@@ -1,5 +1,7 @@
 // The calls of a recording, made again on a fresh machine.
 
+import type { OpenFile } from "../../files/open-file.js";
+import { type Entry, isCall, type Name } from "../../trace/record.js";
 import type { Machine } from "../machine.js";
 import type { Recording } from "./recording.js";
 import { type Difference, Replayer } from "./replayer.js";
@@ -9,6 +11,7 @@ export class RecordedRun {
 	readonly #recording: Recording;
 	readonly #replayer: Replayer;
 	#done = 0;
+	#calls = 0;
 	#difference: Difference | undefined;
 
 	/** @param machine on which nothing has been done */
@@ -33,6 +36,11 @@ export class RecordedRun {
 		return this.#replayer.openFiles;
 	}
 
+	/** An open file of the recording; undefined for one that isn't open now. */
+	fileOf(file: Name): OpenFile | undefined {
+		return this.#replayer.fileOf(file);
+	}
+
 	/** What an open file of the recording was opened as. */
 	pathOf(file: number): string {
 		return this.#replayer.pathOf(file);
@@ -45,9 +53,21 @@ export class RecordedRun {
 	 */
 	forward(to: number): boolean {
 		while (this.#done < to && this.#difference === undefined) {
-			this.#difference = this.#recording.during(this.#done, (entry) => this.#replayer.replay(entry));
+			this.#difference = this.#recording.during(this.#done, (entry) => this.#replay(entry));
 			this.#done++;
 		}
 		return this.#difference === undefined;
+	}
+
+	/** What it maps and unmaps is remembered as its call's. */
+	#replay(entry: Entry): Difference | undefined {
+		if (!isCall(entry)) return this.#replayer.replay(entry);
+		const { history } = this.machine;
+		history.begin(++this.#calls, entry.thread ?? 0, entry.kind === "ioctl" ? entry.number : 0);
+		try {
+			return this.#replayer.replay(entry);
+		} finally {
+			history.end();
+		}
 	}
 }

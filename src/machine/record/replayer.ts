@@ -72,6 +72,11 @@ export class Replayer {
 		return this.#files.size;
 	}
 
+	/** An open file of the recording; undefined for one that isn't open now. */
+	fileOf(file: Name): OpenFile | undefined {
+		return this.#files.get(file);
+	}
+
 	/** What an open file of the recording was opened as. */
 	pathOf(file: Name): string {
 		return this.#files.get(file)?.path ?? "?";

@@ -1,4 +1,5 @@
-// Where `ioasis run` can be asked how IOVAs are translated: a socket that only the same user can reach, named for its process.
+// Where `ioasis run` can be asked what its machine is like at this moment: a socket that only the same user can reach, named for its
+// process.
 //
 // One question a connection, a line of JSON each way; a line without a question asks who it is. The main thread does it, which has
 // nothing else to do while the program runs.
@@ -8,7 +9,7 @@ import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import * as v from "valibot";
-import type { PackedWalkQuestion, WalkAnswer } from "./walk-answer.js";
+import type { PackedWalkQuestion } from "./walk-answer.js";
 
 /** One `ioasis run`. */
 export interface Run {
@@ -16,7 +17,23 @@ export interface Run {
 	readonly programPid: number;
 	readonly program: readonly string[];
 	readonly machine: string;
+	/** When the program was started, in milliseconds since 1970. */
+	readonly since: number;
 }
+
+/** What a run can be asked. */
+export type Question = PackedWalkQuestion | { readonly about: "objects" };
+
+/** A part of an answer, for people and, as it is with --json, for programs. */
+export interface Shown {
+	readonly lines: readonly string[];
+	readonly data: object;
+}
+
+export type Answer =
+	| { readonly shown: readonly Shown[] }
+	/** There is nothing to show, and why. */
+	| { readonly problem: string; readonly advice?: readonly string[] };
 
 const request = v.object({ question: v.optional(v.unknown()) });
 /** Of a run of another version it may be something else. */
@@ -25,15 +42,16 @@ const reply = v.object({
 	programPid: v.number(),
 	program: v.array(v.string()),
 	machine: v.string(),
+	since: v.number(),
 	answer: v.exactOptional(
 		v.union([
-			v.object({ walks: v.array(v.object({ lines: v.array(v.string()), data: v.looseObject({}) })) }),
+			v.object({ shown: v.array(v.object({ lines: v.array(v.string()), data: v.looseObject({}) })) }),
 			v.object({ problem: v.string(), advice: v.exactOptional(v.array(v.string())) }),
 		]),
 	),
 }) satisfies v.GenericSchema<unknown, Reply>;
 
-type Reply = Run & { readonly answer?: WalkAnswer };
+type Reply = Run & { readonly answer?: Answer };
 
 /** How long we wait for an answer, in milliseconds: a supervisor answers in less than one, unless it waits for the program. */
 const PATIENCE = 10_000;
@@ -46,7 +64,7 @@ const LONGEST_REPLY = 256 * 1024 * 1024;
  * Answers until this process ends. Where there can be no socket the run goes on without.
  * @param ask the supervisor
  */
-export function serveWalks(run: Run, ask: (question: unknown) => Promise<unknown>): void {
+export function serveQuestions(run: Run, ask: (question: unknown) => Promise<unknown>): void {
 	const directory = directories().find((one) => make(one) && isPrivate(one));
 	if (directory === undefined) return;
 	const path = join(directory, `${run.pid}.sock`);
@@ -75,7 +93,7 @@ function show(unready: string, path: string): void {
 async function replyTo(line: string, run: Run, ask: (question: unknown) => Promise<unknown>): Promise<Reply> {
 	try {
 		const { question } = v.parse(request, JSON.parse(line));
-		return question === undefined ? run : { ...run, answer: (await ask(question)) as WalkAnswer };
+		return question === undefined ? run : { ...run, answer: (await ask(question)) as Answer };
 	} catch (error) {
 		return { ...run, answer: { problem: (error as Error).message } };
 	}
@@ -89,7 +107,7 @@ export async function findRuns(): Promise<Run[]> {
 }
 
 /** @returns undefined when it has ended, or can't answer now */
-export async function askRun({ pid }: Run, question: PackedWalkQuestion): Promise<WalkAnswer | undefined> {
+export async function askRun({ pid }: Run, question: Question): Promise<Answer | undefined> {
 	for (const path of sockets()) {
 		if (!path.endsWith(`/${pid}.sock`)) continue;
 		const reply = await send(path, { question });
@@ -98,7 +116,7 @@ export async function askRun({ pid }: Run, question: PackedWalkQuestion): Promis
 	return undefined;
 }
 
-function send(path: string, request: { readonly question?: PackedWalkQuestion }): Promise<Reply | undefined> {
+function send(path: string, request: { readonly question?: Question }): Promise<Reply | undefined> {
 	return new Promise((resolve) => {
 		const socket = createConnection(path, () => socket.write(`${JSON.stringify(request)}\n`));
 		socket.setTimeout(PATIENCE, () => socket.destroy());

@@ -17,12 +17,12 @@ import { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
-import { findRuns, serveWalks } from "./walk-socket.js";
+import { findRuns, serveQuestions } from "./run-socket.js";
 
 const directory = mkdtempSync(join(tmpdir(), "ioasis-test-"));
 vi.stubEnv("XDG_RUNTIME_DIR", directory);
 const sockets = join(directory, "ioasis");
-const RUN = { pid: 4711, programPid: 4712, program: ["true"], machine: "intel" };
+const RUN = { pid: 4711, programPid: 4712, program: ["true"], machine: "intel", since: 1_800_000_000_000 };
 afterAll(() => rmSync(directory, { recursive: true }));
 
 /** A socket that nobody listens to, under the name of a process. @returns its path */
@@ -41,7 +41,7 @@ async function deadSocket(pid: number): Promise<string> {
 
 test("a run's socket gets its name when somebody listens to it, and answers from then on", async () => {
 	const listen = vi.spyOn(Server.prototype, "listen");
-	serveWalks(RUN, () => Promise.resolve(undefined));
+	serveQuestions(RUN, () => Promise.resolve(undefined));
 	expect(readdirSync(sockets)).toEqual(["4711.sock"]);
 	expect(listen).toHaveBeenCalledWith(expect.not.stringMatching(/\.sock$/));
 	expect(await findRuns()).toContainEqual(RUN);
@@ -49,7 +49,7 @@ test("a run's socket gets its name when somebody listens to it, and answers from
 
 test("what answers otherwise than a run does is none", async () => {
 	const path = join(sockets, "4713.sock");
-	const answers = ["{", '{"pid":"4713"}', "null", '{"pid":1,"programPid":2,"program":[3],"machine":"x"}'];
+	const answers = ["{", '{"pid":"4713"}', "null", '{"pid":1,"programPid":2,"program":[3],"machine":"x","since":4}'];
 	const server = new Server((socket) => socket.end(`${answers.shift()}\n`)).listen(path);
 	await once(server, "listening");
 	for (const _ of [...answers]) expect((await findRuns()).map(({ pid }) => pid)).not.toContain(1);
@@ -94,7 +94,7 @@ describe("a directory that somebody else has made where ours would be", () => {
 			await once(server, "listening");
 		}
 		const before = statSync(theirs).isDirectory() ? readdirSync(theirs) : [];
-		serveWalks({ ...RUN, pid: 4798 }, () => Promise.resolve(undefined));
+		serveQuestions({ ...RUN, pid: 4798 }, () => Promise.resolve(undefined));
 		expect(statSync(theirs).isDirectory() ? readdirSync(theirs) : []).toEqual(before);
 		expect(await findRuns()).toEqual([]);
 		server.close();

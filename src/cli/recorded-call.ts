@@ -1,0 +1,49 @@
+// A call of a recording as the trace would show it.
+
+import { commandOf } from "../trace/commands.js";
+import type { CallEvent } from "../trace/event.js";
+import { printCall } from "../trace/print.js";
+import type { Call, Failed, Ioctl } from "../trace/record.js";
+import { Errno, hex } from "../uapi/errno.js";
+import type { HintName } from "../uapi/hints.js";
+
+/** @param out the struct after it, if it was written @param hint what to do about an error */
+export function eventOf(
+	call: Ioctl,
+	path: string,
+	result: number | Failed,
+	out?: Uint8Array,
+	hint?: HintName,
+): CallEvent {
+	const { thread, file, number, argument, in: before } = call;
+	return {
+		thread,
+		fd: file,
+		path,
+		number,
+		argument,
+		command: commandOf(path, number),
+		before,
+		after: out ?? (typeof result === "number" ? before : undefined),
+		result: typeof result === "number" ? result : new Errno(result.errno, result.reason, hint),
+	};
+}
+
+/** An ioctl as the lines of a trace. */
+export function printed(call: Ioctl, path: string, result: number | Failed, out: Uint8Array | undefined): string[] {
+	return printCall(eventOf(call, path, result, out)).split("\n");
+}
+
+/** Any other call in a line. */
+export function brief(call: Call, answer: number | Failed): string {
+	return `${briefly(call)} = ${typeof answer === "number" ? answer : `-1 ${answer.errno} (${answer.reason})`}`;
+}
+
+/** The same without its answer. */
+export function briefly(call: Call): string {
+	if (call.kind === "open") return `open(${JSON.stringify(call.path)})`;
+	if (call.kind === "store") return `write(${JSON.stringify(call.path)}, ${JSON.stringify(call.text)})`;
+	if (call.kind === "pread" || call.kind === "pwrite")
+		return `${call.kind}(${call.length} bytes at ${hex(call.position)})`;
+	return call.kind;
+}
