@@ -13,8 +13,11 @@ import { type Block, blocksOf, isShown, type Step, stepsOf } from "./blocks.js";
 const checkout = fileURLToPath(new URL("../..", import.meta.url));
 const programs = fileURLToPath(new URL("programs", import.meta.url));
 
+/** One has no commands to be followed; those of the other are `npm run guests`, which boots a guest by each. */
+const NOT_FOLLOWED = new Set(["errno.md", "qemu.md"].map((name) => join("docs", name)));
+
 const PAGES = ["README.md", ...readdirSync(join(checkout, "docs")).map((name) => join("docs", name))].filter(
-	(page) => page.endsWith(".md") && page !== join("docs", "errno.md"),
+	(page) => page.endsWith(".md") && !NOT_FOLLOWED.has(page),
 );
 
 /** Commands that are not run here, and why. */
