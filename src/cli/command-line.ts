@@ -11,6 +11,7 @@ import type { ObjectsOptions } from "./objects.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RunOptions } from "./run.js";
 import type { WalkOptions } from "./walk.js";
+import type { WhyOptions } from "./why.js";
 
 /** package.json's; the build fills it in. */
 declare const VERSION: string;
@@ -275,6 +276,28 @@ end(explain, {
 		"ioasis explain IOMMU_IOAS_MAP EINVAL",
 		"ioasis run --trace=calls.txt -- ./my-vmm; ioasis explain calls.txt",
 	],
+});
+
+const why = program
+	.command("why")
+	.usage("[options] CALL_NUMBER FILE")
+	.summary("say what a call of a recording met or changed")
+	.description(
+		"Shows a call of FILE, a recording. Of one that failed: its reason, what to do, and the state that it met: what is in its way, who uses the object, and which calls made that so. Of one that succeeded: what it changed.",
+	)
+	.option("--load-models", "run the files of models that the recording's machine names")
+	.option("--json", "as JSON")
+	.argument("<number>", "of the call, counted from 1")
+	.argument("<file>", "a recording of `ioasis run --record`")
+	.showHelpAfterError("Try: ioasis why --help")
+	.action(async (number: string, file: string, options: WhyOptions) => {
+		const { why } = await import("./why.js");
+		await why(number, file, options);
+	});
+end(why, {
+	exitCodes: `0; 1 if a call up to it is answered otherwise than it was; 2 for a wrong
+number or recording.`,
+	examples: ["ioasis run --record vmm.rec -- ./my-vmm; ioasis explain vmm.rec", "ioasis why 6 vmm.rec"],
 });
 
 const machines = program

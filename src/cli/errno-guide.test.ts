@@ -51,30 +51,31 @@ test("failures are found in a trace, with the advice that stands there", () => {
 	].join("\n");
 	expect(failuresIn(trace)).toEqual([
 		{
-			line: 2,
+			place: "line 2",
 			call: "IOMMU_IOAS_MAP",
 			errno: "EINVAL",
 			reason: "length 3 is not a multiple of 4096",
 			hint: "alignment",
 		},
-		{ line: 5, call: "open", errno: "ENOENT", reason: "this machine has no /dev/vfio/9", hint: undefined },
+		{ place: "line 5", call: "open", errno: "ENOENT", reason: "this machine has no /dev/vfio/9", hint: undefined },
 	]);
 });
 
-test("and in JSON Lines, where other lines and broken ones are left out", () => {
+test("and in JSON Lines, where other lines and broken ones are left out, and those of a recording are numbered calls", () => {
 	const lines = [
 		{ kind: "start", version: 2 },
-		{ kind: "ioctl", command: "IOMMU_DESTROY", answer: { errno: "ENOENT", reason: "id is 9" } },
 		{ kind: "ioctl", command: "IOMMU_DESTROY", answer: 0 },
+		{ kind: "release", what: 1 },
+		{ kind: "ioctl", command: "IOMMU_DESTROY", answer: { errno: "ENOENT", reason: "id is 9" } },
 		{ event: "failure", thread: 1, path: "/dev/iommu", call: "open", errno: "EMFILE", reason: "too many" },
 		{ call: "ioctl", command: "IOMMU_IOAS_MAP", errno: "EINVAL", reason: "odd", hint: "alignment" },
 		{ call: "ioctl", command: "IOMMU_IOAS_MAP", errno: "EINVAL", reason: "odd", hint: "constructor" },
 	];
 	const text = `${lines.map((line) => JSON.stringify(line)).join("\n")}\n{"call`;
-	expect(failuresIn(text).map(({ line, call, hint }) => [line, call, hint])).toEqual([
-		[2, "IOMMU_DESTROY", undefined],
-		[4, "open", undefined],
-		[5, "IOMMU_IOAS_MAP", "alignment"],
-		[6, "IOMMU_IOAS_MAP", undefined],
+	expect(failuresIn(text).map(({ place, call, hint }) => [place, call, hint])).toEqual([
+		["call 2", "IOMMU_DESTROY", undefined],
+		["line 5", "open", undefined],
+		["line 6", "IOMMU_IOAS_MAP", "alignment"],
+		["line 7", "IOMMU_IOAS_MAP", undefined],
 	]);
 });

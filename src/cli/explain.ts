@@ -127,8 +127,8 @@ function kindOf({ call, errno, reason }: PrintedFailure): string {
 }
 
 function ofFailures(guide: Guide, failures: readonly PrintedFailure[]): string[] {
-	const [{ line, call, errno, reason, hint = rowOf(guide, call, errno, reason)?.hint }] = failures;
-	const times = failures.length === 1 ? `line ${line}` : `${failures.length} times, first in line ${line}`;
+	const [{ place, call, errno, reason, hint = rowOf(guide, call, errno, reason)?.hint }] = failures;
+	const times = failures.length === 1 ? place : `${failures.length} times, first in ${place}`;
 	return [`${call}: ${errno} (${times})`, ...wrapped(reason, "  ", "  "), ...(hint === undefined ? [] : wayOut(hint))];
 }
 

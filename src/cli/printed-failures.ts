@@ -6,8 +6,8 @@ import { ADVICE_MARK } from "../trace/print.js";
 import { type HintName, hints } from "../uapi/hints.js";
 
 export interface PrintedFailure {
-	/** Counted from 1. */
-	readonly line: number;
+	/** Where it stands: "line 5", or "call 6" of a recording, both counted from 1. */
+	readonly place: string;
 	/** "IOMMU_IOAS_MAP", "open". */
 	readonly call: string;
 	readonly errno: string;
@@ -23,6 +23,8 @@ const IOCTL = /^-?\d+<.*?>, ([\w ]+|_IO\(.*?\))/;
 const REASON = "     ";
 
 const failed = v.object({ errno: v.string(), reason: v.string() });
+/** As a recording has them; one that succeeded, too. */
+const recordedCall = v.looseObject({ kind: v.string(), answer: v.union([v.number(), failed]) });
 const jsonLine = v.union([
 	v.object({ kind: v.string(), command: v.optional(v.string()), number: v.optional(v.string()), answer: failed }),
 	v.object({
@@ -35,7 +37,14 @@ const jsonLine = v.union([
 
 export function failuresIn(text: string): PrintedFailure[] {
 	const lines = text.split("\n");
-	return text.startsWith("{") ? lines.flatMap(inJson) : lines.flatMap((_, i) => inTrace(lines, i));
+	if (!text.startsWith("{")) return lines.flatMap((_, i) => inTrace(lines, i));
+	let calls = 0;
+	return lines.flatMap((line, i) => {
+		const value = parsed(line);
+		const isRecorded = v.is(recordedCall, value);
+		if (isRecorded) calls++;
+		return inJson(value, isRecorded ? `call ${calls}` : `line ${i + 1}`);
+	});
 }
 
 function inTrace(lines: readonly string[], i: number): PrintedFailure[] {
@@ -45,18 +54,25 @@ function inTrace(lines: readonly string[], i: number): PrintedFailure[] {
 	const name = call === "ioctl" ? (given.match(IOCTL)?.[1] ?? call) : call;
 	const advice = lines[i + 2]?.startsWith(ADVICE_MARK) ? lines[i + 2].slice(ADVICE_MARK.length) : undefined;
 	const hint = Object.keys(hints).find((name) => hints[name as HintName].advice === advice);
-	return [{ line: i + 1, call: name, errno, reason: reason.slice(REASON.length), hint: hint as HintName | undefined }];
+	return [
+		{
+			place: `line ${i + 1}`,
+			call: name,
+			errno,
+			reason: reason.slice(REASON.length),
+			hint: hint as HintName | undefined,
+		},
+	];
 }
 
-function inJson(text: string, i: number): PrintedFailure[] {
-	const line = v.safeParse(jsonLine, parsed(text));
+function inJson(value: unknown, place: string): PrintedFailure[] {
+	const line = v.safeParse(jsonLine, value);
 	if (!line.success) return [];
 	const one = line.output;
-	if ("answer" in one)
-		return [{ line: i + 1, call: one.command ?? one.number ?? one.kind, ...one.answer, hint: undefined }];
+	if ("answer" in one) return [{ place, call: one.command ?? one.number ?? one.kind, ...one.answer, hint: undefined }];
 	const { call, command, errno, reason, hint } = one;
 	const known = hint !== undefined && Object.hasOwn(hints, hint) ? (hint as HintName) : undefined;
-	return [{ line: i + 1, call: command ?? call, errno, reason, hint: known }];
+	return [{ place, call: command ?? call, errno, reason, hint: known }];
 }
 
 function parsed(text: string): unknown {

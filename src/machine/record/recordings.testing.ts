@@ -33,7 +33,7 @@ export function machineOf(description: string): Machine {
 }
 
 /** What is recorded of what a program does on a machine. As a file would have it: what is written can't change any more. */
-function recordingOf(description: string, program: (recorder: Recorder) => void): Entry[] {
+export function recordingOf(description: string, program: (recorder: Recorder) => void): Entry[] {
 	const entries: Entry[] = [];
 	const write = (entry: Entry) => entries.push(structuredClone(entry));
 	program(
