@@ -31,6 +31,8 @@ const SIGINFO_BYTES = 128;
 export class WaitInfo {
 	readonly #memory = new NativeMemory(SIGINFO_BYTES);
 	readonly #words = this.#memory.words;
+	/** Whether the last call was an error, as opposed to WNOHANG that has found nothing. */
+	hasFailed = false;
 
 	/** Asks of one process or thread. @returns whether there is something; errno() tells of an error */
 	wait(id: number, options: number): boolean {
@@ -69,6 +71,7 @@ export class WaitInfo {
 
 	#wait(kind: number, id: number, options: number): boolean {
 		this.#words[PID] = 0; // It stays so when WNOHANG finds nothing.
-		return waitid(kind, id, this.#memory.address, options) === 0 && this.#words[PID] !== 0;
+		this.hasFailed = waitid(kind, id, this.#memory.address, options) !== 0;
+		return !this.hasFailed && this.#words[PID] !== 0;
 	}
 }

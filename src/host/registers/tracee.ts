@@ -99,7 +99,7 @@ export class Tracee {
 
 	/** The same for at most an instant. @returns undefined while it goes on */
 	hasStopped(): boolean | undefined {
-		if (!info.wait(this.thread, OPTIONS | WNOWAIT | WNOHANG)) return errno() === errors.ECHILD ? false : undefined;
+		if (!info.wait(this.thread, OPTIONS | WNOWAIT | WNOHANG)) return info.hasFailed ? false : undefined;
 		return this.waitForStop();
 	}
 
