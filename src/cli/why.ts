@@ -14,7 +14,6 @@ import { inputsOf, outputsOf, printCall, printNumber } from "../trace/print.js";
 import { type Call, type Ioctl, isCall } from "../trace/record.js";
 import { hex } from "../uapi/errno.js";
 import { type HintName, hints } from "../uapi/hints.js";
-import { nameOfIoctl } from "../uapi/ioctl-names.js";
 import { complain, refuse } from "./complain.js";
 import { errorLines } from "./dma-errors.js";
 import { readGuide, rowOf } from "./errno-guide.js";
@@ -173,7 +172,7 @@ function stateOf(
 		...named.flatMap((record) => aboutObject(record, records, origins)),
 		...absent.map((id) => `there is no object ${id}${origins.endOf(id)}`),
 		...[...new Set(users)].flatMap((id) => aboutObject(records.get(id)!, records, origins)),
-		...ranges.flatMap(aboutRange),
+		...ranges.flatMap((range) => aboutRange(range, (earlier) => nameOfCall(recording, earlier, run))),
 	];
 }
 
@@ -187,18 +186,22 @@ function aboutObject(record: ObjectRecord, records: ReadonlyMap<number, ObjectRe
 	];
 }
 
-function aboutRange({ first, last, map, found, more }: CallRange): string[] {
+/** @param nameOf an earlier call */
+function aboutRange({ first, last, map, found, more }: CallRange, nameOf: (call: number) => string): string[] {
 	const overlap = found.filter(({ kind }) => kind === "mapping" || kind === "reserved");
 	const none = overlap.length === 0 ? ["nothing is mapped or reserved there"] : [];
-	const lines = [...none, ...found.map(foundInWords), ...(more === 0 ? [] : [`and ${more} more mappings`])];
+	const lines = [
+		...none,
+		...found.map((one) => foundInWords(one, nameOf)),
+		...(more === 0 ? [] : [`and ${more} more mappings`]),
+	];
 	return [`${hex(first)} to ${hex(last)} of ${map}:`, ...lines.map((line) => `  ${line}`)];
 }
 
-function foundInWords({ first, last, kind, what, by }: Found): string {
+function foundInWords({ first, last, kind, what, by }: Found, nameOf: (call: number) => string): string {
 	const range = `${hex(first)} to ${hex(last)}`;
 	if (kind === "reserved") return `reserved: ${range}, ${what}`;
-	const cause =
-		by === undefined ? "" : `, by call ${by.call} (${by.command === 0 ? "no ioctl" : nameOfIoctl(by.command)})`;
+	const cause = by === undefined ? "" : `, by call ${by.call} (${nameOf(by.call)})`;
 	return `${kind === "mapping" ? "mapped" : `the next mapping ${kind} it`}: ${range}${cause}`;
 }
 
