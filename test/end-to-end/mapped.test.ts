@@ -62,6 +62,10 @@ describe.skipIf(!hasCompiler)("mapped registers of the edu device", () => {
 		expect(run("exec")).toEqual({ ...good, stdout: copied });
 	});
 
+	test("are of the device's new file when it is opened again, for a thread that knew the fd before, too", () => {
+		expect(run("reopens", "4")).toEqual(noneWrong);
+	});
+
 	test("give SIGBUS while memory decoding is off, and outlive the fds", () => {
 		const lines = ["off: SIGBUS", "on: fffffffe", "reset: 0", "closed: fffffffd", "both: fffffffd", ""];
 		expect(run("decoding")).toEqual({ ...good, stdout: lines.join("\n") });

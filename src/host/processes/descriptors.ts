@@ -62,7 +62,8 @@ export class Descriptors {
 			this.#drop(descriptor);
 			return undefined;
 		}
-		if (!isSame(descriptor, length)) {
+		// What shows a device's registers is found at one place as long as it is mapped, whichever open of the device it is of then.
+		if (!isSame(descriptor, length) || descriptor.file?.released) {
 			descriptor.text.set(info.words);
 			descriptor.length = length;
 			descriptor.file = isNameOnly(textOf(descriptor)) ? undefined : this.#files.withInfo(info.bytes, length);

@@ -283,12 +283,49 @@ static void killed(const char *path, int times)
 	printf("after all: %x\n", load(LIVENESS));
 }
 
+static pthread_barrier_t turn;
+
+static unsigned long times, wrong_resets;
+
+/** Another thread, which knows the fd from the time before. */
+static void *reset_each(void *unused)
+{
+	for (unsigned long i = 0; i < times; i++) {
+		pthread_barrier_wait(&turn);
+		wrong_resets += ioctl(device, VFIO_DEVICE_RESET) != 0;
+		pthread_barrier_wait(&turn);
+	}
+	return unused;
+}
+
+/** The device is opened and mapped again, with the same fd. */
+static void reopens(const char *path)
+{
+	pthread_t thread;
+	pthread_barrier_init(&turn, 0, 2);
+	pthread_create(&thread, 0, reset_each, 0);
+	for (unsigned long i = 0; i < times; i++) {
+		open_and_map(path);
+		pthread_barrier_wait(&turn);
+		pthread_barrier_wait(&turn);
+		munmap((void *)bar, bar_size);
+		close(device);
+		close(iommu);
+	}
+	printf("%lu wrong\n", wrong_resets);
+}
+
 int main(int argc, char **argv)
 {
 	const char *path = argv[1], *mode = argc > 2 ? argv[2] : "copy";
 	setvbuf(stdout, 0, _IOLBF, 0);
 	if (strcmp(mode, "killed") == 0) {
 		killed(path, atoi(argv[3]));
+		return 0;
+	}
+	if (strcmp(mode, "reopens") == 0) {
+		times = atoi(argv[3]);
+		reopens(path);
 		return 0;
 	}
 	if (strcmp(mode, "doorbells") == 0)
