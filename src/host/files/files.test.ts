@@ -21,7 +21,7 @@ test("each open is a file of its own, with the lowest fd that is free", async ()
 		return fds.map((fd) => `${fd - free}: ${ask<Who>(fd, { what: "who" }).file} ${ask<Who>(fd, { what: "who" }).path}`);
 	});
 	expect(answer).toEqual(["0: 1 /dev/iommu", "1: 2 /dev/iommu", "2: 3 /dev/vfio/devices/vfio0"]);
-	expect(outcome.report).toEqual({ calls: 9, errors: [], leftovers: [], missing: [], stillOpen: [] });
+	expect(outcome.report).toEqual({ calls: 9, errors: [], dmaErrors: [], leftovers: [], missing: [], stillOpen: [] });
 });
 
 test("a file is released with its last dup", async () => {
