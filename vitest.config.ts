@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** `npm run pages`: these follow the documentation, which takes minutes. */
@@ -17,6 +18,8 @@ export default defineConfig({
 	test: {
 		include,
 		exclude: [...configDefaults.exclude, ...exclude],
+		// Many tests wait for programs more than they compute, so that one processor alone is kept busy by two.
+		maxWorkers: Math.max(2, availableParallelism() - 1),
 		// Against what hangs only: on a busy computer the slowest tests take ten times as long.
 		testTimeout: 60_000,
 		hookTimeout: 60_000,

@@ -113,14 +113,14 @@ const rangeInWords = ({ first, last }: Range): string => `${hex(first)} to ${hex
 
 function causeInWords({ call, thread, command }: Cause): string {
 	if (call === 0) return "no call: a file was closed, or a process ended";
-	return `call ${call}, ${nameOfIoctl(command)} of thread ${thread}`;
+	return `call ${call}, ${nameIn(command)} of thread ${thread}`;
 }
 
 /** An error as JSON: numbers of 64 bits are strings. */
 function jsonOf(error: DmaError): Readonly<Record<string, unknown>> {
 	const range = (one: Range | undefined) => one && { first: hex(one.first), last: hex(one.last) };
 	const cause = (one: Cause | undefined) =>
-		one && (one.call === 0 ? {} : { call: one.call, thread: one.thread, ioctl: nameOfIoctl(one.command) });
+		one && (one.call === 0 ? {} : { call: one.call, thread: one.thread, ioctl: nameIn(one.command) });
 	const { kind, device, pasid, isWrite, start, length, iova, reason, map, below, above, mapped, unmapped } = error;
 	return {
 		...{ event: "dma error", kind, device, pasid, isWrite },
@@ -129,4 +129,9 @@ function jsonOf(error: DmaError): Readonly<Record<string, unknown>> {
 		mapped: mapped && { ...range(mapped), ...cause(mapped) },
 		unmapped: cause(unmapped),
 	};
+}
+
+/** VFIO has numbers twice: of devices, and of containers. What maps and unmaps is the latter's. */
+function nameIn(command: number): string {
+	return nameOfIoctl(command, "container");
 }
