@@ -13,17 +13,8 @@ const dist = join(root, "dist");
 /** Each is one file, because a thread that loads one starts sooner than one that loads ten. */
 const ENTRIES = {
 	main: "src/cli/main.ts",
-	// The commands are loaded by main when they are asked for.
-	run: "src/cli/run.ts",
-	matrix: "src/cli/matrix.ts",
-	replay: "src/cli/replay.ts",
-	convert: "src/cli/convert.ts",
-	walk: "src/cli/walk.ts",
-	machines: "src/cli/machines.ts",
-	completion: "src/cli/completion.ts",
-	doctor: "src/cli/doctor.ts",
+	...commands(),
 	"doctor-program": "src/cli/doctor-program.ts",
-	explain: "src/cli/explain.ts",
 	"launcher-thread": "src/host/launch/launcher-thread.ts",
 	"supervisor-worker": "src/cli/supervisor-worker.ts",
 	"device-worker": "src/cli/device-worker.ts",
@@ -31,6 +22,14 @@ const ENTRIES = {
 	"copy-thread": "src/host/launch/copy-thread.ts",
 	"exit-now": "src/host/launch/exit-now.ts",
 };
+
+/** What main loads only when it is asked for: by name, the files of the commands. */
+function commands() {
+	const source = readFileSync(join(root, "src/cli/command-line.ts"), "utf8");
+	const names = [...source.matchAll(/\bimport\("\.\/([\w-]+)\.js"\)/g)].map(([, name]) => name);
+	return Object.fromEntries(names.map((name) => [name, `src/cli/${name}.ts`]));
+}
+
 /** What one entry imports of another only when it needs it stays a file of its own. */
 const loadedWhenAskedFor = {
 	name: "loaded when asked for",
