@@ -18,7 +18,7 @@ const PATH_MAX = 4096;
 const RESOLVE_IN_ROOT = 0x10;
 
 /** What asWeSeeIt() makes of what is a thread's own. */
-const OWN_PART = /^(\/proc\/(\d+)\/(?:fd\/\d+|cwd|root))(?:\/(.*))?$/s;
+const OWN_PART = /^(\/proc\/(\d+)\/(?:fd\/\d+|cwd|root))(?:\/+(.*))?$/s;
 
 /** A thread, and what its relative paths start from: an fd of it, or AT_FDCWD. */
 export interface Viewer {
@@ -63,8 +63,7 @@ export class OurView implements View {
 	isDirectory(path: string): boolean {
 		this.hasLooked = true;
 		const fd = open(latin1(asWeSeeIt(this.#viewer, path)), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd !== -1) close(fd);
-		return fd !== -1;
+		return lookedAt(fd, () => true) ?? false;
 	}
 
 	canonical(path: string): string | undefined {
@@ -74,7 +73,7 @@ export class OurView implements View {
 		// From outside of a chroot(2) its ".." would lead out of it.
 		const isInside = root === "/" || seen.startsWith("/proc/");
 		const fd = open(latin1(isInside ? seen : root + posix.normalize(seen)), O_PATH | O_CLOEXEC);
-		return fd === -1 ? byParent(this, path) : canonicalOf(fd, root);
+		return lookedAt(fd, () => canonicalOf(fd, root)) ?? byParent(this, path);
 	}
 }
 
@@ -121,10 +120,7 @@ export class TheirView implements View {
 			isRoot ? openInRoot(start, rest, all) : openat(start, latin1(rest), all),
 		);
 		if (start !== AT_FDCWD) close(start);
-		if (fd === undefined || fd === -1) return undefined;
-		const found = findOut(fd);
-		close(fd);
-		return found;
+		return lookedAt(fd ?? -1, findOut);
 	}
 
 	/** Where the look begins, which we open with our own rights, and what the viewer's then are for. */
@@ -137,6 +133,14 @@ export class TheirView implements View {
 		if (own === undefined) return { start: AT_FDCWD, rest: seen, isRoot: false };
 		return { start: openDirectory(own.path), rest: own.rest === "" ? "." : own.rest, isRoot: false };
 	}
+}
+
+/** What is found out of an fd, which is closed then; undefined for -1. */
+function lookedAt<T>(fd: number, findOut: (fd: number) => T): T | undefined {
+	if (fd === -1) return undefined;
+	const found = findOut(fd);
+	close(fd);
+	return found;
 }
 
 /** A path of a thread's own directories and files in /proc, and what comes after it. */
