@@ -33,6 +33,15 @@ describe.skipIf(!hasCompiler)("a device in a thread of its own", () => {
 		expect(stderr.match(/answers nothing/g)).toHaveLength(1);
 	});
 
+	test("whose model says more of a bug than there is room for answers nothing any more either", () => {
+		const { stderr, ...outcome } = withTrouble("says much");
+		expect(outcome).toEqual({ status: 0, stdout: "Input/output error\nthen ffffffff\nreset: done\n" });
+		expect(stderr).toMatch(
+			/^ioasis: 0000:02:00\.0 \(.*trouble\.mjs\) answers nothing any more: TypeError: a long story/,
+		);
+		expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+	});
+
 	test("whose thread ends is the same to the program", () => {
 		const { stderr, ...outcome } = withTrouble("ends");
 		expect(outcome).toEqual({ status: 0, stdout: "Input/output error\nthen ffffffff\nreset: done\n" });

@@ -49,6 +49,9 @@ export interface DeviceThreadData {
 	readonly tells: number;
 }
 
+/** In characters, of which each takes at most six bytes as JSON. */
+const LONGEST_REASON = 8192;
+
 const one = new NativeMemory(8);
 one.words[0] = 1;
 const counter = new NativeMemory(8);
@@ -421,6 +424,7 @@ class DeviceThread {
 	}
 }
 
+/** The supervisor has to find all of it in the link, however much a model has to say. */
 function textOf({ code, reason, hint }: Errno): string {
-	return JSON.stringify({ code, reason, hint } satisfies ErrnoValues);
+	return JSON.stringify({ code, reason: reason.slice(0, LONGEST_REASON), hint } satisfies ErrnoValues);
 }

@@ -11,7 +11,7 @@
 #include "vfio.h"
 
 /** Of devices/trouble.mjs. */
-enum { WAIT = 0, DONE = 4, STUCK = 8, THROWS = 12, ENDS = 16 };
+enum { WAIT = 0, DONE = 4, STUCK = 8, THROWS = 12, ENDS = 16, SAYS_MUCH = 20 };
 /** Of edu. */
 enum { LIVENESS = 4, SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
 #define OWN_MEMORY 0x40000
@@ -325,6 +325,8 @@ int main(int argc, char **argv)
 		broken(THROWS);
 	else if (strcmp(mode, "ends") == 0)
 		broken(ENDS);
+	else if (strcmp(mode, "says much") == 0)
+		broken(SAYS_MUCH);
 	else if (strcmp(mode, "stuck") == 0)
 		set(BAR0, STUCK, 4, 1);
 	else if (strcmp(mode, "kinds") == 0)

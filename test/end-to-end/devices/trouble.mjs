@@ -7,6 +7,7 @@ const DONE = 0x04;
 const STUCK = 0x08;
 const THROWS = 0x0c;
 const ENDS = 0x10;
+const SAYS_MUCH = 0x14;
 
 const allOnes = (size) => (1n << BigInt(8 * size)) - 1n;
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -22,6 +23,7 @@ export default {
 		return {
 			readRegister(_bar, offset, size) {
 				if (offset === THROWS) throw new TypeError("a bug made on purpose");
+				if (offset === SAYS_MUCH) throw new TypeError(`a long story: ${"\u{1f4d6}".repeat(100_000)}`);
 				if (offset === ENDS) process.exit(3); // In a worker it ends the thread.
 				return offset === DONE ? done : allOnes(size);
 			},
