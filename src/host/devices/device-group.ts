@@ -1,6 +1,7 @@
 // The functions that share a device thread, as the supervisor's thread knows them: what it hands over to them, what it waits for from them,
 // and what it answers to their questions.
 
+import { Undo } from "../../faults/undo.js";
 import { Located } from "../../iommu/dma/located.js";
 import { ToldMemory } from "../../iommu/dma/told-memory.js";
 import type { DmaFault, DmaRequest } from "../../iommu/translation/dma-fault.js";
@@ -62,6 +63,8 @@ export interface GroupServices {
 	caughtUp(): void;
 	/** Says something on stderr. */
 	say(text: string): void;
+	/** An exception that nobody threw on purpose. */
+	reportBug(error: unknown): void;
 }
 
 /** Somebody waits for what comes of an entry. */
@@ -103,6 +106,9 @@ const LAPS_TO_CATCH_UP = 3;
 const CATCHING_UP = 5;
 const BETWEEN_LOOKS = 0.1;
 
+/** Why DMA is refused that could have been made. */
+const BUG = "a bug in ioasis, reported on stderr";
+
 const one = new NativeMemory(8);
 one.words[0] = 1;
 const located = new Located();
@@ -112,7 +118,7 @@ export class DeviceGroup {
 	readonly services: GroupServices;
 	readonly registers: readonly ThreadRegisters[];
 	/** What programs map of each function, once the thread was started. */
-	#memories: readonly FunctionMemory[] = [];
+	readonly #memories: FunctionMemory[] = [];
 	/** Whether anybody has ever mapped any. */
 	isMapped = false;
 	/** The eventfd that wakes the thread, once it was started. */
@@ -215,23 +221,26 @@ export class DeviceGroup {
 		return this.isDead || this.#functions.every(({ model }) => model === nothing);
 	}
 
-	/** Starts the thread, if it doesn't run. What is pushed meanwhile waits for it. */
+	/** Starts the thread, if it doesn't run. What is pushed meanwhile waits for it. @throws SystemError, and then it can be tried again */
 	start(): void {
 		if (this.#isStarted) return;
-		this.#isStarted = true;
+		using undo = new Undo();
 		this.#wakes = succeed(eventfd(0, O_CLOEXEC | O_NONBLOCK), "eventfd");
-		this.#memories = this.#functions.map(
-			({ vfio }, index) =>
+		undo.push(() => this.#closeFds());
+		for (const [index, { vfio }] of this.#functions.entries())
+			this.#memories.push(
 				new FunctionMemory(
 					`registers of ${vfio.name}`,
 					barsInFile(vfio.hardware),
 					(bar) => vfio.barMemory.get(bar),
 					(offset, length) => this.#handOverMap(index, offset, length),
 				),
-		);
+			);
 		const { dma } = this.#machine;
 		for (const { state } of this.registers) state.isWatched = dma.report !== undefined;
 		this.services.start(this);
+		undo.keep();
+		this.#isStarted = true;
 	}
 
 	// --- Handing over ---
@@ -293,9 +302,9 @@ export class DeviceGroup {
 
 	/** Asks for some. @param then gets them: all ones when nobody answers */
 	load(index: number, bar: number, offset: number, length: number, then: (bytes: Uint8Array) => void): void {
+		this.start();
 		const ticket = this.newTicket();
 		this.#loads.set(ticket, { length, then });
-		this.start();
 		this.#pushOrKeep({ index, bar, offset, length, from: undefined, ticket });
 	}
 
@@ -372,13 +381,19 @@ export class DeviceGroup {
 
 	// --- What the thread says ---
 
-	/** Looks whether it has something to say. */
+	/** Looks whether it has something to say. Whatever goes wrong while a question is answered, it is answered: the thread waits for that. */
 	look(): void {
 		const { link } = this;
 		if (this.hasEnded) this.#giveUpLoads();
 		if (link.isAsked && this.#waitsFor === undefined) {
 			this.#reach.closeOld(); // It doesn't copy while it asks.
-			this.#answer();
+			try {
+				this.#answer();
+			} catch (error) {
+				this.services.reportBug(error);
+				this.#waitsFor = undefined;
+				this.#answerNothing();
+			}
 			if (this.#waitsFor === undefined) link.handBack();
 		}
 		if (this.#toCome.length > 0) this.#pushAccesses();
@@ -424,6 +439,22 @@ export class DeviceGroup {
 				break;
 			case QuestionKind.PASSED_ON:
 				this.services.passForkOn(this, link.words, link.oldestEntry!);
+				break;
+		}
+	}
+
+	/** What is said where a bug of ours keeps us from the answer. */
+	#answerNothing(): void {
+		const { link } = this;
+		switch (link.asked(Question.KIND)) {
+			case QuestionKind.LOCATE:
+				link.answer(Answer.KIND, AnswerKind.ASK_FOR_COPY);
+				break;
+			case QuestionKind.COPY:
+				this.#answerFault({ stage: "function", kind: "blocked", level: undefined, reason: BUG });
+				break;
+			case QuestionKind.MEMORY:
+				link.answer(Answer.KIND, AnswerKind.NOTHING);
 				break;
 		}
 	}
@@ -491,12 +522,12 @@ export class DeviceGroup {
 		} else if (group.#isWaitingFor(this))
 			return this.#machine.dma.refuse(request, `${group.name} reads from it, too, and waits`, length);
 		else {
-			this.#waitsFor = group;
 			group.load(index, bar, offset, length, (bytes) => {
 				link.data.set(bytes);
 				link.answer(Answer.KIND, AnswerKind.YES);
 				this.#goOn();
 			});
+			this.#waitsFor = group;
 		}
 		return undefined;
 	}
@@ -537,7 +568,7 @@ export class DeviceGroup {
 		for (const then of this.#whenCaughtUp.splice(0)) then();
 	}
 
-	#answerFault({ stage, kind, level, reason }: DmaFault): void {
+	#answerFault({ stage, kind, level, reason }: FaultText): void {
 		const text: FaultText = { stage, kind, level, reason };
 		this.link.answer(Answer.KIND, AnswerKind.FAULT);
 		this.link.answer(Answer.LENGTH, this.link.writeText(JSON.stringify(text)));
@@ -661,8 +692,13 @@ export class DeviceGroup {
 	/** Gives back what we have because of it. */
 	close(): void {
 		this.#reach.close();
+		this.#closeFds();
+	}
+
+	#closeFds(): void {
 		if (this.#wakes !== -1) close(this.#wakes);
-		for (const memory of this.#memories) memory.close();
+		this.#wakes = -1;
+		for (const memory of this.#memories.splice(0)) memory.close();
 	}
 }
 

@@ -13,6 +13,7 @@ import {
 } from "../../uapi/vfio.js";
 import type { VfioDevice } from "../../vfio/device.js";
 import type { Registers } from "../../vfio/registers.js";
+import { reportInternalError } from "../internal-error.js";
 import { EPOLLIN, type Events } from "../linux/events.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
 import { close, eventfd, NativeMemory, poll, read, succeed, write } from "../linux/libc.js";
@@ -127,6 +128,8 @@ export class DeviceThreads {
 			},
 			caughtUp: () => this.#caughtUp(),
 			say: (text) => sayOnStderr(`ioasis: ${text}`),
+			reportBug: (error) =>
+				reportInternalError(error, "a question of a device", "the device goes on without an answer"),
 		});
 		this.#groups.push(group);
 		return group;

@@ -54,6 +54,7 @@ export async function buildHarness(): Promise<() => void> {
 		outdir: directory,
 		bundle: true,
 		platform: "node",
+		target: "node20",
 		format: "esm",
 		external: ["koffi"],
 		outExtension: { ".js": ".mjs" },
