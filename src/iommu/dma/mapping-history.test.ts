@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import type { PagingDomain } from "../core/iommu.js";
 import { type AddressMap, MappingHistory } from "./mapping-history.js";
 
-const map = (name: string, domains: PagingDomain[] = []): AddressMap => ({ name, domains, nearest: () => ({}) });
+const nearest = () => ({ below: undefined, above: undefined });
+const map = (name: string, domains: PagingDomain[] = []): AddressMap => ({ name, domains, nearest });
 const callsOf = (changes: Iterable<{ call: number }>) => [...changes].map(({ call }) => call);
 
 test("knows by which call an address was mapped and unmapped, of the map that is asked for", () => {

@@ -12,8 +12,8 @@ export interface AddressMap {
 	readonly name: string;
 	/** What shows it to devices. */
 	readonly domains: readonly PagingDomain[];
-	/** What is mapped next to an IOVA, in bytes: the last that begins below it, the first that begins above. */
-	nearest(iova: bigint): { readonly below?: Range | undefined; readonly above?: Range | undefined };
+	/** What is mapped next to an IOVA, in bytes: the last that begins at or before it, the first that begins after it. */
+	nearest(iova: bigint): { readonly below: Range | undefined; readonly above: Range | undefined };
 }
 
 /** IOVAs, in bytes. */

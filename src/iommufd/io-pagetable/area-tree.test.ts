@@ -33,6 +33,7 @@ function roomBetween(sorted: readonly Interval[], from: bigint, bytes: bigint): 
 test("an empty tree finds nothing", () => {
 	const tree = new AreaTree();
 	expect(tree.firstIn(0n, LAST)).toBeUndefined();
+	expect(tree.nearest(0n)).toEqual({ below: undefined, above: undefined });
 	expect([...tree]).toEqual([]);
 });
 
@@ -84,6 +85,9 @@ test("thousands of random inserts, removals and searches agree with a sorted arr
 				const found = tree.firstIn(first, last);
 				const expected = firstIn(first, last);
 				expect(told(found)).toEqual(told(expected));
+				const { below, above } = tree.nearest(first);
+				expect(told(below)).toEqual(told(naive.findLast((one) => one.first <= first)));
+				expect(told(above)).toEqual(told(naive.find((one) => one.first > first)));
 				if (action === "insert" && found === undefined) {
 					const one = Area.of(first, last + 1n - first, pages, startByte, protection);
 					tree.insert(one);

@@ -8,7 +8,7 @@ import { MemoryBudget, type Share } from "../../faults/memory-budget.js";
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import { addressOf, offsetInPage, pageOf } from "../../memory/page-number.js";
 import { Area } from "./area.js";
-import type { Interval } from "./iova-ranges.js";
+import { type Interval, LAST_IOVA } from "./iova-ranges.js";
 import type { Pages } from "./pages.js";
 
 const BLOCK = 128;
@@ -223,6 +223,14 @@ export class AreaTree {
 	next(area: Area, last: bigint): Area | undefined {
 		this.#find(area);
 		return this.#after(last);
+	}
+
+	/** The last area that begins at or before an IOVA, and the first that begins after it. */
+	nearest(iova: bigint): { below: Area | undefined; above: Area | undefined } {
+		if (this.#blocks.length === 0) return { below: undefined, above: undefined };
+		this.#seek(pageOf(iova), offsetInPage(iova));
+		const below = this.#place < 0 ? undefined : this.#blocks[this.#block].area(this.#place);
+		return { below, above: this.#after(LAST_IOVA) };
 	}
 
 	/** All of them, in order. None must come or go meanwhile. */

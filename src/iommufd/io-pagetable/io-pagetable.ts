@@ -107,13 +107,8 @@ export class IoPagetable implements AddressMap {
 		return first;
 	}
 
-	nearest(iova: bigint): { below?: Range; above?: Range } {
-		let below: Area | undefined;
-		for (const area of this.areas) {
-			if (area.first > iova) return { ...(below && { below }), above: area };
-			below = area;
-		}
-		return { ...(below && { below }) };
+	nearest(iova: bigint): { below: Range | undefined; above: Range | undefined } {
+		return this.areas.nearest(iova);
 	}
 
 	/**

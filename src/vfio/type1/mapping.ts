@@ -94,6 +94,14 @@ export class Mappings {
 		return this.#all.slice(from, to);
 	}
 
+	/** The last one that begins at or before a page, and the first that begins after it. */
+	nearest(page: number): { below: Mapping | undefined; above: Mapping | undefined } {
+		const at = this.#from(page);
+		const next = this.#all[at];
+		const above = next !== undefined && next.page <= page ? at + 1 : at;
+		return { below: this.#all[above - 1], above: this.#all[above] };
+	}
+
 	/** None of those that are there overlaps it. */
 	add(mapping: Mapping): void {
 		const at = this.#from(mapping.page);

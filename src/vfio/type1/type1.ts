@@ -12,6 +12,7 @@ import { ordinaryDomain } from "../../iommufd/hwpt-policy.js";
 import { Extents, PAGE_SIZE, PINNABLE_END } from "../../memory/address-space.js";
 import type { Frames } from "../../memory/frames.js";
 import type { Memlock } from "../../memory/memlock.js";
+import { pageOf } from "../../memory/page-number.js";
 import { giveRunsBack, takeRuns } from "../../memory/runs.js";
 import { powerOfTwo } from "../../pagetable/bits.js";
 import { Errno, hex } from "../../uapi/errno.js";
@@ -238,13 +239,8 @@ export class Type1 implements AddressMap {
 		this.pageSizes = sizes & PAGE_BITS ? (sizes & ~PAGE_BITS) | BigInt(PAGE_SIZE) : sizes;
 	}
 
-	nearest(iova: bigint): { below?: Range; above?: Range } {
-		let below: Mapping | undefined;
-		for (const mapping of this.mappings) {
-			if (mapping.first > iova) return { ...(below && { below }), above: mapping };
-			below = mapping;
-		}
-		return { ...(below && { below }) };
+	nearest(iova: bigint): { below: Range | undefined; above: Range | undefined } {
+		return this.mappings.nearest(pageOf(iova));
 	}
 
 	// --- Mappings ---
