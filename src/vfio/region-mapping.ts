@@ -4,10 +4,10 @@
 import type { DeviceMemory } from "../files/open-file.js";
 import { PAGE_SIZE } from "../memory/address-space.js";
 import { Errno, hex } from "../uapi/errno.js";
-import { VFIO_PCI_NUM_REGIONS, VfioPciRegion } from "../uapi/vfio.js";
+import { VfioPciRegion } from "../uapi/vfio.js";
 import type { VfioDevice } from "./device.js";
 import type { Bar } from "./pci-config.js";
-import { placeAt, REGION_SIZE } from "./region-access.js";
+import { placeAt, regionAt } from "./region-access.js";
 
 /** Whether a BAR has pages for itself: it is memory, and begins with one. */
 export function isMappable({ space, size, address }: Pick<Bar, "space" | "size" | "address">): boolean {
@@ -25,14 +25,7 @@ export function mappableLength({ size }: Pick<Bar, "size">): number {
  */
 export function mapRegion(device: VfioDevice, position: number, length: number): DeviceMemory {
 	const { name, hardware, registers } = device;
-	const index = Math.floor(position / REGION_SIZE);
-	const offset = position % REGION_SIZE;
-	if (index >= VFIO_PCI_NUM_REGIONS)
-		throw new Errno(
-			"EINVAL",
-			`offset ${hex(position)} is in region ${index}, of ${VFIO_PCI_NUM_REGIONS} that there are`,
-			"no-such-region",
-		);
+	const { index, offset } = regionAt(position);
 	if (index >= VfioPciRegion.ROM)
 		throw new Errno("EINVAL", `${placeAt(position)} of ${name} can't be mapped: only BARs can`, "no-mmap");
 	const bar = hardware.bars.find((bar) => bar.index === index);

@@ -12,10 +12,8 @@ import {
 	VfioRegionInfoFlags,
 } from "../uapi/vfio.js";
 import type { VfioDevice } from "./device.js";
+import { REGION_SIZE } from "./region-access.js";
 import { isMappable } from "./region-mapping.js";
-
-/** VFIO_PCI_OFFSET_SHIFT: the file's offset has the region's index from this bit on. */
-const OFFSET_SHIFT = 40n;
 
 const { READ, WRITE, MMAP, CAPS } = VfioRegionInfoFlags;
 
@@ -42,7 +40,7 @@ export function getRegionInfo(
 	const canBeMapped = bar !== undefined && isMappable(bar) && registers.canBeMapped;
 	info.flags = (size === 0 ? 0 : READ | WRITE) | (canBeMapped ? MMAP : 0);
 	info.size = BigInt(size);
-	info.offset = BigInt(index) << OFFSET_SHIFT;
+	info.offset = BigInt(index * REGION_SIZE);
 	info.capOffset = 0;
 	if (!canBeMapped || hardware.msix?.bar !== index) return;
 	info.flags |= CAPS;

@@ -4,7 +4,7 @@
 import type { Caller } from "../../files/caller.js";
 import { CACHE, READ, WRITE } from "../../pagetable/format.js";
 import { Errno, hex } from "../../uapi/errno.js";
-import { nameIn } from "../../uapi/field.js";
+import { flagsIn, nameIn } from "../../uapi/field.js";
 import { strayIoctl } from "../../uapi/ioctl-names.js";
 import { type VfioIoas, VfioIoasOp } from "../../uapi/iommufd.js";
 import { checkFields, readVfioCommand } from "../../uapi/rules.js";
@@ -186,7 +186,7 @@ function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
 	if (unmap.flags & ~VfioDmaUnmapFlags.ALL)
 		throw new Errno(
 			"EINVAL",
-			`flags has ${unmapFlagsBut(unmap.flags, VfioDmaUnmapFlags.ALL)}: on /dev/iommu UNMAP_DMA has no flag but ALL`,
+			`flags has ${flagsIn(VfioDmaUnmapFlags, unmap.flags & ~VfioDmaUnmapFlags.ALL)}: on /dev/iommu UNMAP_DMA has no flag but ALL`,
 			"own-back-end",
 		);
 	const { map } = compatIoas(call.context);
@@ -213,12 +213,6 @@ function unmapDma(call: Call, unmap: Args<typeof VfioIommuUnmapDma>): void {
 		unmap.size = done.bytes;
 		call.respond();
 	}
-}
-
-/** The flags without some, by name. */
-function unmapFlagsBut(flags: number, known: number): string {
-	const names = Object.entries(VfioDmaUnmapFlags).filter(([, bit]) => (flags & ~known & bit) !== 0);
-	return names.map(([name]) => name).join(" and ");
 }
 
 /** Cuts the mappings at both ends of a range, whatever the range is. */
