@@ -3,6 +3,7 @@
 // address what each covers: the leaves that follow in the same table are said to begin just as much too high, and the walk ends so much earlier.
 // Below an item that points to a table it starts where that address lies, past the items before it.
 
+import { worked } from "../uapi/slices.js";
 import type { DirtyReport } from "./dirty.js";
 import type { DirtyBits } from "./format.js";
 import { indexOf, isEmpty, isTable } from "./table-level.js";
@@ -23,7 +24,9 @@ export function readDirtyFromInside(
 	/** @returns whether there was no hole, which ends it all */
 	const walk = (number: number, words: Uint32Array): boolean => {
 		const level = tree.levels[number];
-		for (let index = indexOf(level, address); index < level.items && address < end; index++) {
+		const from = indexOf(level, address);
+		worked(level.items - from + 20);
+		for (let index = from; index < level.items && address < end; index++) {
 			if (isTable(level, words, index)) {
 				if (!walk(number - 1, tree.tableBelow(number, words, index))) return false;
 				continue;

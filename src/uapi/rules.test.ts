@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Errno } from "./errno.js";
+import { reasonOf } from "./errno.testing.js";
 import { array, flags, mustBeZero, u8, u16, u32, u64 } from "./field.js";
 import {
 	GetHwInfo,
@@ -65,15 +66,6 @@ function outcome(call: () => unknown): unknown {
 		if (!(error instanceof Errno)) throw error;
 		return error.code;
 	}
-}
-
-function reasonOf(call: () => unknown): string {
-	try {
-		call();
-	} catch (error) {
-		return String(error);
-	}
-	throw new Error("there was no error");
 }
 
 /** A struct of zeroes that says it has `size` bytes, and has `present` of them. */

@@ -20,7 +20,7 @@ function setUp() {
 	const file = program.open(device);
 	program.bind(file);
 	const { client } = program;
-	const { ioasId } = { ioasId: client.call(IoasAlloc, {}).outIoasId };
+	const { outIoasId: ioasId } = client.call(IoasAlloc, {});
 	const { size } = VfioDeviceFeature;
 	const feature = (number: number, flags: number, data: BigUint64Array = new BigUint64Array()) => {
 		const argsz = size + data.byteLength;

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { serveOthers } from "../../uapi/slices.js";
 import { CACHE, MMIO, NOEXEC, PRIV } from "../format.js";
 import { bitsIn, check, checkAgainstModel, decoder, PATIENCE, type Specification } from "../model.testing.js";
 import { PageTable, READ, WRITE } from "../pagetable.js";
@@ -118,6 +119,22 @@ test("pages that follow the block in which a range begins are passed over, as fa
 	table.setDirty(2 * 512 + 50);
 	table.setDirty(2 * 512 + 150);
 	expect(read(100, 4 * 512 - 100)).toEqual([[2 * 512 + 150, 1]]);
+});
+
+test("dirty pages are read with a break in each table, also from inside of a block on", () => {
+	const table = make({ hardwareDirty: true });
+	table.map(0, 0, 2 * 512, READ | WRITE | CACHE);
+	table.map(2 * 512, 2 * 512 + 1, 3 * 512, READ | WRITE | CACHE); // in pages
+	let breaks = 0;
+	const breaksIn = (va: number, count: number) => {
+		breaks = 0;
+		serveOthers(() => breaks++, 1);
+		table.readDirty(va, count, false, () => {});
+		serveOthers(undefined);
+		return breaks;
+	};
+	expect(breaksIn(100, 5 * 512 - 100)).toBe(breaksIn(0, 5 * 512));
+	expect(breaks).toBeGreaterThan(3);
 });
 
 test("a page that is mapped already is EEXIST here", () => {
