@@ -235,8 +235,4 @@ export class TextsReceived {
 		this.#texts.push(text);
 		return text;
 	}
-
-	clear(): void {
-		this.#texts.length = 0;
-	}
 }

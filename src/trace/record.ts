@@ -1,6 +1,6 @@
 // What a recording consists of: everything that a program asked of the engine, everything that the engine had to ask to answer,
 // the answers, and what devices did. docs/record.md describes it for people. How it is written down is another matter:
-// machine/record/entry-bytes.ts, json-lines.ts.
+// machine/record/entry-bytes.ts, question-bytes.ts, json-lines.ts.
 
 import type { ErrnoCode } from "../uapi/errno.js";
 

@@ -261,15 +261,15 @@ export class BinaryEntries {
 	}
 
 	#decode({ from, to, firstEntry, entries: count, calls }: Block): readonly Entry[] {
-		const decoder = new EntryReader();
 		const reader = new ByteReader(this.#file, from, to);
+		const decoder = new EntryReader(reader);
 		const entries: Entry[] = [];
 		try {
 			while (entries.length < count) {
 				const length = reader.number();
 				if (length > reader.left) throw new BadBytes("it ends too early");
 				const end = reader.at + length;
-				entries.push(decoder.read(reader));
+				entries.push(decoder.read());
 				if ((entries.at(-1)!.kind === "start") !== (firstEntry + entries.length === 1))
 					throw new BadBytes("a recording begins here, or doesn't where it should");
 				if (reader.at !== end) throw new BadBytes("it isn't as long as it says");
