@@ -1,10 +1,11 @@
 // --report FILE: what happened in a run, for programs that want to know. docs/matrix.md describes it.
 //
-// JSON Lines: a line for each call that failed, written as it happens, so that a run that is killed has told what it knew; then
+// JSON Lines: a line for each call that failed and each DMA that went wrong, written as it happens, so that a run that is killed has told what it knew; then
 // one with how it ended. The supervisor's thread writes the former, the main thread the latter, when the other has finished.
 
 import { constants, existsSync, openSync, readFileSync } from "node:fs";
 import * as v from "valibot";
+import type { DmaErrorKind } from "../machine/dma-checker.js";
 import { LineFile } from "./line-file.js";
 
 /** A call that was answered with an error. */
@@ -19,6 +20,39 @@ export interface Failure {
 	readonly errno: string;
 	/** The rule that was broken, in words. For people: it changes between versions. */
 	readonly reason: string;
+}
+
+/** A DMA that went wrong: docs/dma-errors.md. Other programs read it; nothing here does. IOVAs are in hexadecimal. */
+export interface DmaFailure {
+	readonly event: "dma error";
+	readonly kind: DmaErrorKind;
+	readonly device: string;
+	/** 0 for none. */
+	readonly pasid: number;
+	readonly isWrite: boolean;
+	readonly start: string | undefined;
+	/** In bytes. */
+	readonly length: number | undefined;
+	readonly iova: string;
+	readonly reason: string;
+	/** "IOAS 2" */
+	readonly map: string | undefined;
+	readonly below: Ends | undefined;
+	readonly above: Ends | undefined;
+	readonly mapped: (Ends & CallThatMapped) | undefined;
+	readonly unmapped: CallThatMapped | undefined;
+}
+
+interface Ends {
+	readonly first: string;
+	readonly last: string;
+}
+
+/** The call by which something was mapped, or unmapped; none of this where it was no call. */
+export interface CallThatMapped {
+	readonly call?: number;
+	readonly thread?: number;
+	readonly ioctl?: string;
 }
 
 /** A place that was made to fail: --fail-nth. */
@@ -77,7 +111,7 @@ const event = v.variant("event", [
 	}),
 ] satisfies v.GenericSchema<unknown, Line>[]);
 
-type Line = Failure | Fault | WentOn | End;
+type Line = Failure | DmaFailure | Fault | WentOn | End;
 
 export interface Report {
 	readonly failures: readonly Failure[];
@@ -120,9 +154,8 @@ export class ReportFile {
 		this.#write({ event: "went on", ...call });
 	}
 
-	/** What went wrong with a DMA: see dma-errors.ts. */
-	dma(error: Readonly<Record<string, unknown>>): void {
-		if (++this.#failures <= MOST_FAILURES) this.#lines.write(JSON.stringify(error));
+	dma(failure: DmaFailure): void {
+		if (++this.#failures <= MOST_FAILURES) this.#write(failure);
 	}
 
 	end(end: Omit<End, "event">): void {

@@ -15,7 +15,7 @@ import { type Call, type Ioctl, isCall } from "../trace/record.js";
 import { hex } from "../uapi/errno.js";
 import { type HintName, hints } from "../uapi/hints.js";
 import { complain, refuse } from "./complain.js";
-import { errorLines } from "./dma-errors.js";
+import { errorLines } from "./dma-error-text.js";
 import { readGuide, rowOf } from "./errno-guide.js";
 import { NOTHING_TO_WALK } from "./exit-codes.js";
 import { fileText, linesOf } from "./objects-text.js";
