@@ -2,6 +2,8 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { DmaError } from "../machine/dma-checker.js";
+import { lineOf } from "./dma-error-text.js";
 import { ReportFile, readReport } from "./report-file.js";
 
 const failure = { thread: 7, path: "/dev/iommu", call: "IOMMU_DESTROY", errno: "ENOENT", reason: "no object 9" };
@@ -35,6 +37,23 @@ test("what a program has written there that is no event is left out", () => {
 	appendFileSync(path, '{"event":"end","code":{}}\nnull\n\x1b[2J\n{"event":"failure","thread":"7"}\n');
 	report.failure(failure);
 	expect(readReport(path)).toEqual({ failures: [{ event: "failure", ...failure }], end: undefined });
+});
+
+test("of DMAs that go wrong so many are written, too, and the calls that fail after them all the same", () => {
+	const report = ReportFile.start(path);
+	const error: DmaError = {
+		...{ kind: "not mapped", device: "0000:00:02.0", pasid: 0, isWrite: false, start: 0x1000n, length: 8 },
+		...{ iova: 0x1000n, reason: "nothing is there", map: "IOAS 2", below: { first: 0n, last: 0xfffn } },
+	};
+	for (let i = 0; i < 1100; i++) report.dma(lineOf(error));
+	report.failure(failure);
+	const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+	expect(lines).toHaveLength(1001);
+	expect(JSON.parse(lines[0])).toEqual({
+		...{ event: "dma error", kind: "not mapped", device: "0000:00:02.0", pasid: 0, isWrite: false, start: "0x1000" },
+		...{ length: 8, iova: "0x1000", reason: "nothing is there", map: "IOAS 2", below: { first: "0x0", last: "0xfff" } },
+	});
+	expect(readReport(path).failures).toHaveLength(1);
 });
 
 test("a program that fails for ever doesn't fill the disk", () => {

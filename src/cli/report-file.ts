@@ -121,7 +121,7 @@ export interface Report {
 	readonly end: End | undefined;
 }
 
-/** A program that fails for ever must not fill a disk. `errors` counts all of them. */
+/** A program that fails for ever must not fill a disk, nor a device. So many calls, and so many DMAs; `errors` counts all calls. */
 const MOST_FAILURES = 1000;
 
 export class ReportFile {
@@ -129,6 +129,7 @@ export class ReportFile {
 	readonly fd: number;
 	readonly #lines: LineFile;
 	#failures = 0;
+	#dmaFailures = 0;
 
 	/** @param fd of a report that start() has begun, perhaps in another thread */
 	constructor(fd: number) {
@@ -155,7 +156,7 @@ export class ReportFile {
 	}
 
 	dma(failure: DmaFailure): void {
-		if (++this.#failures <= MOST_FAILURES) this.#write(failure);
+		if (++this.#dmaFailures <= MOST_FAILURES) this.#write(failure);
 	}
 
 	end(end: Omit<End, "event">): void {
