@@ -55,12 +55,14 @@ export async function failEach(program: readonly string[], options: RunOptions):
 }
 
 function checkOptions(options: RunOptions): void {
-	const { traceTo, traceFilter, traceTimes, traceTotals, walk, record, recordOnFailure, report, failNth } = options;
+	const { traceTo, traceFilter, traceTimes, traceTotals, dmaErrors, walk, record, recordOnFailure, report, failNth } =
+		options;
 	const given = {
 		"--trace": traceTo,
 		"--trace-filter": traceFilter,
 		"--trace-times": traceTimes,
 		"--trace-totals": traceTotals,
+		"--dma-errors": dmaErrors,
 		"--walk": walk,
 		"--record": record,
 		"--record-on-failure": recordOnFailure,

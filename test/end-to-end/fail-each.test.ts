@@ -99,6 +99,7 @@ test("a program that fails anyway, or isn't there, or a wrong option, is said at
 	expect(fails.stderr).toContain("ioasis run --trace --machine arm --policy mainline -- sh -c 'exit 1'\n");
 	expect(ioasis("run", "--fail-each", "--", "/nonexistent/program").status).toBe(127);
 	expect(ioasis("run", "--fail-each", "--trace", "--", "true").status).toBe(2);
+	expect(ioasis("run", "--fail-each", "--dma-errors", "abort", "--", "true").status).toBe(2);
 	expect(ioasis("run", "--jobs", "2", "--", "true").status).toBe(2);
 	expect(ioasis("run", "--fail-nth", "x", "--", "true").status).toBe(2);
 	expect(ioasis("run", "--fail-nth", "1", "--record", "/dev/null", "--", "true").status).toBe(2);
