@@ -3,14 +3,13 @@
 import { say, sayJson } from "../host/say.js";
 import { type FileRecord, inventoryOf } from "../machine/inventory.js";
 import { Timeline } from "../machine/record/timeline.js";
-import { NothingToWalk } from "../machine/walk.js";
-import { complain, refuse } from "./complain.js";
-import { NOTHING_TO_WALK } from "./exit-codes.js";
+import { refuse } from "./complain.js";
+import { orWhyNot } from "./nothing-to-show.js";
 import { fileText } from "./objects-text.js";
 import { machinesOf, withRecording } from "./recorded-machine.js";
 import { checkCall, nameOfCall, otherStory } from "./recorded-moment.js";
-import { askRun, type Shown } from "./run-socket.js";
-import { chosenRun, inWords, isSilent, number } from "./running.js";
+import type { Shown } from "./run-socket.js";
+import { askChosen, inWords, number } from "./running.js";
 
 /** What `objects` can be told, as the command line has it. */
 export interface ObjectsOptions {
@@ -27,23 +26,13 @@ export async function objects(file: string | undefined, options: ObjectsOptions)
 		refuse("--at is a call of a recording, and there is none", "give the file, too: ioasis objects vmm.rec --at 6");
 	if (pid !== undefined && file !== undefined)
 		refuse("--pid is of a program that runs, and a recording is of one that ran", "leave one of them out");
-	try {
-		if (file === undefined) await ofRun(options);
-		else await ofRecording(file, options);
-	} catch (error) {
-		if (!(error instanceof NothingToWalk)) throw error;
-		complain(error.message, ...error.advice);
-		process.exitCode = NOTHING_TO_WALK;
-	}
+	await orWhyNot(() => (file === undefined ? ofRun(options) : ofRecording(file, options)));
 }
 
 async function ofRun({ pid, json }: ObjectsOptions): Promise<void> {
-	const run = await chosenRun(number("--pid", pid));
-	const answer = await askRun(run, { about: "objects" });
-	if (answer === undefined) throw isSilent(run);
-	if ("problem" in answer) throw new NothingToWalk(answer.problem, ...(answer.advice ?? []));
-	if (json) printJson(run, answer.shown);
-	else print(`${inWords(run)}:`, answer.shown);
+	const { run, shown } = await askChosen(pid, { about: "objects" }, "a recording: ioasis objects vmm.rec");
+	if (json) printJson(run, shown);
+	else print(`${inWords(run)}:`, shown);
 }
 
 function ofRecording(path: string, { at: given, json, loadModels }: ObjectsOptions): Promise<void> {

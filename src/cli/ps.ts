@@ -2,14 +2,14 @@
 
 import { say, sayJson } from "../host/say.js";
 import { complain } from "./complain.js";
-import { NOTHING_TO_WALK } from "./exit-codes.js";
+import { NOTHING_TO_SHOW } from "./exit-codes.js";
 import { findRuns, type Run } from "./run-socket.js";
 import { shellWords } from "./shell-words.js";
 
 /** Sets the exit code. */
 export async function ps({ json }: { readonly json?: true }): Promise<void> {
 	const runs = (await findRuns()).sort((a, b) => a.since - b.since || a.pid - b.pid);
-	if (runs.length === 0) process.exitCode = NOTHING_TO_WALK;
+	if (runs.length === 0) process.exitCode = NOTHING_TO_SHOW;
 	if (json) sayJson({ runs });
 	else if (runs.length === 0) complain("no program of yours runs under `ioasis run` at the moment");
 	else say(...tableOf(runs));

@@ -1,9 +1,9 @@
 // A call of a recording that a command asks for: whether it is there, what it is called, and what to say where the story is another one.
 
+import { NothingToShow } from "../machine/nothing-to-show.js";
 import type { RecordedRun } from "../machine/record/recorded-run.js";
 import type { Recording } from "../machine/record/recording.js";
 import { callsAmong } from "../machine/record/timeline.js";
-import { NothingToWalk } from "../machine/walk.js";
 import { commandOf } from "../trace/commands.js";
 import type { Call } from "../trace/record.js";
 import { hex } from "../uapi/errno.js";
@@ -31,10 +31,10 @@ export function otherStory(
 	recording: Recording,
 	run: RecordedRun,
 	earlier: (call: number) => string,
-): NothingToWalk {
+): NothingToShow {
 	const number = callsAmong(recording, run.done);
 	const call = nameOf(run.difference!.call, run);
-	return new NothingToWalk(
+	return new NothingToShow(
 		`${path}: call ${number}, ${call}, is answered otherwise than it was, so what follows would be another story`,
 		`\`ioasis replay ${path}\` says how; ${earlier(number - 1)}`,
 	);

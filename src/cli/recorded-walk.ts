@@ -1,8 +1,9 @@
 // ioasis walk --recording: makes the recorded calls again, up to the one of interest, and looks at the page tables then.
 
 import { type HwptWalk, translates } from "../iommufd/hwpt-walk.js";
+import { NothingToShow } from "../machine/nothing-to-show.js";
 import { Timeline } from "../machine/record/timeline.js";
-import { NothingToWalk, type WalkQuestion, walkMachine } from "../machine/walk.js";
+import { type WalkQuestion, walkMachine } from "../machine/walk.js";
 import { type Instead, machinesOf, withRecording } from "./recorded-machine.js";
 import { checkCall, nameOfCall, otherStory } from "./recorded-moment.js";
 
@@ -21,7 +22,7 @@ export interface RecordedWalk {
 
 /**
  * @param at the call after which to look; if absent, the last at which an IOVA is translated, or at least a HWPT is there
- * @throws NothingToWalk
+ * @throws NothingToShow
  */
 export function walkRecording(
 	path: string,
@@ -35,7 +36,7 @@ export function walkRecording(
 		const timeline = new Timeline(recording, await machinesOf(recording, options));
 		const last = at ?? calls;
 		let best: RecordedWalk | undefined;
-		let problem = new NothingToWalk(`${path} has no such page table (HWPT) at any call`);
+		let problem = new NothingToShow(`${path} has no such page table (HWPT) at any call`);
 		for (let number = at ?? 1; number <= last; number++) {
 			const run = timeline.at(number);
 			if (run.difference !== undefined)
@@ -46,7 +47,7 @@ export function walkRecording(
 				const isTranslated = walks.some(translates);
 				if (isTranslated || !best?.isTranslated) best = { number, call, walks, isTranslated };
 			} catch (error) {
-				if (!(error instanceof NothingToWalk)) throw error;
+				if (!(error instanceof NothingToShow)) throw error;
 				// Of all moments the one when there was something else is the one that helps.
 				if (error.advice.length > 0 || at !== undefined) problem = error;
 			}

@@ -3,7 +3,8 @@
 
 import * as v from "valibot";
 import type { Machine } from "../machine/machine.js";
-import { NothingToWalk, type WalkQuestion, walkMachine } from "../machine/walk.js";
+import { NothingToShow } from "../machine/nothing-to-show.js";
+import { type WalkQuestion, walkMachine } from "../machine/walk.js";
 import { hex } from "../uapi/errno.js";
 import type { Answer } from "./run-socket.js";
 import { walkText } from "./walk-text.js";
@@ -29,7 +30,7 @@ export function answerWalk(machine: Machine, question: PackedWalkQuestion): Answ
 	try {
 		return { shown: walkMachine(machine, { ...question, iovas: question.iovas.map(BigInt) }).map(walkText) };
 	} catch (error) {
-		if (!(error instanceof NothingToWalk)) throw error;
+		if (!(error instanceof NothingToShow)) throw error;
 		return { problem: error.message, advice: error.advice };
 	}
 }

@@ -5,7 +5,8 @@ import type { Tracer } from "../host/supervisor.js";
 import type { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptWalk, walkHead, walkInWords } from "../iommufd/hwpt-walk.js";
 import type { Machine } from "../machine/machine.js";
-import { NothingToWalk, walkMachine } from "../machine/walk.js";
+import { NothingToShow } from "../machine/nothing-to-show.js";
+import { walkMachine } from "../machine/walk.js";
 import { commandOf } from "../trace/commands.js";
 import type { TransferEvent } from "../trace/event.js";
 import { printNumber } from "../trace/print.js";
@@ -78,7 +79,7 @@ export class WalkTracer implements Tracer {
 		try {
 			return walkMachine(this.#machine, { iovas: this.#iovas });
 		} catch (error) {
-			if (error instanceof NothingToWalk) return [];
+			if (error instanceof NothingToShow) return [];
 			throw error;
 		}
 	}

@@ -1,13 +1,13 @@
 // ioasis walk: how IOVAs are translated, in a program that runs under `ioasis run` or in a recording of one.
 
 import { say, sayJson } from "../host/say.js";
-import { NothingToWalk, type WalkQuestion } from "../machine/walk.js";
-import { complain, refuse } from "./complain.js";
-import { NOTHING_TO_WALK } from "./exit-codes.js";
+import type { WalkQuestion } from "../machine/walk.js";
+import { refuse } from "./complain.js";
 import { parseIova } from "./iova.js";
+import { orWhyNot } from "./nothing-to-show.js";
 import { walkRecording } from "./recorded-walk.js";
-import { askRun, type Shown } from "./run-socket.js";
-import { chosenRun, inWords, isSilent, number } from "./running.js";
+import type { Shown } from "./run-socket.js";
+import { askChosen, inWords, number } from "./running.js";
 import { packQuestion } from "./walk-answer.js";
 import { walkText } from "./walk-text.js";
 
@@ -32,14 +32,10 @@ export async function walk(iovas: readonly string[], options: WalkOptions): Prom
 		pasid: number("--pasid", options.pasid),
 	};
 	checkTogether(options);
-	try {
-		if (options.recording !== undefined) await walkRecorded(options.recording, question, options);
-		else await walkRunning(question, options);
-	} catch (error) {
-		if (!(error instanceof NothingToWalk)) throw error;
-		complain(error.message, ...error.advice);
-		process.exitCode = NOTHING_TO_WALK;
-	}
+	const { recording } = options;
+	await orWhyNot(() =>
+		recording === undefined ? walkRunning(question, options) : walkRecorded(recording, question, options),
+	);
 }
 
 function checkTogether({ pid, recording, at, device, pasid }: WalkOptions): void {
@@ -71,12 +67,9 @@ async function walkRecorded(
 }
 
 async function walkRunning(question: WalkQuestion, { pid, json }: WalkOptions): Promise<void> {
-	const run = await chosenRun(number("--pid", pid));
-	const answer = await askRun(run, packQuestion(question));
-	if (answer === undefined) throw isSilent(run);
-	if ("problem" in answer) throw new NothingToWalk(answer.problem, ...(answer.advice ?? []));
-	if (json) printJson(run, answer.shown);
-	else print(`${inWords(run)}:`, answer.shown);
+	const { run, shown } = await askChosen(pid, packQuestion(question), "--recording FILE");
+	if (json) printJson(run, shown);
+	else print(`${inWords(run)}:`, shown);
 }
 
 function print(head: string, walks: readonly Shown[]): void {

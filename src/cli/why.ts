@@ -8,16 +8,15 @@ import { inventoryOf, type ObjectRecord, recordOfContext } from "../machine/inve
 import type { RecordedRun } from "../machine/record/recorded-run.js";
 import type { Recording } from "../machine/record/recording.js";
 import { Timeline } from "../machine/record/timeline.js";
-import { NothingToWalk } from "../machine/walk.js";
 import type { CallEvent } from "../trace/event.js";
 import { inputsOf, outputsOf, printCall, printNumber } from "../trace/print.js";
 import { type Call, type Ioctl, isCall } from "../trace/record.js";
 import { hex } from "../uapi/errno.js";
 import { type HintName, hints } from "../uapi/hints.js";
-import { complain, refuse } from "./complain.js";
+import { refuse } from "./complain.js";
 import { errorLines } from "./dma-error-text.js";
 import { readGuide, rowOf } from "./errno-guide.js";
-import { NOTHING_TO_WALK } from "./exit-codes.js";
+import { orWhyNot } from "./nothing-to-show.js";
 import { fileText, linesOf } from "./objects-text.js";
 import { briefly, eventOf } from "./recorded-call.js";
 import { machinesOf, withRecording } from "./recorded-machine.js";
@@ -51,23 +50,19 @@ interface Story {
 export async function why(given: string, path: string, options: WhyOptions): Promise<void> {
 	if (!/^\d{1,10}$/.test(given))
 		refuse(`"${given}" is not the number of a call`, "calls are counted from 1: ioasis why 6 vmm.rec");
-	try {
-		await withRecording(path, async (recording) => {
+	await orWhyNot(() =>
+		withRecording(path, async (recording) => {
 			checkCall(path, recording, "call", Number(given), `\`ioasis explain ${path}\` lists those that failed`);
 			const { loadModels } = options;
 			const timeline = new Timeline(recording, await machinesOf(recording, { ...(loadModels && { loadModels }) }));
 			const story = tell(path, timeline, Number(given));
 			if (options.json) sayJson({ recording: path, ...story });
 			else say(`call ${story.number} of ${path}:`, ...inWords(story));
-		});
-	} catch (error) {
-		if (!(error instanceof NothingToWalk)) throw error;
-		complain(error.message, ...error.advice);
-		process.exitCode = NOTHING_TO_WALK;
-	}
+		}),
+	);
 }
 
-/** @throws NothingToWalk when a call up to it is answered otherwise than it was */
+/** @throws NothingToShow when a call up to it is answered otherwise than it was */
 function tell(path: string, timeline: Timeline, number: number): Story {
 	const { recording } = timeline;
 	const call = recording.at(recording.indexOfCall(number)) as Call;

@@ -7,6 +7,7 @@ import type { Hwpt } from "../iommufd/hwpt.js";
 import { type HwptUser, type HwptWalk, usersOf, walkHwpt } from "../iommufd/hwpt-walk.js";
 import { PhysicalMemory } from "../memory/physical-memory.js";
 import type { Machine } from "./machine.js";
+import { NothingToShow } from "./nothing-to-show.js";
 
 export interface WalkQuestion {
 	readonly iovas: readonly bigint[];
@@ -18,19 +19,9 @@ export interface WalkQuestion {
 	readonly pasid?: Pasid | undefined;
 }
 
-/** Why there is nothing to walk: what is wrong, and what there would be. */
-export class NothingToWalk extends Error {
-	readonly advice: readonly string[];
-
-	constructor(problem: string, ...advice: readonly string[]) {
-		super(problem);
-		this.advice = advice;
-	}
-}
-
 /**
  * @param missing what it means where a guest's memory can't be read; by default that it isn't there
- * @throws NothingToWalk
+ * @throws NothingToShow
  */
 export function walkMachine(machine: Machine, question: WalkQuestion, missing?: string): HwptWalk[] {
 	const memory = new PhysicalMemory(machine.frames);
@@ -51,12 +42,12 @@ function byHwpt(machine: Machine, id: number | undefined): Target[] {
 					'a container of VFIO\'s own has page tables that aren\'t walked: they are with "container": "iommufd" in the machine file',
 				]
 			: [];
-		throw new NothingToWalk("there is no page table (HWPT) at the moment", ...advice);
+		throw new NothingToShow("there is no page table (HWPT) at the moment", ...advice);
 	}
 	const found = all.filter(({ hwpt }) => id === undefined || hwpt.id === id);
 	if (found.length === 0) {
 		const others = all.map(({ hwpt }) => `${hwpt.id} (${hwpt.domain.driver.name})`).join(", ");
-		throw new NothingToWalk(`there is no HWPT ${id} at the moment`, `the HWPTs are: ${others}`);
+		throw new NothingToShow(`there is no HWPT ${id} at the moment`, `the HWPTs are: ${others}`);
 	}
 	return found.flatMap(({ context, hwpt }): Target[] => {
 		// A first stage is found by the device; for all others it makes no difference.
@@ -72,9 +63,9 @@ function byDevice(machine: Machine, { device: name, hwpt: id, pasid = NO_PASID }
 	const bringsPasids = base?.domain instanceof TwoStageDomain && base.domain.bringsPasids;
 	const hwpt = attachments.get(pasid)?.hwpt ?? (bringsPasids ? base : undefined);
 	const whose = pasid === NO_PASID ? name : `PASID ${pasid} of ${name}`;
-	if (hwpt === undefined) throw new NothingToWalk(`${whose} is attached to no page table (HWPT) at the moment`);
+	if (hwpt === undefined) throw new NothingToShow(`${whose} is attached to no page table (HWPT) at the moment`);
 	if (id !== undefined && hwpt.id !== id)
-		throw new NothingToWalk(
+		throw new NothingToShow(
 			`${whose} is attached to ${hwpt}, not to HWPT ${id}`,
 			"leave one of --hwpt and --device out",
 		);
@@ -88,9 +79,9 @@ function boundDevice(machine: Machine, name: string): BoundDevice {
 		for (const object of context.objects) if (object instanceof BoundDevice) bound.push(object);
 	const found = bound.find(({ device }) => device.name === known);
 	if (found !== undefined) return found;
-	if (bound.length === 0) throw new NothingToWalk("no device is bound at the moment");
+	if (bound.length === 0) throw new NothingToShow("no device is bound at the moment");
 	const others = bound.map(({ device }) => nameOf(machine, device.name)).join(", ");
-	throw new NothingToWalk(`${name} is no device that is bound at the moment`, `those that are: ${others}`);
+	throw new NothingToShow(`${name} is no device that is bound at the moment`, `those that are: ${others}`);
 }
 
 /** "vfio0 (0000:00:02.0)" */

@@ -252,8 +252,9 @@ describe("walk, of a program that runs", () => {
 
 	test("says what there is, where what was asked for isn't", async () => {
 		expect(ioasis("walk", "0x0").stderr).toMatch(
-			/^ioasis: no program of yours runs under `ioasis run` at the moment\n {8}start one: ioasis run /,
+			/^ioasis: no program of yours runs under `ioasis run` at the moment\n {8}start one: ioasis run .* or give --recording FILE\n$/,
 		);
+		expect(ioasis("objects").stderr).toMatch(/ or give a recording: ioasis objects vmm\.rec\n$/);
 		const run = await start("-m", "intel", ...nest);
 		const problem = (...words: string[]) => {
 			const { status, stdout, stderr } = ioasis("walk", ...words);
