@@ -1,17 +1,15 @@
 // A driver of QEMU's educational device with a bug. Which one is its second argument; it prints which of its calls is to blame.
 // dma_errors DEVICE BUG
 #include <sys/mman.h>
-#include "vfio.h"
+#include "ioas.h"
 
 enum { SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98 };
 #define OWN_MEMORY 0x40000
 #define IOVA 0x100000ULL
+#define PAGE 4096
 #define VFIO_DEVICE_DETACH_IOMMUFD_PT COMMAND(120)
 
 struct detach { uint32_t argsz, flags; };
-
-static int iommu;
-static uint32_t ioas;
 
 // The device writes 256 bytes to an IOVA, or reads them from there.
 static void dma(uint64_t iova, int writes)
@@ -24,38 +22,21 @@ static void dma(uint64_t iova, int writes)
 		;
 }
 
-static void map(char *page, uint64_t iova, uint32_t permissions)
-{
-	struct ioas_map map = {.size = sizeof map, .flags = 1 | permissions, .ioas_id = ioas,
-		.user_va = (uintptr_t)page, .length = 4096, .iova = iova};
-	require(ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0, "map");
-}
-
-static void unmap(uint64_t iova)
-{
-	struct ioas_unmap unmap = {.size = sizeof unmap, .ioas_id = ioas, .iova = iova, .length = 4096};
-	require(ioctl(iommu, IOMMU_IOAS_UNMAP, &unmap) == 0, "unmap");
-}
-
 int main(int argc, char **argv)
 {
 	const char *bug = argc > 2 ? argv[2] : "";
-	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *page = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	iommu = open_device(argv[1]);
-	struct ioas_alloc alloc = {.size = sizeof alloc};
-	require(ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) == 0, "alloc");
-	ioas = alloc.id;
-	struct attach attach = {.argsz = sizeof attach, .pt_id = ioas};
-	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
-	map(page, IOVA, READ_WRITE);
-	map(page, IOVA + 0x8000, 4 /* READABLE */);
+	attach_ioas();
+	map(page, IOVA, PAGE);
+	map_as(4 /* READABLE */, page, IOVA + 0x8000, PAGE);
 	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
 	dma(IOVA, 1);
 
 	if (strcmp(bug, "not mapped") == 0)
 		dma(IOVA + 0x4000, 0);
 	else if (strcmp(bug, "unmapped") == 0) {
-		unmap(IOVA);
+		unmap(IOVA, PAGE);
 		dma(IOVA + 16, 1);
 	} else if (strcmp(bug, "past the end") == 0)
 		dma(IOVA + 4000, 1);
@@ -69,12 +50,12 @@ int main(int argc, char **argv)
 		require(ioctl(device, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach) == 0, "detach");
 		dma(IOVA, 0);
 	} else if (strcmp(bug, "no memory") == 0) {
-		require(munmap(page, 4096) == 0, "munmap");
+		require(munmap(page, PAGE) == 0, "munmap");
 		dma(IOVA, 1);
 	} else if (strcmp(bug, "mapped again") == 0) {
 		// Another page is there by now: no error, and the history of the first one is none of its.
-		unmap(IOVA);
-		map(page, IOVA, READ_WRITE);
+		unmap(IOVA, PAGE);
+		map(page, IOVA, PAGE);
 		dma(IOVA, 1);
 	}
 	return 0;

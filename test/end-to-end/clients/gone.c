@@ -4,16 +4,13 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include "vfio.h"
+#include "ioas.h"
 
 enum { SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
 #define OWN_MEMORY 0x40000
 #define PAGE 4096
 #define IOVA 0x100000
 #define PARENT 0x200000
-
-static int iommu;
-static uint32_t ioas;
 
 static int dma(uint64_t source, uint64_t destination, uint64_t direction)
 {
@@ -24,18 +21,16 @@ static int dma(uint64_t source, uint64_t destination, uint64_t direction)
 	return get(BAR0, RESULT, 4) == 0;
 }
 
-static char *map(uint64_t iova)
+static char *map_new(uint64_t iova)
 {
 	char *pages = mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct ioas_map map = {.size = sizeof map, .flags = 1 | READ_WRITE, .ioas_id = ioas,
-		.user_va = (uintptr_t)pages, .length = 2 * PAGE, .iova = iova};
-	require(ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0, "map");
+	map(pages, iova, 2 * PAGE);
 	return pages;
 }
 
 static void child(const char *end)
 {
-	strcpy(map(IOVA), "from the child");
+	strcpy(map_new(IOVA), "from the child");
 	if (*end == 'e')
 		_exit(0);
 	execl("/nonesuch", "nonesuch", (char *)0);
@@ -52,12 +47,8 @@ int main(int argc, char **argv)
 	(void)argc;
 	iommu = open_device(argv[1]);
 	set(CONFIG, COMMAND_REGISTER, 2, MEMORY_AND_MASTER);
-	struct ioas_alloc alloc = {.size = sizeof alloc};
-	require(ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) == 0, "alloc");
-	ioas = alloc.id;
-	struct attach attach = {.argsz = sizeof attach, .pt_id = ioas};
-	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
-	char *mine = map(PARENT);
+	attach_ioas();
+	char *mine = map_new(PARENT);
 	const char *ends[] = {"exit", "becomes another program", "killed"};
 	for (int i = 0; i < 3; i++) {
 		pid_t pid = fork();
@@ -69,8 +60,7 @@ int main(int argc, char **argv)
 		int fine = dma(IOVA, OWN_MEMORY, 0) && dma(OWN_MEMORY, IOVA + PAGE, 2) && dma(IOVA + PAGE, OWN_MEMORY, 0) &&
 			dma(OWN_MEMORY, PARENT, 2);
 		printf("%s: %s\n", ends[i], fine ? mine : "refused");
-		struct ioas_unmap unmap = {.size = sizeof unmap, .ioas_id = ioas, .iova = IOVA, .length = 2 * PAGE};
-		require(ioctl(iommu, IOMMU_IOAS_UNMAP, &unmap) == 0, "unmap");
+		unmap(IOVA, 2 * PAGE);
 	}
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include "vfio.h"
+#include "ioas.h"
 
 enum { IDENTIFICATION = 0, LIVENESS = 4, FACTORIAL = 8, SOURCE = 0x80, DESTINATION = 0x88, COUNT = 0x90, START = 0x98, RESULT = 0xa8 };
 #define OWN_MEMORY 0x40000
@@ -18,8 +18,6 @@ enum { FEATURE_SET = 1 << 17, LOW_POWER_ENTRY = 3, LOW_POWER_EXIT = 5 };
 
 static unsigned long bar_size = 1 << 20;
 static volatile uint8_t *bar;
-static int iommu;
-static uint32_t ioas;
 
 static inline uint32_t load(size_t at) { return *(volatile uint32_t *)(bar + at); }
 static inline void store(size_t at, uint32_t value) { *(volatile uint32_t *)(bar + at) = value; }
@@ -36,15 +34,9 @@ static void open_and_map(const char *path)
 
 static char *attach_pages(void)
 {
-	struct ioas_alloc alloc = {.size = sizeof alloc};
-	require(ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) == 0, "alloc");
-	ioas = alloc.id;
+	attach_ioas();
 	char *pages = mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct ioas_map map = {.size = sizeof map, .flags = 1 | READ_WRITE, .ioas_id = ioas,
-		.user_va = (uintptr_t)pages, .length = 2 * PAGE, .iova = IOVA};
-	require(ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0, "map");
-	struct attach attach = {.argsz = sizeof attach, .pt_id = ioas};
-	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
+	map(pages, IOVA, 2 * PAGE);
 	return pages;
 }
 

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include "vfio.h"
+#include "ioas.h"
 
 /** The copier's registers, of 8 bytes, and its commands. */
 enum { SOURCE = 0x08, DESTINATION = 0x10, LENGTH = 0x18, COMMAND_WORD = 0x20, STATUS = 0x28, SCRATCH = 0x30, FILES = 0x38, MAPS = 0x40 };
@@ -15,31 +15,6 @@ enum { BAR2 = 2, MSIX = 2, VECTORS = 4 };
 #define SIZE (64 * PAGE)
 #define OWN 0x100000UL
 #define SHARED 0x40000000UL
-
-static int iommu;
-static uint32_t ioas;
-
-static void attach_ioas(void)
-{
-	struct ioas_alloc alloc = {.size = sizeof alloc};
-	require(ioctl(iommu, IOMMU_IOAS_ALLOC, &alloc) == 0, "alloc");
-	ioas = alloc.id;
-	struct attach attach = {.argsz = sizeof attach, .pt_id = ioas};
-	require(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) == 0, "attach");
-}
-
-static void map(void *pages, uint64_t iova, uint64_t length)
-{
-	struct ioas_map map = {.size = sizeof map, .flags = 1 | READ_WRITE, .ioas_id = ioas,
-		.user_va = (uintptr_t)pages, .length = length, .iova = iova};
-	require(ioctl(iommu, IOMMU_IOAS_MAP, &map) == 0, "map");
-}
-
-static void unmap(uint64_t iova, uint64_t length)
-{
-	struct ioas_unmap unmap = {.size = sizeof unmap, .ioas_id = ioas, .iova = iova, .length = length};
-	require(ioctl(iommu, IOMMU_IOAS_UNMAP, &unmap) == 0, "unmap");
-}
 
 /** @returns 0, or the errno that the copier met */
 static uint64_t copy(uint64_t source, uint64_t destination, uint64_t length, uint64_t flags)
