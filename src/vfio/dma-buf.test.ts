@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import type { PagingDomain } from "../iommu/core/iommu.js";
+import { NO_PASID } from "../iommu/core/pasid.js";
 import { BUFFER } from "../iommufd/client.testing.js";
 import { codeOf } from "../uapi/errno.js";
 import { IoasAlloc, IoasMapFile, IoasMapFlags } from "../uapi/iommufd.js";
@@ -33,6 +35,12 @@ function setUp() {
 		const pages = ranges.flat().map((count) => BigInt(count) * PAGE);
 		return feature(DMA_BUF, GET, BigUint64Array.of(0n, BigInt(ranges.length) << 32n, ...pages));
 	};
+	/** Whether a page of IOVA leads anywhere for the function. */
+	const leads = (iova: number) => {
+		const { domain } = device.device.group.attachment(NO_PASID)!;
+		return (domain as PagingDomain).table.translate(iova) !== -1;
+	};
+	program.attach(file, ioasId);
 	const map = (fd: number, iova: number, start = 0, pages = 1) => {
 		const range = { start: BigInt(start) * PAGE, length: BigInt(pages) * PAGE, iova: BigInt(iova) * PAGE };
 		return codeOf(() => client.call(IoasMapFile, { ioasId, flags: FLAGS, fd, ...range }));
@@ -42,7 +50,7 @@ function setUp() {
 		file.writeAt(client.memory, BUFFER, 2, CONFIG + 4);
 	};
 	command(MEMORY);
-	return { device, program, file, client, feature, create, map, command };
+	return { device, program, file, client, feature, create, map, leads, command };
 }
 
 test("a dma-buf of a range can be mapped as far as it goes, one of several ranges can't", () => {
@@ -53,20 +61,24 @@ test("a dma-buf of a range can be mapped as far as it goes, one of several range
 });
 
 test("while memory decoding is off nothing can be mapped, and what was has to be mapped anew", () => {
-	const { create, map, command } = setUp();
+	const { create, map, leads, command } = setUp();
 	const fd = create([0, 1]);
-	expect(map(fd, 1)).toBe("ok");
+	expect([map(fd, 1), leads(1)]).toEqual(["ok", true]);
 	command(0);
+	expect(leads(1)).toBe(false);
 	const another = create([0, 1]);
 	expect([map(fd, 2), map(another, 2)]).toEqual(["ENODEV", "ENODEV"]);
 	command(MEMORY);
 	expect([map(fd, 2), map(another, 3)]).toEqual(["ok", "ok"]);
+	expect([1, 2, 3].map(leads)).toEqual([false, true, true]);
 });
 
 test("a function in low power has its dma-bufs back when it is told to leave", () => {
-	const { create, map, feature } = setUp();
+	const { create, map, leads, feature } = setUp();
 	const fd = create([0, 1]);
+	expect([map(fd, 9), leads(9)]).toEqual(["ok", true]);
 	feature(LOW_POWER_ENTRY, SET);
+	expect(leads(9)).toBe(false);
 	expect([map(fd, 1), map(create([0, 1]), 1)]).toEqual(["ENODEV", "ENODEV"]);
 	feature(LOW_POWER_EXIT, SET);
 	expect(map(fd, 1)).toBe("ok");
@@ -82,9 +94,10 @@ test("those of a device that was closed lead nowhere for ever", () => {
 	expect(map(fd, 1)).toBe("ENODEV");
 });
 
-test("after a reset it can be mapped again", () => {
-	const { file, program, create, map } = setUp();
+test("a reset takes mappings away, and after it they can be made again", () => {
+	const { file, program, create, map, leads } = setUp();
 	const fd = create([0, 1]);
+	expect([map(fd, 1), leads(1)]).toEqual(["ok", true]);
 	file.ioctl(program.caller, VfioDeviceReset.number, 0);
-	expect(map(fd, 1)).toBe("ok");
+	expect([leads(1), map(fd, 2), leads(2)]).toEqual([false, "ok", true]);
 });
