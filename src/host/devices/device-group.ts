@@ -1,17 +1,11 @@
-// The functions that share a device thread, as the supervisor's thread knows them: what it hands over to them, what it waits for from them,
-// and what it answers to their questions.
+// The functions that share a device thread, as the supervisor's thread knows them: their beginning and end, the calls that it hands over to
+// them, and who answers their questions: group-dma.ts those about memory.
 
 import { Undo } from "../../faults/undo.js";
-import { Located } from "../../iommu/dma/located.js";
-import { ToldMemory } from "../../iommu/dma/told-memory.js";
-import type { DmaFault, DmaRequest } from "../../iommu/translation/dma-fault.js";
 import type { Machine } from "../../machine/machine.js";
 import type { ModelledFunction } from "../../machine/models.js";
-import type { Backing } from "../../memory/address-space.js";
-import { WRITE } from "../../pagetable/pagetable.js";
 import { Errno } from "../../uapi/errno.js";
 import { type Later, type ParkedCall, WaitQueue } from "../../uapi/later.js";
-import { NO_MASTER } from "../../vfio/interrupts.js";
 import type { PciHardware } from "../../vfio/pci-config.js";
 import { REGION_SIZE } from "../../vfio/region-access.js";
 import { isMappable, mappableLength } from "../../vfio/region-mapping.js";
@@ -19,10 +13,11 @@ import { ClientEventFd } from "../files/eventfd.js";
 import { O_CLOEXEC, O_NONBLOCK } from "../linux/flags.js";
 import { close, eventfd, NativeMemory, succeed, write } from "../linux/libc.js";
 import { FunctionMemory } from "../memory/function-memory.js";
-import { SharedFile } from "../memory/shared-files.js";
 import type { ParkedCalls } from "../trap/parked-calls.js";
 import type { Notification } from "../trap/seccomp.js";
+import { BusAccesses } from "./bus-accesses.js";
 import type { DeviceThreadData } from "./device-thread.js";
+import { GroupDma } from "./group-dma.js";
 import {
 	Answer,
 	AnswerKind,
@@ -30,23 +25,20 @@ import {
 	DeviceLink,
 	Entry,
 	EntryKind,
-	type FunctionState,
 	LinkState,
 	NO_EVENTFD,
 	Question,
 	QuestionKind,
 } from "./link.js";
 import { nothing } from "./nothing.js";
-import type { PeerRead, PeerReads } from "./peer-read.js";
-import { Reach } from "./reach.js";
-import type { FaultText } from "./thread-port.js";
+import type { PeerReads } from "./peer-read.js";
 import { ThreadRegisters } from "./thread-registers.js";
 
 /** What a group has of the supervisor. */
 export interface GroupServices {
 	readonly notification: Notification;
 	readonly parked: ParkedCalls;
-	/** Has the thread of a link started. @param data without the eventfd that the supervisor has for all */
+	/** Has its thread started. */
 	start(group: DeviceGroup): void;
 	/** All whose threads were started. */
 	groups(): readonly DeviceGroup[];
@@ -73,29 +65,6 @@ interface Expected {
 	readonly by: object;
 }
 
-/** Bytes that come over the bus, or are asked for. */
-interface BusAccess {
-	readonly index: number;
-	readonly bar: number;
-	/** In the BAR. */
-	readonly offset: number;
-	readonly length: number;
-	/** STORE_BYTES at most; undefined for those that are asked for. */
-	readonly from: Uint8Array | undefined;
-	/** Of who waits for them, 0 for nobody. */
-	readonly ticket: number;
-}
-
-/** Somebody waits for bytes. */
-interface Load {
-	readonly length: number;
-	readonly then: (bytes: Uint8Array) => void;
-}
-
-/** A function that is as far behind is waited for by those who write to it. */
-const FAR_BEHIND = 64;
-
-const PAGE_LG2 = 12n;
 const DEFAULT_VECTORS = 32;
 /** How long an eventfd is waited for that is being signalled, in milliseconds: nothing about it can block. */
 const SIGNAL_PATIENCE = 1000;
@@ -106,17 +75,15 @@ const LAPS_TO_CATCH_UP = 3;
 const CATCHING_UP = 5;
 const BETWEEN_LOOKS = 0.1;
 
-/** Why DMA is refused that could have been made. */
-const BUG = "a bug in ioasis, reported on stderr";
-
 const one = new NativeMemory(8);
 one.words[0] = 1;
-const located = new Located();
 
 export class DeviceGroup {
 	readonly link: DeviceLink;
 	readonly services: GroupServices;
 	readonly registers: readonly ThreadRegisters[];
+	readonly dma: GroupDma;
+	readonly bus = new BusAccesses(this);
 	/** What programs map of each function, once the thread was started. */
 	readonly #memories: FunctionMemory[] = [];
 	/** Whether anybody has ever mapped any. */
@@ -125,17 +92,7 @@ export class DeviceGroup {
 	#wakes = -1;
 	readonly #machine: Machine;
 	readonly #functions: readonly ModelledFunction[];
-	readonly #reach = new Reach();
-	/** What functions of somebody else's are told of memory, by their places. */
-	readonly #told = new Map<number, ToldMemory>();
 	readonly #room = new WaitQueue();
-	/** For which there is no room yet. Calls that come later don't go before them. */
-	readonly #toCome: BusAccess[] = [];
-	readonly #whenCaughtUp: (() => void)[] = [];
-	/** By ticket. */
-	readonly #loads = new Map<number, Load>();
-	/** The group whose answer our thread's question has to wait for. */
-	#waitsFor: DeviceGroup | undefined;
 	readonly #expected = new Map<number, Expected>();
 	#lastTicket = 0;
 	#isStarted = false;
@@ -146,10 +103,11 @@ export class DeviceGroup {
 		this.#functions = functions;
 		this.services = services;
 		this.link = new DeviceLink(functions.map(vectorsOf));
+		this.dma = new GroupDma(this, machine);
 		this.registers = functions.map(({ vfio }, index) => {
 			const state = this.link.functions[index];
 			const isRemote = functions[index].model.remote !== undefined;
-			if (isRemote) this.#tellMemory(functions[index], index, state);
+			if (isRemote) this.dma.tellMemory(functions[index], index);
 			for (let vector = 0; vector < vectorsOf(functions[index]); vector++) state.setEventFd(vector, NO_EVENTFD);
 			vfio.interrupts.sender = {
 				setKind: (kind) => {
@@ -196,26 +154,6 @@ export class DeviceGroup {
 		return this.#isStarted && !this.isDead;
 	}
 
-	/** Has a function told which memory it may reach. What is shared memory it may have for itself, if nobody looks on. */
-	#tellMemory({ vfio }: ModelledFunction, index: number, state: FunctionState): void {
-		const { frames, dma } = this.#machine;
-		const mayHave = (backing: Backing) => dma.report === undefined && backing instanceof SharedFile && backing.isOpen;
-		const told = new ToldMemory(frames, mayHave, () => {
-			if (this.isDead) return;
-			state.hasMemoryChanged = true;
-			if (told.isAhead) this.services.takenAway();
-			if (this.isRunning) this.wake();
-		});
-		told.follow(vfio.device);
-		this.#told.set(index, told);
-	}
-
-	/** Whether a function may still take memory for its own that it may not reach any more. */
-	get isAhead(): boolean {
-		for (const told of this.#told.values()) if (told.isAhead) return this.isRunning;
-		return false;
-	}
-
 	/** Whether nobody answers for its registers, by whichever thread. */
 	get isSilent(): boolean {
 		return this.isDead || this.#functions.every(({ model }) => model === nothing);
@@ -251,7 +189,7 @@ export class DeviceGroup {
 	}
 
 	get hasRoom(): boolean {
-		return this.#toCome.length === 0 && this.link.hasRoom;
+		return !this.bus.areKept && this.link.hasRoom;
 	}
 
 	/** Hands an entry over, with the call that is being answered. There has to be room. */
@@ -295,51 +233,6 @@ export class DeviceGroup {
 		link.isAwaited = false;
 	}
 
-	/** Hands some bytes over that come over the bus. */
-	store(index: number, bar: number, offset: number, from: Uint8Array): void {
-		this.#pushOrKeep({ index, bar, offset, length: from.length, from, ticket: 0 });
-	}
-
-	/** Asks for some. @param then gets them: all ones when nobody answers */
-	load(index: number, bar: number, offset: number, length: number, then: (bytes: Uint8Array) => void): void {
-		this.start();
-		const ticket = this.newTicket();
-		this.#loads.set(ticket, { length, then });
-		this.#pushOrKeep({ index, bar, offset, length, from: undefined, ticket });
-	}
-
-	/** What there is no room for waits for it. */
-	#pushOrKeep(access: BusAccess): void {
-		if (this.hasRoom) this.#pushAccess(access);
-		else {
-			this.#toCome.push(access);
-			this.#pushAccesses();
-		}
-	}
-
-	#pushAccesses(): void {
-		const toCome = this.#toCome;
-		let done = 0;
-		for (; done < toCome.length && this.link.hasRoom; done++) this.#pushAccess(toCome[done]);
-		toCome.splice(0, done);
-		if (toCome.length > 0) this.#wantRoom();
-		else for (const then of this.#whenCaughtUp.splice(0)) then();
-	}
-
-	#pushAccess({ index, bar, offset, length, from, ticket }: BusAccess): void {
-		const { link } = this;
-		const { words, doubles, nextEntry: at } = link;
-		if (from !== undefined) link.bytes.set(from, 4 * at);
-		words[at + Entry.KIND] = from === undefined ? EntryKind.LOAD : EntryKind.STORE;
-		words[at + Entry.FUNCTION] = index;
-		words[at + Entry.BAR] = bar;
-		words[at + Entry.TICKET] = ticket;
-		doubles[(at + Entry.LENGTH) / 2] = length;
-		doubles[(at + Entry.OFFSET) / 2] = offset;
-		link.push();
-		this.wake();
-	}
-
 	memoryOf(index: number): FunctionMemory {
 		return this.#memories[index];
 	}
@@ -362,12 +255,12 @@ export class DeviceGroup {
 
 	/** For a call that finds no room. */
 	waitForRoom(): Later {
-		this.#wantRoom();
+		this.wantRoom();
 		return this.#room.later(`${this.name} has as much to do as can be handed over`);
 	}
 
 	/** look() is to be called when there is room. */
-	#wantRoom(): void {
+	wantRoom(): void {
 		this.link.wantRoom();
 		// There may be some by now, and then nobody else tells.
 		if (this.link.hasRoom && this.link.takeWantsRoom()) this.services.lookAgain();
@@ -384,31 +277,31 @@ export class DeviceGroup {
 	/** Looks whether it has something to say. Whatever goes wrong while a question is answered, it is answered: the thread waits for that. */
 	look(): void {
 		const { link } = this;
-		if (this.hasEnded) this.#giveUpLoads();
-		if (link.isAsked && this.#waitsFor === undefined) {
-			this.#reach.closeOld(); // It doesn't copy while it asks.
+		if (this.hasEnded) this.bus.giveUp();
+		if (link.isAsked && !this.dma.isWaiting) {
+			this.dma.closeOld(); // It doesn't copy while it asks.
 			try {
 				this.#answer();
 			} catch (error) {
 				this.services.reportBug(error);
-				this.#waitsFor = undefined;
 				this.#answerNothing();
 			}
-			if (this.#waitsFor === undefined) link.handBack();
+			if (!this.dma.isWaiting) link.handBack();
 		}
-		if (this.#toCome.length > 0) this.#pushAccesses();
+		if (this.bus.areKept) this.bus.pushKept();
 		if (this.#room.length > 0 && this.hasRoom) this.#room.wakeAll();
 	}
 
 	#answer(): void {
 		const { link } = this;
-		const modelled = this.#functions[link.asked(Question.FUNCTION)];
+		const index = link.asked(Question.FUNCTION);
+		const modelled = this.#functions[index];
 		switch (link.asked(Question.KIND)) {
 			case QuestionKind.LOCATE:
-				this.#locate(modelled, this.registers[link.asked(Question.FUNCTION)]);
+				this.dma.locate(modelled, this.registers[index].revoke);
 				break;
 			case QuestionKind.COPY:
-				this.#copy(modelled);
+				this.dma.copy(modelled);
 				break;
 			case QuestionKind.INTERRUPT:
 				modelled.vfio.interrupts.raise(link.asked(Question.NUMBER));
@@ -426,13 +319,13 @@ export class DeviceGroup {
 				this.#failed();
 				break;
 			case QuestionKind.LOADED:
-				this.#loaded();
+				this.bus.loaded();
 				break;
 			case QuestionKind.BROKEN:
-				this.#broken(modelled, link.asked(Question.FUNCTION));
+				this.#broken(modelled, index);
 				break;
 			case QuestionKind.MEMORY:
-				this.#answerMemory(this.#told.get(link.asked(Question.FUNCTION)));
+				this.dma.tell(index);
 				break;
 			case QuestionKind.NEWS:
 				this.#news(modelled);
@@ -451,7 +344,7 @@ export class DeviceGroup {
 				link.answer(Answer.KIND, AnswerKind.ASK_FOR_COPY);
 				break;
 			case QuestionKind.COPY:
-				this.#answerFault({ stage: "function", kind: "blocked", level: undefined, reason: BUG });
+				this.dma.refuse("a bug in ioasis, reported on stderr");
 				break;
 			case QuestionKind.MEMORY:
 				link.answer(Answer.KIND, AnswerKind.NOTHING);
@@ -461,117 +354,6 @@ export class DeviceGroup {
 
 	get #text(): string {
 		return this.link.readText(this.link.asked(Question.LENGTH));
-	}
-
-	#locate({ vfio: { device } }: ModelledFunction, { revoke }: ThreadRegisters): void {
-		const { link } = this;
-		const page = link.askedDouble(Question.VALUE);
-		const isWrite = link.asked(Question.WRITE) === 1;
-		const { dma } = this.#machine;
-		const fault = dma.locate(device, link.asked(Question.PASID), BigInt(page) << PAGE_LG2, isWrite, revoke, located);
-		const { backing, at, firstPage, pages, protection } = located;
-		// Of one that leads nowhere the copy says why, and of which bytes.
-		if (fault !== undefined || backing === undefined || !this.#reach.find(backing, at, pages * 4096))
-			link.answer(Answer.KIND, AnswerKind.ASK_FOR_COPY);
-		else {
-			link.answer(Answer.KIND, AnswerKind.YES);
-			link.answer(Answer.FD, this.#reach.fd);
-			link.answer(Answer.PROCESS, this.#reach.process);
-			link.answer(Answer.PROTECTION, protection);
-			link.answerDouble(Answer.FIRST_PAGE, firstPage);
-			link.answerDouble(Answer.PAGES, pages);
-			link.answerDouble(Answer.AT, this.#reach.at);
-		}
-	}
-
-	#copy({ vfio: { device, config } }: ModelledFunction): void {
-		const { link } = this;
-		const { dma } = this.#machine;
-		const pasid = link.asked(Question.PASID);
-		const write = link.asked(Question.WRITE) === 1;
-		const iova = (BigInt(link.askedDouble(Question.VALUE)) << PAGE_LG2) + BigInt(link.asked(Question.OFFSET));
-		// A copy, because native code can't be given shared memory.
-		const bytes = link.data.slice(0, link.asked(Question.LENGTH));
-		let fault: DmaFault | undefined;
-		let peer: PeerRead | undefined;
-		if (!config.isBusMaster) fault = dma.refuse({ device, pasid, iova, write }, NO_MASTER, bytes.length);
-		else if (write) fault = dma.write(device, iova, bytes, pasid);
-		else
-			peer = this.services.peerReads.during(bytes, () => {
-				fault = dma.read(device, iova, bytes, pasid);
-			});
-		if (peer !== undefined) fault = this.#readFromPeer({ device, pasid, iova, write }, bytes.length, peer);
-		else if (fault === undefined) {
-			if (!write) link.data.set(bytes);
-			link.answer(Answer.KIND, AnswerKind.YES);
-			if (write) this.#waitForSlowest();
-		}
-		if (fault !== undefined) this.#answerFault(fault);
-	}
-
-	/** Answers a read that leads to registers, or has it answered when they have been read. */
-	#readFromPeer(request: DmaRequest, length: number, peer: PeerRead): DmaFault | undefined {
-		const { link } = this;
-		const { group, index, bar, offset } = peer;
-		if (peer.length !== length) link.answer(Answer.KIND, AnswerKind.PAGE_BY_PAGE);
-		else if (group === this) {
-			link.answer(Answer.KIND, AnswerKind.OWN);
-			link.answer(Answer.FUNCTION, index);
-			link.answer(Answer.BAR, bar);
-			link.answerDouble(Answer.OFFSET, offset);
-		} else if (group.#isWaitingFor(this))
-			return this.#machine.dma.refuse(request, `${group.name} reads from it, too, and waits`, length);
-		else {
-			group.load(index, bar, offset, length, (bytes) => {
-				link.data.set(bytes);
-				link.answer(Answer.KIND, AnswerKind.YES);
-				this.#goOn();
-			});
-			this.#waitsFor = group;
-		}
-		return undefined;
-	}
-
-	/** Whoever writes to registers faster than their model can take it waits, as on a bus. */
-	#waitForSlowest(): void {
-		const slowest = this.services.groups().find((group) => group.#toCome.length > FAR_BEHIND);
-		if (slowest === undefined || slowest === this || slowest.#isWaitingFor(this)) return;
-		this.#waitsFor = slowest;
-		slowest.#whenCaughtUp.push(() => this.#goOn());
-	}
-
-	#goOn(): void {
-		this.#waitsFor = undefined;
-		this.link.handBack();
-	}
-
-	/** Directly, or by others. */
-	#isWaitingFor(other: DeviceGroup): boolean {
-		for (let group: DeviceGroup | undefined = this; group !== undefined; group = group.#waitsFor)
-			if (group === other) return true;
-		return false;
-	}
-
-	/** Bytes that were asked for are there. */
-	#loaded(): void {
-		const ticket = this.link.asked(Question.NUMBER);
-		const load = this.#loads.get(ticket);
-		this.#loads.delete(ticket);
-		load?.then(this.link.data.slice(0, load.length));
-	}
-
-	/** There is nobody any more who could say. */
-	#giveUpLoads(): void {
-		for (const { length, then } of this.#loads.values()) then(new Uint8Array(length).fill(0xff));
-		this.#loads.clear();
-		this.#toCome.length = 0;
-		for (const then of this.#whenCaughtUp.splice(0)) then();
-	}
-
-	#answerFault({ stage, kind, level, reason }: FaultText): void {
-		const text: FaultText = { stage, kind, level, reason };
-		this.link.answer(Answer.KIND, AnswerKind.FAULT);
-		this.link.answer(Answer.LENGTH, this.link.writeText(JSON.stringify(text)));
 	}
 
 	#done(): void {
@@ -597,38 +379,9 @@ export class DeviceGroup {
 		this.services.parked.takeBack(words, at, this.registers[words[at + Entry.FUNCTION]], outcome);
 	}
 
-	/** @param told undefined for a function that answers nothing any more */
-	#answerMemory(told: ToldMemory | undefined): void {
-		const { link } = this;
-		const change = told?.next();
-		if (!told?.isAhead) this.services.caughtUp();
-		if (change === undefined) {
-			link.answer(Answer.KIND, AnswerKind.NOTHING);
-			return;
-		}
-		const { iova, size, protection, shared } = change.range;
-		const isMapped = change.kind === "map";
-		const file = isMapped && shared?.backing instanceof SharedFile ? shared.backing : undefined;
-		link.answer(Answer.KIND, AnswerKind.YES);
-		link.answer(Answer.IS_MAPPED, isMapped ? 1 : 0);
-		link.answer(Answer.PROTECTION, protection);
-		link.answerDouble(Answer.FIRST_PAGE, Number(iova >> PAGE_LG2));
-		link.answerDouble(Answer.PAGES, Number(size >> PAGE_LG2));
-		link.answerDouble(Answer.AT, shared?.at ?? 0);
-		// Of its own, which it closes: ours may be another file's before it is used.
-		link.answer(Answer.FD, file === undefined ? -1 : file.openAgain((protection & WRITE) !== 0));
-	}
-
 	#broken({ vfio, model }: ModelledFunction, index: number): void {
 		this.services.say(`${vfio.name} (${model.name}) answers nothing any more: ${this.#text}`);
-		this.#forgetMemory(index);
-	}
-
-	/** Nobody is there any more who would have to be told. */
-	#forgetMemory(index: number): void {
-		this.#told.get(index)?.close();
-		this.#told.delete(index);
-		this.services.caughtUp();
+		this.dma.forgetMemory(index);
 	}
 
 	#news({ vfio }: ModelledFunction): void {
@@ -661,13 +414,13 @@ export class DeviceGroup {
 			if (isCall && this.link.words[at + Entry.TICKET] === 0) this.#takeBack(at, gone);
 			this.link.pop();
 		}
-		this.#giveUpLoads();
+		this.bus.giveUp();
 		this.#room.wakeAll();
-		this.#reach.close();
+		this.dma.close();
 		// Whoever waits at an access goes on when nobody hears of it any more, and reads what nobody answers.
 		for (const memory of this.#memories) memory.fillWithOnes();
 		for (const fd of this.link.takeHeld()) close(fd);
-		for (const index of this.#told.keys()) this.#forgetMemory(index);
+		this.dma.forgetAllMemory();
 	}
 
 	/** Tells it to end. */
@@ -683,15 +436,9 @@ export class DeviceGroup {
 		return !this.isRunning || this.link.state === LinkState.ENDED || this.link.state === LinkState.DEAD;
 	}
 
-	/** Forgets the ways to memory that is gone. */
-	prune(): void {
-		this.#reach.prune();
-		if (this.registers.every(({ state }) => !state.isCopying)) this.#reach.closeOld();
-	}
-
 	/** Gives back what we have because of it. */
 	close(): void {
-		this.#reach.close();
+		this.dma.close();
 		this.#closeFds();
 	}
 

@@ -163,7 +163,7 @@ export class DeviceThreads {
 
 	#caughtUp(): void {
 		if (this.#late.length === 0) return;
-		for (const group of this.#started) if (group.isAhead) return;
+		for (const { dma, isRunning } of this.#started) if (dma.isAhead && isRunning) return;
 		for (const call of this.#late.splice(0)) call.makeAgain();
 	}
 
@@ -221,7 +221,7 @@ export class DeviceThreads {
 
 	/** Gives up what leads to memory that is gone. */
 	prune(): void {
-		for (const group of this.#started) group.prune();
+		for (const { dma } of this.#started) dma.prune();
 	}
 
 	/** Ends all. @returns whether all have ended: one may be stuck in what its model does */

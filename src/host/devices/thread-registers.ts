@@ -80,7 +80,7 @@ export class ThreadRegisters implements Registers {
 		if (group.isDead) return;
 		group.start();
 		for (let done = 0; done < from.length; done += STORE_BYTES)
-			group.store(this.#index, bar, offset + done, from.subarray(done, done + STORE_BYTES));
+			group.bus.store(this.#index, bar, offset + done, from.subarray(done, done + STORE_BYTES));
 	}
 
 	load(bar: number, offset: number, into: Uint8Array): number {
