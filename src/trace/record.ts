@@ -3,6 +3,7 @@
 // machine/record/entry-bytes.ts, question-bytes.ts, json-lines.ts.
 
 import type { ErrnoCode } from "../uapi/errno.js";
+import type { DmaAccess } from "./event.js";
 
 /** A number by which the recording names a process's memory, a backing, an owner of pinned memory or an open file. */
 export type Name = number;
@@ -138,17 +139,8 @@ export interface Parked extends Timed {
 }
 
 /** A device reads or writes memory. Comes before the call that had it do so. */
-export interface DmaDone extends Timed {
+export interface DmaDone extends Timed, DmaAccess {
 	readonly kind: "dma";
-	/** "0000:00:02.0" */
-	readonly device: string;
-	/** 0 for none. */
-	readonly pasid: number;
-	readonly iova: bigint;
-	readonly length: number;
-	readonly isWrite: boolean;
-	/** Why it was refused, if it was. */
-	readonly fault?: string;
 }
 
 /** What a device or the engine says that no call's answer says. Comes before the call that it is about, if any. */

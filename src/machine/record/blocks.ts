@@ -7,7 +7,7 @@
 // Little-endian. As long as a block grows its four numbers are 0: so is the last one's of a run that was killed.
 
 import { BadBytes, ByteReader, ByteWriter } from "../../trace/bytes.js";
-import type { Entry } from "../../trace/record.js";
+import { type Entry, isCall } from "../../trace/record.js";
 import { crc32 } from "./crc32.js";
 import { EntryReader, EntryWriter, isCallByte } from "./entry-bytes.js";
 import { BadEntry } from "./limits.js";
@@ -247,7 +247,7 @@ export class BinaryEntries {
 	indexOfCall(call: number): number {
 		const block = this.#blocks.findLast(({ firstCall, calls }) => firstCall < call && calls > 0)!;
 		let left = call - block.firstCall;
-		return block.firstEntry + this.#entriesOf(block).findIndex((entry) => "answer" in entry && --left === 0);
+		return block.firstEntry + this.#entriesOf(block).findIndex((entry) => isCall(entry) && --left === 0);
 	}
 
 	#entriesOf(block: Block): readonly Entry[] {
@@ -279,7 +279,7 @@ export class BinaryEntries {
 			if (!(error instanceof BadBytes)) throw error;
 			throw new BadEntry(error.message, firstEntry + entries.length);
 		}
-		if (entries.filter((entry) => "answer" in entry).length !== calls)
+		if (entries.filter(isCall).length !== calls)
 			throw new BadEntry(`its block has not the ${calls} calls that it says`, firstEntry);
 		return entries;
 	}

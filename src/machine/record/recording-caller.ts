@@ -4,6 +4,7 @@ import type { Caller, CallerFile, Capability } from "../../files/caller.js";
 import type { OpenFile } from "../../files/open-file.js";
 import type { FdMeaning, Name } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
+import { failedOf } from "./noting.js";
 import type { RecordingMemories, RecordingOwner, RecordingSpace } from "./recording-memory.js";
 
 /** What clients have of a file of the engine's. */
@@ -55,8 +56,7 @@ export class RecordingCaller implements Caller {
 			return is;
 		} catch (error) {
 			const lost = recorded.isReleased ? ({ lost: true } as const) : {};
-			if (error instanceof Errno)
-				questions.ask({ ...question, is: { errno: error.code, reason: error.reason }, ...lost });
+			if (error instanceof Errno) questions.ask({ ...question, is: failedOf(error), ...lost });
 			throw error;
 		}
 	}

@@ -5,6 +5,7 @@ import { type AddressSpace, type Backing, Extents } from "../../memory/address-s
 import type { MemoryOwner } from "../../memory/memlock.js";
 import type { Extent, Name } from "../../trace/record.js";
 import { Errno } from "../../uapi/errno.js";
+import { failedOf } from "./noting.js";
 import type { Questions } from "./questions.js";
 
 /** One for each real thing, so that what is the same for the engine without us is the same with us. */
@@ -132,10 +133,8 @@ export class RecordingSpace implements AddressSpace {
 		try {
 			this.#space.resolve(first, count, writable, found);
 		} catch (error) {
-			if (error instanceof Errno) {
-				const is = { errno: error.code, reason: error.reason };
-				questions.ask({ ask: "pages", memory: this.id, page: first, count, writable, is });
-			}
+			if (error instanceof Errno)
+				questions.ask({ ask: "pages", memory: this.id, page: first, count, writable, is: failedOf(error) });
 			throw error;
 		}
 		const is: Extent[] = [];

@@ -1,6 +1,6 @@
 // A recording as it was read, in either form: its entries by their numbers, and what is wrong with it.
 
-import type { Entry, Start } from "../../trace/record.js";
+import { type Entry, isCall, type Start } from "../../trace/record.js";
 import { BinaryEntries, isBinary } from "./blocks.js";
 import { parseLines } from "./json-lines.js";
 import { Knowledge } from "./knowledge.js";
@@ -121,7 +121,7 @@ class ListOfEntries implements Entries {
 
 	constructor(entries: readonly Entry[]) {
 		this.#entries = entries;
-		this.#indices = entries.flatMap((entry, index) => ("answer" in entry ? [index] : []));
+		this.#indices = entries.flatMap((entry, index) => (isCall(entry) ? [index] : []));
 	}
 
 	get length(): number {

@@ -21,6 +21,7 @@ import { Errno } from "../../uapi/errno.js";
 import type { Machine } from "../machine.js";
 import type { Knowledge } from "./knowledge.js";
 import { BadEntry } from "./limits.js";
+import { failedOf } from "./noting.js";
 import { ReplayBacking, type ReplayedStruct, ReplayOwner, ReplaySpace } from "./replay-memory.js";
 import { type Deviation, ReplayQuestions, sameBytes } from "./replay-questions.js";
 
@@ -293,7 +294,7 @@ function resultOf(call: () => number): number | Failed {
 	try {
 		return call();
 	} catch (error) {
-		if (error instanceof Errno) return { errno: error.code, reason: error.reason };
+		if (error instanceof Errno) return failedOf(error);
 		throw error;
 	}
 }

@@ -28,7 +28,8 @@ export class Timeline {
 	}
 
 	/**
-	 * The machine as it was after a call, before the next one or the next file that was closed. It is the caller's until the next at(); whoever changes it gets what he deserves.
+	 * The machine as it was after a call, before the next one or the next file that was closed. It is the caller's to look at until the
+	 * next at(). What is changed of it is changed for later moments, too.
 	 * @param call from 1 to the recording's `calls`; 0 for before the first
 	 * @returns a run that stands there, or at the first call before it that is answered otherwise than it was: its `difference` says so
 	 * @throws RecordingError
