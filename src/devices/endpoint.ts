@@ -48,7 +48,7 @@ export interface Endpoint {
 	 */
 	readRegister(bar: number, offset: number, size: number): bigint;
 	/**
-	 * What reading a register would give, without what reading it does. Where a model hasn't this, reading does nothing but to read.
+	 * What reading a register would give, without what reading it does. Where a model hasn't this, registers are read in its place.
 	 * For programs whose accesses can't be heard of: they see memory in which that is shown.
 	 */
 	peekRegister?(bar: number, offset: number, size: number): bigint;

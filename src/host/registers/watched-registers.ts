@@ -1,6 +1,7 @@
 // Registers whose accesses we don't hear of, because a thread can't be stopped or its memory not be registered: a page of theirs
 // is plain memory, in which we show what reading them gives and look for what was stored. It is the best that there is then, and less
-// than the real thing: a store is seen late, one of the same value never, and a load doesn't do what it does in the device.
+// than the real thing: a store is seen late, one of the same value never, and a load doesn't do what it does in the device,
+// while to show a register does that, unless the model can tell its value otherwise.
 
 import { PAGE_SIZE } from "../../memory/address-space.js";
 import type { MappableBar } from "./layout.js";

@@ -1,4 +1,4 @@
-// An entry of a recording as bytes: the binary form, which takes some 30 bytes for a call. docs/record.md describes it for people.
+// An entry of a recording as bytes: the binary form, which takes 10 to 30 bytes for a call. docs/record.md describes it for people.
 //
 // What is as it was in an entry before takes a bit, or a byte. Entries know of each other only within a block: who writes is told by clear()
 // that another begins, and each has a reader of its own. What was asked while a call was answered is in question-bytes.ts.
