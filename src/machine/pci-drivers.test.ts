@@ -12,27 +12,11 @@ import {
 	VfioIrqSetFlags,
 	VfioPciIrq,
 } from "../uapi/vfio.js";
-import { parseMachineDescription } from "./description.js";
-import { Machine } from "./machine.js";
+import type { Machine } from "./machine.js";
 import type { BoundFunction } from "./pci-drivers.js";
+import { machineWith } from "./vtd-machine.testing.js";
 
 const ARGUMENT = 0x1000_0000;
-
-type Changes = Record<string, unknown>;
-
-/** A VT-d unit with these functions behind it, 0000:00:01.0 first. */
-function machineWith(...functions: Changes[]): Machine {
-	const devices = functions.map((changes, i) => ({
-		address: `0000:00:0${i + 1}.0`,
-		vendor: "0x8086",
-		device: "0x10c9",
-		class: "0x020000",
-		...changes,
-	}));
-	const registers = { CAP_REG: "0x19ed008c40780c66", ECAP_REG: "0x3ef9ea6f050df" };
-	const text = { name: "x", description: "x", iommus: [{ driver: "intel-vtd", registers, devices }] };
-	return new Machine(parseMachineDescription(JSON.stringify(text), "x"));
-}
 
 function functionOf(on: Machine, address: string): BoundFunction {
 	return on.pci.functions.find((one) => one.address === address)!;

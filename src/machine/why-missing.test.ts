@@ -1,19 +1,7 @@
 import { expect, test } from "vitest";
 import { parseMachineDescription } from "./description.js";
 import { Machine } from "./machine.js";
-
-function machineWith(...functions: Record<string, unknown>[]): Machine {
-	const devices = functions.map((changes, i) => ({
-		address: `0000:00:0${i + 1}.0`,
-		vendor: "0x8086",
-		device: "0x10c9",
-		class: "0x020000",
-		...changes,
-	}));
-	const registers = { CAP_REG: "0x19ed008c40780c66", ECAP_REG: "0x3ef9ea6f050df" };
-	const text = { name: "x", description: "x", iommus: [{ driver: "intel-vtd", registers, devices }] };
-	return new Machine(parseMachineDescription(JSON.stringify(text), "x"));
-}
+import { machineWith } from "./vtd-machine.testing.js";
 
 test("a machine without functions says which one has some", () => {
 	const selftest = new Machine(parseMachineDescription('{"name": "y", "description": "y", "selftest": true}', "y"));
