@@ -1,6 +1,6 @@
 // What went wrong with a DMA, as lines for people, and as the line of a report.
 
-import { NO_PASID } from "../iommu/core/pasid.js";
+import { withPasid } from "../iommu/core/pasid.js";
 import type { Cause, Range } from "../iommu/dma/mapping-history.js";
 import type { DmaError, DmaErrorKind } from "../machine/dma-checker.js";
 import { printable } from "../trace/printable.js";
@@ -17,12 +17,12 @@ export function inWords(error: DmaError): string[] {
 export function errorLines(error: DmaError): string[] {
 	const { kind, device, pasid, isWrite, start, length, iova, map, mapped, unmapped } = error;
 	const verb = isWrite ? "writes" : "reads";
-	const withPasid = pasid === NO_PASID ? "" : ` with PASID ${pasid}`;
+	const who = `${device}${withPasid(pasid)}`;
 	if (start === undefined || length === undefined)
-		return [`DMA error: ${device}${withPasid}: ${TITLES[kind]}`, printable(error.reason)];
+		return [`DMA error: ${who}: ${TITLES[kind]}`, printable(error.reason)];
 	const failing = iova === start ? "" : `, of which those from ${hex(iova)} on`;
 	return [
-		`DMA error: ${device}${withPasid} ${verb} ${length} bytes at iova ${hex(start)}${failing}: ${TITLES[kind]}`,
+		`DMA error: ${who} ${verb} ${length} bytes at iova ${hex(start)}${failing}: ${TITLES[kind]}`,
 		...(mapped ? [`mapped: ${rangeInWords(mapped)} in ${map}, by ${causeInWords(mapped)}`] : []),
 		...(unmapped ? [`unmapped: by ${causeInWords(unmapped)}`] : []),
 		...(map === undefined ? [] : [`nearest in ${map}: ${nearestInWords(error)}`]),

@@ -1,12 +1,7 @@
 // What there is on a machine, for people and for programs: a line for each object, and what belongs to it below.
 
-import {
-	type ContainerRecord,
-	type FileRecord,
-	type Mapped,
-	type ObjectRecord,
-	pasidInWords,
-} from "../machine/inventory.js";
+import { withPasid } from "../iommu/core/pasid.js";
+import type { ContainerRecord, FileRecord, Mapped, ObjectRecord } from "../machine/inventory.js";
 import type { Shown } from "./run-socket.js";
 
 /** More ranges than that stand in the JSON only. */
@@ -81,7 +76,7 @@ function aboutObject(object: ObjectRecord): (string | undefined)[] {
 
 function attachedInWords({ attached = [] }: ObjectRecord): string {
 	if (attached.length === 0) return "attached to nothing";
-	return attached.map(({ pasid, hwpt }) => `attached to HWPT ${hwpt}${pasidInWords(pasid)}`).join(", ");
+	return attached.map(({ pasid, hwpt }) => `attached to HWPT ${hwpt}${withPasid(pasid)}`).join(", ");
 }
 
 /** "2 mappings of 0x3000 bytes at 0x0 to 0xfff, 0x10000 to 0x11fff" */

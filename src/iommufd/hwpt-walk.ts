@@ -1,6 +1,6 @@
 // How a HWPT translates an IOVA, level by level: for people who want to see page tables at work.
 
-import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
+import { type Pasid, withPasid } from "../iommu/core/pasid.js";
 import { refuseInterrupts } from "../iommu/dma/interrupt-ranges.js";
 import { DmaFault } from "../iommu/translation/dma-fault.js";
 import {
@@ -141,7 +141,7 @@ export function walkAsJson({ hwpt, iova, user, refusal, firstStage, table }: Hwp
 
 /** "0000:00:02.0 with PASID 3" */
 function userInWords({ device, pasid }: HwptUser): string {
-	return `${device.device.name}${pasid === NO_PASID ? "" : ` with PASID ${pasid}`}`;
+	return `${device.device.name}${withPasid(pasid)}`;
 }
 
 function tableInWords({ steps, fault }: TableWalk): string[] {

@@ -1,7 +1,7 @@
 // What there is on a machine at the moment, as values that can be sent, compared and printed: the objects of each open of /dev/iommu,
 // and the containers of VFIO's own. Nothing is made or changed by looking.
 
-import { NO_PASID, type Pasid } from "../iommu/core/pasid.js";
+import type { Pasid } from "../iommu/core/pasid.js";
 import type { Range } from "../iommu/dma/mapping-history.js";
 import { Access } from "../iommufd/access.js";
 import type { Context } from "../iommufd/context.js";
@@ -179,9 +179,4 @@ function mappedOf(all: Iterable<Range>): Mapped {
 
 function endsOf({ first, last }: Range): Ends {
 	return [hex(first), hex(last)];
-}
-
-/** "0000:00:02.0", with its PASID where it has one. */
-export function pasidInWords(pasid: Pasid): string {
-	return pasid === NO_PASID ? "" : ` with PASID ${pasid}`;
 }

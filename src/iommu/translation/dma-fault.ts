@@ -2,7 +2,7 @@
 
 import { hex } from "../../uapi/errno.js";
 import type { Device } from "../core/iommu.js";
-import { NO_PASID, type Pasid } from "../core/pasid.js";
+import { type Pasid, withPasid } from "../core/pasid.js";
 
 /** One access of a device. */
 export interface DmaRequest {
@@ -56,8 +56,7 @@ export class DmaFault {
 	/** "0000:00:02.0 can't write iova 0x5000: second stage: ..." */
 	get message(): string {
 		const { device, pasid, iova, write } = this.request;
-		const withPasid = pasid === NO_PASID ? "" : ` with PASID ${pasid}`;
-		return `${device.name} can't ${write ? "write" : "read"} iova ${hex(iova)}${withPasid}: ${this.stage}: ${this.reason}`;
+		return `${device.name} can't ${write ? "write" : "read"} iova ${hex(iova)}${withPasid(pasid)}: ${this.stage}: ${this.reason}`;
 	}
 
 	toString(): string {
