@@ -4,6 +4,7 @@ import { allocation } from "../faults/faults.js";
 import { MemoryBudget } from "../faults/memory-budget.js";
 import type { Caller, CallerFile, Capability } from "../files/caller.js";
 import type { OpenFile, ReadableFile } from "../files/open-file.js";
+import { MappingHistory } from "../iommu/dma/mapping-history.js";
 import { SelftestIommu } from "../iommu/drivers/selftest.js";
 import { ArrayBacking, ArraySpace } from "../memory/array-space.js";
 import { Frames } from "../memory/frames.js";
@@ -30,6 +31,7 @@ export class TestPlatform implements Platform {
 	readonly memlock = new Memlock();
 	readonly tables: TableMemory;
 	readonly selftest: SelftestIommu;
+	readonly history = new MappingHistory();
 	policy: HwptPolicy = mainline;
 
 	constructor(options: TableMemoryOptions = {}, budget = new MemoryBudget()) {

@@ -245,3 +245,15 @@ test("a mapping that fails in the second of two domains leaves the first one as 
 	expect(client.platform.frames.pinned).toBe(0);
 	client.call(IoasMap, { ...values, length: 0x1000n });
 });
+
+test("of an unmap that ends in the middle only what it has unmapped is remembered as that", () => {
+	const client = new TestClient();
+	const { outIoasId: ioasId } = client.call(IoasAlloc, {});
+	const flags = IoasMapFlags.READABLE | IoasMapFlags.FIXED_IOVA;
+	for (const iova of [0x1000n, 0x3000n])
+		client.call(IoasMap, { ioasId, flags, userVa: BigInt(BUFFER), length: 0x2000n, iova });
+	expect(codeOf(() => client.call(IoasUnmap, { ioasId, iova: 0x1000n, length: 0x3000n }))).toBe("ENOENT");
+	const { map } = client.fd.context.objects.get(ioasId, Ioas, "ioas");
+	const isLastAnUnmap = (iova: bigint) => [...client.platform.history.changesAt(map, iova)][0]?.isUnmap;
+	expect([0x1000n, 0x2fffn, 0x3000n, 0x3fffn, 0x4fffn].map(isLastAnUnmap)).toEqual([true, true, false, false, false]);
+});

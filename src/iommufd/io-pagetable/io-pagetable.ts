@@ -118,13 +118,16 @@ export class IoPagetable implements AddressMap {
 	 * @throws ENOENT for an area that lies in it only in part, EBUSY for one that is locked; areas before it are gone then
 	 */
 	unmap(first: bigint, last: bigint, done = { bytes: 0n }): bigint {
+		let end = last;
 		try {
 			this.#unmapEach(first, last, done);
 		} catch (error) {
 			if (!(error instanceof Errno) || done.bytes === 0n) throw error;
+			// Where the one begins that can't be unmapped.
+			end = this.areas.firstIn(first, last)!.first - 1n;
 			throw error.after(`What is mapped before it in the range, ${hex(done.bytes)} bytes, is unmapped by now`);
 		} finally {
-			if (done.bytes > 0n) this.#platform.history?.unmapped(this, first, last);
+			if (done.bytes > 0n) this.#platform.history?.unmapped(this, first, end);
 		}
 		return done.bytes;
 	}
