@@ -229,6 +229,7 @@ export class Supervisor {
 		if (!this.#parked.areDue && !this.#notification.isAnythingPending(this.#events.fd)) return;
 		const call = this.#notification.copy();
 		const views = saveViews();
+		const cause = this.history?.interrupt();
 		const memory = this.#memory;
 		const stopped = memory?.stopped ?? 0;
 		const writes = memory?.filled?.takeWrites();
@@ -245,6 +246,8 @@ export class Supervisor {
 			});
 		});
 		restoreViews(views);
+		// Calls are counted when they are over: those that were answered meanwhile come before it.
+		if (cause !== undefined) this.history?.begin(cause.call && this.tally.calls + 1, cause.thread, cause.command);
 		this.#notification.resume(call);
 		this.#memory = memory;
 		if (memory !== undefined) memory.stopped = stopped;

@@ -5,6 +5,7 @@ import { MemoryBudget } from "../../faults/memory-budget.js";
 import type { Caller } from "../../files/caller.js";
 import type { EventFd } from "../../files/event-fd.js";
 import type { OpenFile } from "../../files/open-file.js";
+import { type AddressMap, MappingHistory } from "../../iommu/dma/mapping-history.js";
 import { FileTree, READ_WRITE, WRITE_ONLY } from "../../machine/file-tree.js";
 import { type Backing, Extents } from "../../memory/address-space.js";
 import { Errno } from "../../uapi/errno.js";
@@ -43,6 +44,9 @@ interface Asked {
 	readonly file: OpenFile;
 }
 
+/** What calls map something in. */
+const MAP: AddressMap = { name: "a map", domains: [], nearest: () => ({ below: undefined, above: undefined }) };
+
 /** What calls wait at. */
 interface Gate {
 	isOpen: boolean;
@@ -55,6 +59,7 @@ class FakeMachine implements Machine {
 	readonly paths = PATHS;
 	readonly files = fakeFiles();
 	readonly budget = new MemoryBudget();
+	readonly history = new MappingHistory();
 	readonly #host: Host;
 	readonly #open: number[] = [];
 	readonly #released: number[] = [];
@@ -245,10 +250,15 @@ class FakeMachine implements Machine {
 				this.#working++;
 				while (!gate.isOpen) worked(SLICE);
 				this.#working--;
+				this.history.mapped(MAP, 0n, 0n);
 				return memory.alive;
 			}
 			case "working":
 				return this.#working;
+			case "mapper": {
+				const [{ thread, call }] = this.history.changesAt(MAP, 0n);
+				return { thread, call };
+			}
 			case "wake":
 				this.#gate(question.gate).queue.wakeAll();
 				return;
@@ -314,5 +324,6 @@ const troubles: { readonly [name: string]: () => void } = {
 
 supervise((_settings, host) => {
 	troubles[process.env.FAKE_TROUBLE ?? ""]?.();
-	return { machine: new FakeMachine(host) };
+	const machine = new FakeMachine(host);
+	return { machine, history: machine.history };
 });

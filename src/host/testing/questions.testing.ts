@@ -48,10 +48,12 @@ export type Question =
 	| { what: "open gate"; gate: string }
 	/** Have those who wait at it look again. */
 	| { what: "wake"; gate: string }
-	/** Work in slices until a gate is open. */
+	/** Work in slices until a gate is open, and map something. */
 	| { what: "work"; gate: string }
 	/** How many do? */
 	| { what: "working" }
+	/** Which call has mapped something last? */
+	| { what: "mapper" }
 	/** How many wait at it? */
 	| { what: "waiting"; gate: string }
 	/** End the supervisor's thread. */

@@ -36,6 +36,23 @@ test("a call within another one may take long, too", async () => {
 	expect(answer).toEqual([true, true, true]);
 });
 
+test("what a call maps after others were answered within it counts as its own, and as made after them", async () => {
+	const { answer } = await asClient(async ({ open, ask, inThread, O_RDWR }) => {
+		const fd = open("/dev/iommu", O_RDWR);
+		const works = inThread(({ ask }, fd) => {
+			const { thread } = ask<{ thread: number }>(fd, { what: "who" });
+			ask(fd, { what: "work", gate: "a" });
+			return thread;
+		}, fd);
+		let asked = 2; // Opening, and who it is.
+		for (let working = 0; working < 1; asked++) working = ask<number>(fd, { what: "working" });
+		ask(fd, { what: "open gate", gate: "a" });
+		const thread = await works;
+		return { thread, asked: asked + 1, mapper: ask<{ thread: number; call: number }>(fd, { what: "mapper" }) };
+	});
+	expect(answer.mapper).toEqual({ thread: answer.thread, call: answer.asked + 1 });
+});
+
 test("a call that was put aside is made again within one that takes long", async () => {
 	const { answer } = await asClient(async ({ open, ask, inThread, O_RDWR }) => {
 		const fd = open("/dev/iommu", O_RDWR);

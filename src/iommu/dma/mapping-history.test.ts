@@ -29,6 +29,26 @@ test("knows by which call an address was mapped and unmapped, of the map that is
 	expect(callsOf(history.changesAt(other, 0x1800n))).toEqual([]);
 });
 
+test("what is done while a call is interrupted is another's, or nobody's, and what is done afterwards its own", () => {
+	const history = new MappingHistory();
+	const ours = map("IOAS 1");
+	history.add(ours);
+	history.begin(5, 4711, 0x3b85);
+	const { thread, command } = history.interrupt();
+	history.unmapped(ours, 0n, 9n);
+	history.begin(5, 4712, 0x3b86);
+	history.mapped(ours, 0n, 9n);
+	history.end();
+	history.begin(6, thread, command);
+	history.mapped(ours, 0n, 9n);
+	const causes = [...history.changesAt(ours, 0n)].map(({ call, thread }) => [call, thread]);
+	expect(causes).toEqual([
+		[6, 4711],
+		[5, 4712],
+		[0, 4711],
+	]);
+});
+
 test("finds the map that a domain shows", () => {
 	const history = new MappingHistory();
 	const domain = {} as PagingDomain;

@@ -61,6 +61,16 @@ export class MappingHistory {
 		this.#call = 0;
 	}
 
+	/**
+	 * The call is interrupted for others, and for what is nobody's call.
+	 * @returns what to begin() with when it goes on
+	 */
+	interrupt(): Cause {
+		const cause = { call: this.#call, thread: this.#thread, command: this.#command };
+		this.#call = 0;
+		return cause;
+	}
+
 	add(map: AddressMap): void {
 		this.#maps.set(map, this.#nextMap++);
 	}
