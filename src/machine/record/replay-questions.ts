@@ -23,6 +23,8 @@ export class ReplayQuestions {
 	#asked: readonly Question[] = none;
 	/** Whether each has been answered. */
 	readonly #taken: boolean[] = [];
+	/** The first that hasn't been. Most are taken in their order, and a doorbell can have thousands. */
+	#first = 0;
 	#settled = 0;
 	#deviations: Deviation[] = [];
 	/** In words: what the recording has no answer for. */
@@ -32,7 +34,7 @@ export class ReplayQuestions {
 	begin(asked: readonly Question[] = none): void {
 		this.#asked = asked;
 		for (let i = 0; i < asked.length; i++) this.#taken[i] = false;
-		this.#settled = 0;
+		this.#first = this.#settled = 0;
 		if (this.#deviations.length > 0) this.#deviations = [];
 		if (this.#strays.length > 0) this.#strays = [];
 	}
@@ -40,10 +42,11 @@ export class ReplayQuestions {
 	/** The recorded question that is this one; each is found once. */
 	take<K extends Kind>(kind: K, matches: (question: QuestionOf<K>) => boolean): QuestionOf<K> | undefined {
 		const asked = this.#asked;
-		for (let i = 0; i < asked.length; i++) {
+		for (let i = this.#first; i < asked.length; i++) {
 			const question = asked[i];
 			if (question.ask !== kind || this.#taken[i] || !matches(question as QuestionOf<K>)) continue;
 			this.#taken[i] = true;
+			while (this.#first < asked.length && this.#taken[this.#first]) this.#first++;
 			return question as QuestionOf<K>;
 		}
 		return undefined;
