@@ -1,33 +1,9 @@
-// A call of a recording as the trace would show it.
+// A call of a recording in words.
 
-import { commandOf } from "../trace/commands.js";
-import type { CallEvent } from "../trace/event.js";
+import { eventOf } from "../machine/record/call-event.js";
 import { printCall } from "../trace/print.js";
 import type { Call, Failed, Ioctl } from "../trace/record.js";
-import { Errno, hex } from "../uapi/errno.js";
-import type { HintName } from "../uapi/hints.js";
-
-/** @param out the struct after it, if it was written @param hint what to do about an error */
-export function eventOf(
-	call: Ioctl,
-	path: string,
-	result: number | Failed,
-	out?: Uint8Array,
-	hint?: HintName,
-): CallEvent {
-	const { thread, file, number, argument, in: before } = call;
-	return {
-		thread,
-		fd: file,
-		path,
-		number,
-		argument,
-		command: commandOf(path, number),
-		before,
-		after: out ?? (typeof result === "number" ? before : undefined),
-		result: typeof result === "number" ? result : new Errno(result.errno, result.reason, hint),
-	};
-}
+import { hex } from "../uapi/errno.js";
 
 /** An ioctl as the lines of a trace. */
 export function printed(call: Ioctl, path: string, result: number | Failed, out: Uint8Array | undefined): string[] {

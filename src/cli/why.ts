@@ -2,15 +2,18 @@
 // succeeded: what it changed.
 
 import { say, sayJson } from "../host/say.js";
-import { type CallRange, type CallState, callState, contextOf, type Found } from "../machine/call-state.js";
+import { type CallRange, callState, type Found } from "../machine/call-state.js";
 import { DmaChecker, type DmaError } from "../machine/dma-checker.js";
 import { inventoryOf, type ObjectRecord, recordOfContext } from "../machine/inventory.js";
+import { eventOf } from "../machine/record/call-event.js";
+import { Origins } from "../machine/record/origins.js";
 import type { RecordedRun } from "../machine/record/recorded-run.js";
 import type { Recording } from "../machine/record/recording.js";
 import { Timeline } from "../machine/record/timeline.js";
+import { watch } from "../machine/watch.js";
 import type { CallEvent } from "../trace/event.js";
-import { inputsOf, outputsOf, printCall, printNumber } from "../trace/print.js";
-import { type Call, type Ioctl, isCall } from "../trace/record.js";
+import { inputsOf, printCall, printNumber } from "../trace/print.js";
+import type { Call, Ioctl } from "../trace/record.js";
 import { hex } from "../uapi/errno.js";
 import { type HintName, hints } from "../uapi/hints.js";
 import { refuse } from "./complain.js";
@@ -18,7 +21,7 @@ import { errorLines } from "./dma-error-text.js";
 import { readGuide, rowOf } from "./errno-guide.js";
 import { orWhyNot } from "./nothing-to-show.js";
 import { fileText, linesOf } from "./objects-text.js";
-import { briefly, eventOf } from "./recorded-call.js";
+import { briefly } from "./recorded-call.js";
 import { machinesOf, withRecording } from "./recorded-machine.js";
 import { checkCall, nameOfCall, otherStory } from "./recorded-moment.js";
 
@@ -71,8 +74,7 @@ function tell(path: string, timeline: Timeline, number: number): Story {
 	const state = typeof call.answer === "number" ? undefined : stateOf(recording, before, call, number, event);
 	const linesBefore = linesOn(before);
 	const dmaErrors: DmaError[] = [];
-	const checker = new DmaChecker(before.machine, (error) => dmaErrors.push(error));
-	before.machine.dma.report = (dma) => checker.dma(dma);
+	watch(before.machine, [new DmaChecker(before.machine, (error) => dmaErrors.push(error))]);
 	const after = runAt(path, timeline, number);
 	const { trace, hint } = traceOf(call, event, nameOfCall(recording, number, after));
 	return {
@@ -162,23 +164,29 @@ function stateOf(
 		for (const record of recordOfContext(run.machine, context).objects) records.set(record.id, record);
 	const named = objects.map(({ id }) => records.get(id)!);
 	const users = named.flatMap(({ usedBy }) => usedBy).filter((id) => !objects.some((object) => object.id === id));
-	const origins = new Origins(recording, run, number, state);
+	const origins = context && new Origins(recording, run, number, context);
+	const nameOf = (earlier: number) => `call ${earlier} (${nameOfCall(recording, earlier, run)})`;
+	const about = (record: ObjectRecord) => aboutObject(record, records, madeInWords(origins?.madeBy(record.id), nameOf));
 	return [
-		...named.flatMap((record) => aboutObject(record, records, origins)),
-		...absent.map((id) => `there is no object ${id}${origins.endOf(id)}`),
-		...[...new Set(users)].flatMap((id) => aboutObject(records.get(id)!, records, origins)),
-		...ranges.flatMap((range) => aboutRange(range, (earlier) => nameOfCall(recording, earlier, run))),
+		...named.flatMap(about),
+		...absent.map((id) => `there is no object ${id}${destroyedInWords(origins?.destroyedBy(id), nameOf)}`),
+		...[...new Set(users)].flatMap((id) => about(records.get(id)!)),
+		...ranges.flatMap((range) => aboutRange(range, nameOf)),
 	];
 }
 
-function aboutObject(record: ObjectRecord, records: ReadonlyMap<number, ObjectRecord>, origins: Origins): string[] {
+function madeInWords(call: number | undefined, nameOf: (call: number) => string): string {
+	return call === undefined ? "" : `, made by ${nameOf(call)}`;
+}
+
+function destroyedInWords(call: number | undefined, nameOf: (call: number) => string): string {
+	return call === undefined ? "" : `: ${nameOf(call)} has destroyed it`;
+}
+
+function aboutObject(record: ObjectRecord, records: ReadonlyMap<number, ObjectRecord>, made: string): string[] {
 	const [head, ...below] = linesOf(record);
 	const users = [...record.usedBy.map((id) => records.get(id)!.name), ...record.keptBy];
-	return [
-		`${head}${origins.of(record.id)}`,
-		...below,
-		...(users.length === 0 ? [] : [`  in use by ${users.join(", ")}`]),
-	];
+	return [`${head}${made}`, ...below, ...(users.length === 0 ? [] : [`  in use by ${users.join(", ")}`])];
 }
 
 /** @param nameOf an earlier call */
@@ -196,43 +204,6 @@ function aboutRange({ first, last, map, found, more }: CallRange, nameOf: (call:
 function foundInWords({ first, last, kind, what, by }: Found, nameOf: (call: number) => string): string {
 	const range = `${hex(first)} to ${hex(last)}`;
 	if (kind === "reserved") return `reserved: ${range}, ${what}`;
-	const cause = by === undefined ? "" : `, by call ${by.call} (${nameOf(by.call)})`;
+	const cause = by === undefined ? "" : `, by ${nameOf(by.call)}`;
 	return `${kind === "mapping" ? "mapped" : `the next mapping ${kind} it`}: ${range}${cause}`;
-}
-
-/** Which earlier calls have made objects and destroyed them. */
-class Origins {
-	readonly #made = new Map<number, string>();
-	readonly #gone = new Map<number, string>();
-
-	/** Looks through the calls before one, the newest first. What it finds first is how things are. */
-	constructor(recording: Recording, run: RecordedRun, number: number, { context }: CallState) {
-		if (context === undefined) return;
-		for (let earlier = number - 1; earlier > 0; earlier--) {
-			const call = recording.at(recording.indexOfCall(earlier));
-			if (!isCall(call) || call.kind !== "ioctl" || typeof call.answer !== "number") continue;
-			if (contextOf(run.fileOf(call.file)) !== context) continue;
-			const event = ioctlOf(call, run);
-			const by = `call ${earlier} (${printNumber(event)})`;
-			for (const { field, value } of outputsOf(event))
-				if (/^out_.*id$/.test(field.cName) && typeof value === "number" && !this.#made.has(value))
-					this.#made.set(value, by);
-			if (event.command?.name !== "IOMMU_DESTROY") continue;
-			for (const { field, value } of inputsOf(event))
-				if (field.cName === "id" && typeof value === "number" && !this.#made.has(value) && !this.#gone.has(value))
-					this.#gone.set(value, by);
-		}
-	}
-
-	/** ", made by call 3 (IOMMU_IOAS_ALLOC)" */
-	of(id: number): string {
-		const by = this.#made.get(id);
-		return by === undefined ? "" : `, made by ${by}`;
-	}
-
-	/** Of an object that isn't there. */
-	endOf(id: number): string {
-		const by = this.#gone.get(id);
-		return by === undefined ? "" : `: ${by} has destroyed it`;
-	}
 }
