@@ -1,6 +1,7 @@
 // ioasis machines: what --machine can name, what one of them is, whether a file is right, and a file made of this computer.
 
 import { hostname } from "node:os";
+import { addModel } from "../devices/models.js";
 import { say, sayJson, sayOnStderr } from "../host/say.js";
 import { MachineDescriptionError, parseMachineDescription } from "../machine/description.js";
 import type { Machine } from "../machine/machine.js";
@@ -30,6 +31,9 @@ export function showMachine(name: string): void {
 
 /** Says what a file describes, or what is wrong with it. */
 export async function checkMachine(name: string): Promise<void> {
+	// Whoever only lists machines needs nothing that is the system's.
+	const { vfioUser } = await import("../host/vfio-user/model.js");
+	addModel(vfioUser);
 	try {
 		say(`${name} is right: ${inWords(makeMachine(await findMachine({ machine: name })))}`);
 	} catch (error) {

@@ -27,6 +27,18 @@ test("show prints the file of a machine, which can be used as one's own", () => 
 	expect(ioasis("machines", "show", "nonesuch").stderr).toContain('there is no machine "nonesuch"');
 });
 
+test("check knows the model that only the command has: a function of a vfio-user server's", () => {
+	const file = join(directory, "remote.json");
+	const device = { address: "0000:00:09.0", model: "vfio-user", options: { socket: "/nowhere/socket" } };
+	const { iommus, ...machine } = shipped("intel");
+	writeFileSync(file, JSON.stringify({ ...machine, iommus: [{ ...iommus[0], devices: [device] }] }));
+	const { status, stderr } = ioasis("machines", "check", file);
+	expect([status, stderr]).toEqual([
+		2,
+		expect.stringContaining(": vfio-user: no server can be had at /nowhere/socket:"),
+	]);
+});
+
 test("check says what is wrong, and in which line and column", () => {
 	const file = join(directory, "wrong.json");
 	writeFileSync(file, '{\n\t"name": "mine",\n\t"description": "x",\n\t"iommu": []\n}\n');
