@@ -161,9 +161,9 @@ function openTrace(file: string): number {
 }
 
 function refuseOptionsOfMany({ timeout, jobs, json, dmaErrors }: RunOptions): void {
-	const other = Object.entries({ timeout, jobs, json: dmaErrors === undefined ? json : undefined }).find(
-		([, value]) => value !== undefined,
-	)?.[0];
+	if (json !== undefined && dmaErrors === undefined)
+		refuse("--json is for what --fail-each or --dma-errors prints", "leave it out, or add one of them");
+	const other = Object.entries({ timeout, jobs }).find(([, value]) => value !== undefined)?.[0];
 	if (other !== undefined)
 		refuse(`--${other} is for --fail-each, which makes many runs`, "leave it out, or add --fail-each");
 }

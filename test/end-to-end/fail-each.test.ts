@@ -101,6 +101,7 @@ test("a program that fails anyway, or isn't there, or a wrong option, is said at
 	expect(ioasis("run", "--fail-each", "--trace", "--", "true").status).toBe(2);
 	expect(ioasis("run", "--fail-each", "--dma-errors", "abort", "--", "true").status).toBe(2);
 	expect(ioasis("run", "--jobs", "2", "--", "true").status).toBe(2);
+	expect(ioasis("run", "--json", "--", "true").stderr).toMatch(/^ioasis: --json is for .*--fail-each or --dma-errors/);
 	expect(ioasis("run", "--fail-nth", "x", "--", "true").status).toBe(2);
 	expect(ioasis("run", "--fail-nth", "1", "--record", "/dev/null", "--", "true").status).toBe(2);
 });
