@@ -1,4 +1,4 @@
-// A file that lines are written to while calls are answered: the trace, the walks, a recording.
+// A file that lines are written to while calls are answered: the trace, the walks, a report.
 //
 // A call that has been made must be answered with what it did, so nothing is thrown here: what can't be written is lost, and
 // that is said once.

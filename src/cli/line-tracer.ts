@@ -11,8 +11,7 @@ import { commandOf } from "../trace/commands.js";
 import type { DeviceEvent, DmaEvent, InterruptEvent, TraceEvent, TransferEvent } from "../trace/event.js";
 import { TraceFilter } from "../trace/filter.js";
 import { Totals } from "../trace/totals.js";
-import type { Errno } from "../uapi/errno.js";
-import { Errno as ErrnoClass } from "../uapi/errno.js";
+import { Errno } from "../uapi/errno.js";
 import { Later } from "../uapi/later.js";
 import type { TraceSettings } from "./trace-settings.js";
 import { sinkOf, type TraceSink } from "./trace-sink.js";
@@ -54,7 +53,7 @@ export class LineTracer implements Tracer, Watcher {
 		try {
 			result = file.ioctl(caller, number, argument);
 		} catch (error) {
-			if (!(error instanceof ErrnoClass)) throw error;
+			if (!(error instanceof Errno)) throw error;
 			result = error;
 		} finally {
 			memory.watcher = outer;
